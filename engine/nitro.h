@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * nitro.h - the NitroKV engine: a key-value store as a deterministic state machine.
+ *
+ * WHAT
+ *   The only header that C, Go and Node users include. A store holds binary keys and values with a
+ *   64-bit version and an optional expiry each. It is used in one of two ways:
+ *     direct   nitro_get, nitro_set, ...: one call, one effect;
+ *     chunked  a host reads bytes from a client into a chunk, nitro_prepare splits them into
+ *              requests (binary protocol, RESP2, RESP3 or inline), nitro_execute runs them and
+ *              leaves the encoded replies in the chunk: two calls per read, however many requests.
+ *
+ * THE ENGINE starts no thread, reads no clock, draws no randomness, opens no socket, prints nothing
+ *   and never exits (a broken invariant aborts). Time and seeds are passed in; memory comes from the
+ *   allocator table; background work is nitro_step with a budget.
+ *
+ * THREADS: the gate. The host owns one reader-writer gate per store.
+ *   - "shared" functions may run on any number of threads at once, each holding the gate shared;
+ *   - "exclusive" functions need the gate exclusively;
+ *   - "object" functions touch only the chunk or session they are given: one thread at a time per
+ *     object, no gate.
+ *   No function waits for another thread: after a bounded try it returns NITRO_EBUSY or
+ *   NITRO_STOP_BUSY, and the host yields and calls again.
+ *
+ * TIME is int64_t milliseconds since the Unix epoch, never negative, never backwards in one store.
+ * OWNERSHIP is said at each function: borrowed (until when), copied, or owned (free with what).
+ * Out-parameters come last and stay untouched on error.
+ */
+#ifndef NITRO_H
+#define NITRO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NITRO_API __attribute__((visibility("default")))
+#define NITRO_MUST_CHECK __attribute__((warn_unused_result))
+
+#define NITRO_VERSION_STRING "0.1.0"
+
+#define NITRO_KEY_MAX 65535u                 /* bytes */
+#define NITRO_VALUE_MAX (512u * 1024 * 1024) /* bytes */
+#define NITRO_SEGMENTS_MAX 65536u
+#define NITRO_SEGMENTS_DEFAULT 256u
+#define NITRO_SEED_BYTES 32u
+
+/* ---- errors ------------------------------------------------------------------------------------
+ * One list for the C codes, the wire statuses of the binary protocol (the code IS the status byte),
+ * the Go sentinels and the table in proto/PROTOCOL.md. Codes are never renumbered. The high nibble
+ * is the class: 0 ok, 1 normal negative, 2 caller's fault, 3 identity, 4 definitely not applied
+ * (retry may help), 5 go elsewhere, 6 outcome unknown, 7 server fault.
+ * CHECKLIST for a new code: this list, proto/status.go, proto/PROTOCOL.md.
+ *     X(NAME, code, "text") */
+#define NITRO_ERRORS(X)                                                                            \
+    X(OK, 0x00, "ok")                                                                              \
+    X(ENOTFOUND, 0x10, "no such key")                                                              \
+    X(ENOTSTORED, 0x11, "the condition does not hold, nothing was stored")                         \
+    X(EVERSION, 0x12, "the version differs from the expected one")                                 \
+    X(EFRAME, 0x20, "malformed frame")                                                             \
+    X(EOPCODE, 0x21, "unknown opcode")                                                             \
+    X(EFLAG, 0x22, "unknown or misplaced flag")                                                    \
+    X(EEXTENSION, 0x23, "unknown critical extension")                                              \
+    X(EKEYSIZE, 0x24, "key is longer than the limit")                                              \
+    X(EVALUESIZE, 0x25, "value is larger than the limit")                                          \
+    X(ENOTNUMBER, 0x26, "value is not an integer or out of range")                                 \
+    X(EOVERFLOW, 0x27, "increment or decrement would overflow")                                    \
+    X(EARGUMENT, 0x28, "invalid argument")                                                         \
+    X(ECHECKSUM, 0x29, "checksum mismatch")                                                        \
+    X(EUNSUPPORTED, 0x2a, "not supported by this server")                                          \
+    X(ECHUNK, 0x2b, "chunk out of sequence")                                                       \
+    X(ELIMIT, 0x2c, "request exceeds a limit of this connection")                                  \
+    X(EAUTHREQUIRED, 0x30, "authentication required")                                              \
+    X(EAUTHFAILED, 0x31, "authentication failed")                                                  \
+    X(EBUSY, 0x40, "busy, not applied, try again")                                                 \
+    X(ENOMEM, 0x41, "out of memory, not applied")                                                  \
+    X(EMAXMEMORY, 0x42, "memory limit reached, not applied")                                       \
+    X(ESHUTDOWN, 0x43, "the server is shutting down, not applied")                                 \
+    X(ELOADING, 0x44, "the server is loading its data, not applied")                               \
+    X(EMAXCLIENTS, 0x45, "too many clients, not applied")                                          \
+    X(EMOVED, 0x50, "the key is served elsewhere")                                                 \
+    X(EUNKNOWNOUTCOME, 0x60, "the outcome is unknown")                                             \
+    X(EINTERNAL, 0x70, "internal error")
+
+enum nitro_code {
+#define NITRO_X(name, code, text) NITRO_##name = code,
+    NITRO_ERRORS(NITRO_X)
+#undef NITRO_X
+};
+
+/* Details of a failure, outermost context first: what was attempted, on what, why, what to do. */
+struct nitro_err {
+    int code;      /* enum nitro_code */
+    int sys;       /* errno, or 0 */
+    char msg[240]; /* always terminated */
+};
+
+/* nitro_strerror: the text of a code; "unknown error" for others. Static storage. Any thread. */
+NITRO_API const char *nitro_strerror(int code);
+
+/* ---- memory ------------------------------------------------------------------------------------
+ * Every byte comes from this table, which must outlive the store. Functions may be called from
+ * several threads at once. `alloc`, `resize` and `map` return NULL on failure; the engine answers
+ * NITRO_ENOMEM and changes nothing.
+ *   alloc/resize/free   small objects, 16-byte alignment; sizes are passed back.
+ *   map/unmap           whole pages (4096), zeroed, aligned to `align` (a power of two >= 4096).
+ *                       unmap may release any page-aligned part of a mapping.
+ *   advise              a hint for page-aligned parts of a mapping. Failure is harmless. */
+enum nitro_advice {
+    NITRO_ADVISE_POPULATE, /* make resident now, contents unchanged */
+    NITRO_ADVISE_DISCARD,  /* contents may be dropped; next read sees zeros */
+    NITRO_ADVISE_HUGE      /* prefer huge pages */
+};
+struct nitro_mem {
+    void *ctx;
+    void *(*alloc)(void *ctx, size_t bytes);
+    void *(*resize)(void *ctx, void *p, size_t old_bytes, size_t bytes);
+    void (*free)(void *ctx, void *p, size_t bytes);
+    void *(*map)(void *ctx, size_t bytes, size_t align);
+    void (*unmap)(void *ctx, void *p, size_t bytes);
+    int (*advise)(void *ctx, void *p, size_t bytes, enum nitro_advice advice); /* 0 = done */
+};
+
+/* nitro_mem_system: the default table (malloc, mmap). Static storage. */
+NITRO_API const struct nitro_mem *nitro_mem_system(void);
+
+/* ---- open, close -------------------------------------------------------------------------------*/
+typedef struct nitro_store nitro_store;
+
+struct nitro_options {
+    uint32_t segments;              /* power of two up to NITRO_SEGMENTS_MAX; 0 = default */
+    uint8_t seed[NITRO_SEED_BYTES]; /* secret; the host fills it with random bytes */
+    uint64_t max_memory;            /* bytes, by the engine's own count; 0 = no limit */
+    uint32_t max_value;             /* bytes; 0 = NITRO_VALUE_MAX */
+    uint32_t max_args;              /* arguments of one RESP request; 0 = 1,048,576 */
+    uint64_t huge_page_bytes;       /* ask for huge pages once the store holds this; 0 = never */
+    const struct nitro_mem *mem;    /* NULL = nitro_mem_system() */
+};
+
+/* nitro_open: an empty store in *out (owned, nitro_close). NITRO_EARGUMENT, NITRO_ENOMEM with *err
+ * filled (err may be NULL). Any thread. */
+NITRO_API NITRO_MUST_CHECK int nitro_open(const struct nitro_options *opt, nitro_store **out,
+                                          struct nitro_err *err);
+/* nitro_close: releases everything and nulls *s; NULL and pointer to NULL are fine. Exclusive; all
+ * chunks and sessions must be closed before. Takes time in proportion to the store. */
+NITRO_API void nitro_close(nitro_store **s);
+
+/* ---- direct use (shared) -----------------------------------------------------------------------
+ * Keys and values are copied. Every call may return NITRO_EBUSY (another thread holds the segment;
+ * nothing happened), writes also NITRO_ENOMEM, NITRO_EMAXMEMORY, NITRO_EKEYSIZE, NITRO_EVALUESIZE. */
+#define NITRO_SET_NX 1u      /* only if the key does not exist (else NITRO_ENOTSTORED) */
+#define NITRO_SET_XX 2u      /* only if the key exists (else NITRO_ENOTSTORED) */
+#define NITRO_SET_KEEPTTL 4u /* keep the expiry of the value that is replaced */
+#define NITRO_SET_CAS                                                                              \
+    8u /* only if the version equals `expected`; 0 = must not exist (else
+                                NITRO_EVERSION) */
+
+struct nitro_info {
+    uint64_t version;  /* unique in the store, larger for every later write of the key */
+    int64_t expire_ms; /* 0 = never */
+    uint64_t bytes;    /* of the value */
+};
+
+/* nitro_get: copies up to `cap` bytes of the value to buf and says its full size in info->bytes (cap
+ * may be 0: then only info). NITRO_ENOTFOUND. */
+NITRO_API NITRO_MUST_CHECK int nitro_get(nitro_store *s, int64_t now_ms, const void *key,
+                                         size_t key_bytes, void *buf, size_t cap,
+                                         struct nitro_info *info);
+/* nitro_set: expire_ms 0 = never. info (may be NULL) gets the new version. */
+NITRO_API NITRO_MUST_CHECK int nitro_set(nitro_store *s, int64_t now_ms, const void *key,
+                                         size_t key_bytes, const void *value, size_t value_bytes,
+                                         unsigned flags, uint64_t expected, int64_t expire_ms,
+                                         struct nitro_info *info);
+/* nitro_delete: NITRO_ENOTFOUND if there was nothing. */
+NITRO_API NITRO_MUST_CHECK int nitro_delete(nitro_store *s, int64_t now_ms, const void *key,
+                                            size_t key_bytes);
+/* nitro_incr: adds to a decimal 64-bit integer, a missing key counts as 0; keeps the expiry.
+ * NITRO_ENOTNUMBER, NITRO_EOVERFLOW. */
+NITRO_API NITRO_MUST_CHECK int nitro_incr(nitro_store *s, int64_t now_ms, const void *key,
+                                          size_t key_bytes, int64_t delta, int64_t *result);
+/* nitro_expire: sets (or with 0 removes) the expiry; a time that is not after now deletes the key.
+ * NITRO_ENOTFOUND. */
+NITRO_API NITRO_MUST_CHECK int nitro_expire(nitro_store *s, int64_t now_ms, const void *key,
+                                            size_t key_bytes, int64_t expire_ms);
+/* nitro_scan: visits a bounded part of the store and calls fn for each live key found (key borrowed
+ * during the call; fn must not call the engine). Start with *cursor 0; the end is *cursor 0 again.
+ * A key that is present from start to end is visited at least once, across resizes. `count` is a
+ * wish. */
+typedef void nitro_scan_fn(void *ctx, const void *key, size_t key_bytes,
+                           const struct nitro_info *info);
+NITRO_API NITRO_MUST_CHECK int nitro_scan(nitro_store *s, int64_t now_ms, uint64_t *cursor,
+                                          uint32_t count, nitro_scan_fn *fn, void *ctx);
+/* nitro_flush: removes every key in O(segments); memory is given back by later steps. Exclusive. */
+NITRO_API NITRO_MUST_CHECK int nitro_flush(nitro_store *s);
+
+/* ---- chunked use -------------------------------------------------------------------------------*/
+enum nitro_proto {
+    NITRO_PROTO_UNKNOWN = 0, /* decided by the first byte */
+    NITRO_PROTO_RESP2 = 2,
+    NITRO_PROTO_RESP3 = 3,
+    NITRO_PROTO_BINARY = 4
+};
+
+/* One per connection; small. The host reads `proto` and may set it (HELLO 3, RESET). */
+typedef struct nitro_session {
+    uint8_t proto; /* enum nitro_proto */
+    uint8_t reserved[7];
+    uint64_t id;       /* the host's connection id */
+    uint64_t requests; /* executed so far */
+    void *priv;        /* the engine's: half-received binary requests; NULL most of the time */
+} nitro_session;
+
+/* nitro_session_open: a zeroed session (owned, nitro_session_close), or NULL without memory. Shared. */
+NITRO_API nitro_session *nitro_session_open(nitro_store *s);
+NITRO_API void nitro_session_close(nitro_store *s, nitro_session **ss);
+
+struct nitro_slice {
+    const uint8_t *p;
+    size_t n;
+};
+
+/* Verbs that the host must run itself (NITRO_STOP_HOST). Unknown verbs and wrong arities are answered
+ * by the engine. CHECKLIST: engine/cmd.c, server's host verbs. */
+enum nitro_host_verb {
+    NITRO_HOST_NONE = 0,
+    NITRO_HOST_FLUSH, /* FLUSHDB, FLUSHALL, binary FLUSH: needs the gate exclusively: nitro_flush */
+    NITRO_HOST_HELLO, /* RESP HELLO, or the binary HELLO (then argv[0] is the request's body) */
+    NITRO_HOST_AUTH,
+    NITRO_HOST_CLIENT,
+    NITRO_HOST_COMMAND,
+    NITRO_HOST_CONFIG,
+    NITRO_HOST_INFO, /* also binary STATS: argv[0] is the request's body, a section name */
+    NITRO_HOST_SELECT,
+    NITRO_HOST_QUIT,
+    NITRO_HOST_RESET
+};
+
+/* Why nitro_execute came back. In every case out[0 .. out_len) holds complete replies (or, with BIG, a
+ * reply up to the point where `big` goes) that the host must write, then set out_len = 0. */
+enum nitro_stop {
+    NITRO_STOP_DONE = 0, /* all prepared requests have run */
+    NITRO_STOP_BUSY,     /* a segment is held by another thread: yield, call again */
+    NITRO_STOP_OUT,      /* the output buffer is full: write it, call again */
+    NITRO_STOP_BIG,      /* write out, then big[0 .. big_len), set out_len = 0, call again */
+    NITRO_STOP_HOST,     /* run host_verb, append its reply (nitro_chunk_reply), nitro_chunk_skip */
+    NITRO_STOP_IO,       /* reserved: a value lies on disk */
+    NITRO_STOP_ROOM      /* reserved: no room in the log */
+};
+
+/* A pooled read buffer, its prepared requests, and a reply buffer. The host reads the fields; those
+ * marked H it also writes. All memory belongs to the chunk (closed by nitro_chunk_close); pointers are
+ * borrowed until the next call on the chunk. */
+typedef struct nitro_chunk {
+    uint8_t *in; /* input buffer */
+    size_t in_cap;
+    size_t in_len;  /* H: bytes present; the host reads into in[in_len .. in_cap) and adds */
+    size_t in_pos;  /* bytes that prepared requests have consumed */
+    size_t in_need; /* after prepare with an incomplete request: in_len must reach this (more than
+                         in_cap: call nitro_chunk_grow first) before prepare can get further */
+    uint8_t *out;   /* reply buffer */
+    size_t out_cap;
+    size_t out_len;     /* H */
+    const uint8_t *big; /* with NITRO_STOP_BIG; borrowed until the next nitro_execute */
+    size_t big_len;
+    uint32_t count;   /* prepared requests */
+    uint32_t next;    /* index of the next one to run */
+    uint32_t closing; /* 1: write the replies, then close the connection (protocol error) */
+    uint32_t more; /* after prepare: 1 = complete requests may be left beyond the cap; after these
+                         have run call prepare again before reading */
+    uint32_t host_verb;  /* enum nitro_host_verb, with NITRO_STOP_HOST */
+    uint32_t host_id;    /* request id (binary) */
+    uint32_t host_argc;  /* arguments including the verb's name (RESP) */
+    uint32_t host_flags; /* request flags (binary) */
+    const struct nitro_slice *host_argv;
+    uint64_t grow_bytes; /* after prepare: upper bound of memory that the requests may add */
+    uint64_t log_bytes;  /* after prepare: upper bound of log bytes (0 without a log) */
+} nitro_chunk;
+
+/* nitro_chunk_open: a chunk with buffers of the default size (owned), or NULL without memory. Shared. */
+NITRO_API nitro_chunk *nitro_chunk_open(nitro_store *s);
+NITRO_API void nitro_chunk_close(nitro_store *s, nitro_chunk **c);
+/* nitro_chunk_reset: drops input, requests and replies, and shrinks grown buffers back to the default
+ * size, so that the chunk can serve another connection. Object. */
+NITRO_API void nitro_chunk_reset(nitro_store *s, nitro_chunk *c);
+/* nitro_chunk_compact: moves unread input to the front of `in` (call before reading more). Object; only
+ * when next == count. */
+NITRO_API void nitro_chunk_compact(nitro_chunk *c);
+/* nitro_chunk_grow: doubles the input buffer once, up to what one request may need. NITRO_ENOMEM,
+ * NITRO_EMAXMEMORY (the chunk is unchanged). Shared. */
+NITRO_API NITRO_MUST_CHECK int nitro_chunk_grow(nitro_store *s, nitro_chunk *c);
+/* nitro_chunk_stash: copies the unread input (at most 4096 bytes) out of the chunk into dst so that the
+ * chunk can go back to the pool while the rest of a request is awaited; returns its length, or 0 with
+ * nothing copied if there is more than that, or state that cannot be rebuilt by parsing again. Object. */
+NITRO_API size_t nitro_chunk_stash(nitro_chunk *c, void *dst, size_t cap);
+/* nitro_chunk_reply: appends bytes to the reply buffer, growing it. NITRO_ENOMEM. Shared. */
+NITRO_API NITRO_MUST_CHECK int nitro_chunk_reply(nitro_store *s, nitro_chunk *c, const void *p,
+                                                 size_t n);
+/* nitro_chunk_skip: the host has dealt with request `next`. Object. */
+NITRO_API void nitro_chunk_skip(nitro_chunk *c);
+
+/* nitro_prepare: splits unread input into requests, hashes their keys, and says what they may need.
+ * Malformed input becomes a request that answers the error in its place and sets `closing` when the
+ * framing is lost. Returns NITRO_OK, or NITRO_ENOMEM (nothing prepared, call again or close). Only when
+ * next == count. Shared (it reads the segments' hash state). */
+NITRO_API NITRO_MUST_CHECK int nitro_prepare(nitro_store *s, nitro_session *ss, nitro_chunk *c,
+                                             int64_t now_ms);
+/* nitro_execute: runs prepared requests from `next` on; returns an enum nitro_stop. Shared. */
+NITRO_API NITRO_MUST_CHECK int nitro_execute(nitro_store *s, nitro_session *ss, nitro_chunk *c,
+                                             int64_t now_ms);
+
+/* ---- background work ---------------------------------------------------------------------------
+ * The host calls each kind every few milliseconds while `more` is set, and about ten times a second
+ * otherwise. One thread per kind at a time. `budget` bounds the work of one call (buckets for EXPIRE,
+ * entries for RECLAIM, 64 KiB pieces for FREE and POOL, items for RETIRE); work is split into segment
+ * lock holds of at most 16 buckets, 64 entries or 64 KiB. */
+enum nitro_step_kind {
+    NITRO_STEP_EXPIRE,  /* shared: removes expired keys that nobody reads */
+    NITRO_STEP_RECLAIM, /* shared: drains hash switches, shrinks tables, evacuates sparse spans */
+    NITRO_STEP_FREE,    /* shared: frees what FLUSHALL and large values left, piece by piece */
+    NITRO_STEP_POOL,    /* shared: populates memory ahead of need, gives unused pages back */
+    NITRO_STEP_RETIRE,  /* EXCLUSIVE: frees memory that unlocked prefetching might still look at */
+    NITRO_STEP_KINDS
+};
+struct nitro_step_result {
+    uint32_t work; /* units spent */
+    uint32_t more; /* 1: there is more to do now */
+};
+/* nitro_step: NITRO_EARGUMENT for an unknown kind. RECLAIM, FREE, POOL: `more` of RETIRE tells whether
+ * an exclusive call is worth it: nitro_retire_due. */
+NITRO_API NITRO_MUST_CHECK int nitro_step(nitro_store *s, enum nitro_step_kind kind, int64_t now_ms,
+                                          uint32_t budget, struct nitro_step_result *out);
+/* nitro_retire_due: 1 if a RETIRE step would free something. Shared. */
+NITRO_API int nitro_retire_due(nitro_store *s);
+
+/* ---- statistics --------------------------------------------------------------------------------
+ * nitro_stats sums counters, never reads /proc, takes no lock: each counter is exact, their
+ * combination is only as consistent as concurrent writers allow. Shared. */
+struct nitro_stats {
+    uint64_t keys, keys_with_expiry;
+    uint64_t hits, misses, expired, writes, deletes;
+    uint64_t splits, merges, hash_switches; /* table splits and merges of single buckets */
+    uint64_t segments, segments_siphash;
+    uint64_t key_bytes, value_bytes; /* logical */
+    uint64_t table_bytes;            /* buckets, overflow buckets, directories */
+    uint64_t entry_bytes;            /* entries with headers and padding, large values too */
+    uint64_t slack_bytes;            /* free space inside spans and pages */
+    uint64_t pool_free_bytes;        /* resident pages that nobody uses at the moment */
+    uint64_t chunk_bytes;            /* read and reply buffers, sessions */
+    uint64_t garbage_bytes;          /* flushed or deleted, not yet freed */
+    uint64_t fixed_bytes;            /* store and segment headers */
+    uint64_t used_bytes;             /* what max_memory is compared with */
+    uint64_t resident_bytes;         /* all of the above */
+    uint64_t max_memory;
+    uint64_t buckets, overflow_buckets;
+    uint64_t evacuated_entries, lock_busy;
+    /* the largest amounts of work that one call did under one segment lock */
+    uint64_t max_buckets_per_call, max_entries_per_call, max_bytes_per_call;
+};
+NITRO_API void nitro_stats(nitro_store *s, struct nitro_stats *out);
+/* nitro_set_max_memory: bytes, 0 = no limit. Shared. */
+NITRO_API void nitro_set_max_memory(nitro_store *s, uint64_t bytes);
+/* nitro_add_client_bytes: the host's own memory for clients, counted against max_memory. Shared. */
+NITRO_API void nitro_add_client_bytes(nitro_store *s, int64_t delta);
+
+/* ---- the command table, for COMMAND and help ---------------------------------------------------*/
+#define NITRO_CMD_WRITE 1u
+#define NITRO_CMD_READONLY 2u
+#define NITRO_CMD_FAST 4u
+#define NITRO_CMD_ADMIN 8u
+#define NITRO_CMD_DENYOOM 16u
+struct nitro_command {
+    const char *name; /* lower case */
+    int32_t arity;    /* as Redis counts: verb included, negative = at least */
+    uint32_t flags;   /* NITRO_CMD_... */
+    int32_t first_key, last_key, key_step;
+    const char *group;   /* "string", "generic", "connection", "server" */
+    const char *summary; /* own words */
+    const char *args;    /* as shown in help, for example "key value [NX|XX] [EX seconds]" */
+};
+/* nitro_commands: the table of RESP verbs, sorted by name; static storage. */
+NITRO_API const struct nitro_command *nitro_commands(size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * seg.h - one segment of the store: a table, its arenas, a lock word and counters (L5).
+ *
+ * WHAT   Look-ups and effects on single keys. A command decides what should happen by looking
+ *        (nk_seg_find), describes it as an effect (put, delete, new expiry), reserves the memory for
+ *        it (nk_seg_reserve, may fail and then has changed nothing), and applies it (nk_seg_apply,
+ *        cannot fail). Between the last two a log will append the effect. An effect is absolute:
+ *        INCR is a put of its result, a TTL is a time.
+ *
+ * THREADS  Everything below "under the lock" needs the segment's lock. Locks of several segments are
+ *        taken in ascending index order. Nobody waits for a lock: nk_seg_lock gives up after a
+ *        bounded spin, and the caller backs out and reports BUSY.
+ *
+ * OWNERSHIP  Pointers in an nk_item are borrowed until the segment changes or is unlocked. To use a
+ *        large value (item.big) after the unlock, nk_big_retain it under the lock and nk_big_release
+ *        it later, without any lock.
+ */
+#ifndef NK_SEG_H
+#define NK_SEG_H
+
+#include "base.h"
+
+struct nk_db;  /* = nitro_store, db.h */
+struct nk_seg; /* opaque here */
+
+/* ---- keys --------------------------------------------------------------------------------------*/
+
+/* A key with everything that can be computed before the lock is taken. `key` is borrowed. */
+struct nk_key {
+    const uint8_t *p;
+    uint32_t n;     /* bytes, <= NITRO_KEY_MAX */
+    uint32_t seg;   /* index of its segment */
+    uint64_t hash;  /* by the segment's hash function at `epoch` */
+    uint32_t epoch; /* the segment's hash epoch when `hash` was computed */
+};
+
+/* nk_key_init: routes and hashes a key. Any thread under the shared gate, no lock. */
+void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out);
+
+/* nk_key_prefetch_bucket / _entry: the two prefetch passes over a batch of keys; hints, safe without the
+ * lock under the shared gate. */
+void nk_key_prefetch_bucket(const struct nk_db *db, const struct nk_key *k);
+void nk_key_prefetch_entry(const struct nk_db *db, const struct nk_key *k);
+
+/* ---- large values ------------------------------------------------------------------------------
+ * A value over NK_VALUE_BIG bytes lives in a block of its own, is filled before any lock is taken and
+ * sent after it is released. Immutable once published; reference counted. */
+#define NK_VALUE_BIG 65535u /* bytes; longer values must come as nk_big */
+struct nk_big {
+    uint32_t refs; /* atomic */
+    uint32_t pad;
+    uint64_t bytes;
+    uint64_t map_bytes;
+    struct nk_big *next; /* in the free queue */
+    uint8_t data[];
+};
+/* nk_big_new: a block with one reference, holding a copy of `bytes` bytes (or uninitialised if p is NULL:
+ * fill data[] before publishing it). NULL without memory. No lock. */
+struct nk_big *nk_big_new(struct nk_db *db, const void *p, uint64_t bytes);
+void nk_big_retain(struct nk_big *b);
+/* nk_big_release: drops a reference; the last one queues the block for NITRO_STEP_FREE. Bounded. */
+void nk_big_release(struct nk_db *db, struct nk_big *b);
+
+/* ---- locks -------------------------------------------------------------------------------------*/
+struct nk_seg *nk_db_seg(struct nk_db *db, uint32_t index);
+/* nk_seg_lock: true when taken; false after a bounded spin (counted as lock_busy). */
+bool nk_seg_lock(struct nk_seg *s);
+void nk_seg_unlock(struct nk_seg *s);
+
+/* ---- under the lock ----------------------------------------------------------------------------*/
+
+/* What a look-up found. */
+struct nk_item {
+    bool found;         /* a live (not expired) entry */
+    const uint8_t *val; /* the value: inline, or big->data */
+    uint64_t bytes;     /* of the value */
+    struct nk_big *big; /* NULL if the value is inline */
+    uint64_t version;
+    int64_t expire_ms; /* 0 = never */
+    /* private to seg.c: where the entry (live or expired) is */
+    uint64_t stamp;
+    uint32_t ref;
+    uint32_t slot;
+    void *bucket;
+};
+
+/* nk_seg_find: fills *it; counts a hit or a miss if `count` is set. Rehashes the key first if the segment
+ * has changed its hash (updates k). */
+void nk_seg_find(struct nk_seg *s, struct nk_key *k, int64_t now_ms, bool count,
+                 struct nk_item *it);
+
+enum nk_effect_kind {
+    NK_EFFECT_PUT,    /* insert or replace: key, value or big, expire_ms */
+    NK_EFFECT_DELETE, /* the item must have been found (or be expired) */
+    NK_EFFECT_EXPIRE  /* set expire_ms of the found item (0 = remove); later than now */
+};
+struct nk_effect {
+    enum nk_effect_kind kind;
+    const uint8_t *val; /* inline value, <= NK_VALUE_BIG bytes; copied by apply */
+    uint32_t bytes;
+    struct nk_big *big; /* instead of val; apply takes its own reference */
+    int64_t expire_ms;
+};
+
+/* What an effect needs, set aside. */
+struct nk_resv {
+    uint32_t ref;      /* arena block, 0 = none (in place) */
+    uint32_t overflow; /* overflow bucket set aside, 0 = none */
+};
+
+/* nk_seg_reserve: sets aside what the effect on (k, it) needs. `it` must come from nk_seg_find in the same
+ * lock hold. NITRO_OK, NITRO_ENOMEM, NITRO_EMAXMEMORY (only for effects that grow the store),
+ * NITRO_EBUSY (a leaf lock was held: back out and report BUSY). On error nothing has changed. */
+NITRO_MUST_CHECK int nk_seg_reserve(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
+                                    const struct nk_effect *e, struct nk_resv *r);
+/* nk_seg_apply: makes the effect, with the memory of *r (r is spent). Cannot fail. Several reservations may
+ * be applied one after the other in one lock hold; an item that an earlier apply has made stale is
+ * looked up again. Returns the new version of the entry (for DELETE: the version of the delete). */
+uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
+                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms);
+/* nk_seg_abort: gives a reservation back. */
+void nk_seg_abort(struct nk_seg *s, struct nk_resv *r);
+
+/* nk_seg_put: reserve + apply for the common case of one key. */
+NITRO_MUST_CHECK int nk_seg_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
+                                const struct nk_effect *e, int64_t now_ms, uint64_t *version);
+
+/* nk_seg_usage: bytes that a found item occupies, header, index share and padding included. */
+uint64_t nk_seg_usage(struct nk_seg *s, const struct nk_item *it);
+
+/* ---- whole store, locks inside -----------------------------------------------------------------*/
+
+/* nk_db_scan: visits buckets from *cursor on until `count` entries were passed to fn or a bounded number
+ * of buckets was visited, and moves *cursor (0 at the end). fn runs under the segment's lock and must
+ * only copy; a bucket is never split over two calls, so a call may pass up to one chain (about 44
+ * entries, more under attack) beyond count. NITRO_OK, or NITRO_EBUSY with nothing visited. A cursor
+ * of another hash epoch restarts its segment. */
+struct nk_scan_entry {
+    const uint8_t *key;
+    uint32_t key_bytes;
+    uint64_t bytes;
+    uint64_t version;
+    int64_t expire_ms;
+};
+typedef void nk_scan_fn(void *ctx, const struct nk_scan_entry *e);
+NITRO_MUST_CHECK int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t count,
+                                nk_scan_fn *fn, void *ctx);
+uint64_t nk_db_keys(struct nk_db *db);
+
+/* Memory through the store's allocator table, counted. */
+void *nk_db_alloc(struct nk_db *db, size_t bytes);
+void *nk_db_resize(struct nk_db *db, void *p, size_t old_bytes, size_t bytes);
+void nk_db_free(struct nk_db *db, void *p, size_t bytes);
+/* nk_db_count_chunk: adds to chunk_bytes (buffers of chunks and sessions, allocated with nk_db_alloc). */
+void nk_db_count_chunk(struct nk_db *db, int64_t delta);
+/* nk_db_limits */
+uint32_t nk_db_max_value(const struct nk_db *db);
+uint32_t nk_db_max_args(const struct nk_db *db);
+/* nk_db_room: false if `bytes` more would pass max_memory. */
+bool nk_db_room(const struct nk_db *db, uint64_t bytes);
+
+#endif
