@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * db.h - the store as a whole, and the inside of a segment (L5). Shared by the files that implement seg.h;
+ * the front end sees seg.h only.
+ *
+ * LOCK ORDER  gate (host) → segments, ascending → leaf locks (pool, big-value queue), never two leaves.
+ */
+#ifndef NK_DB_H
+#define NK_DB_H
+
+#include "arena.h"
+#include "hash.h"
+#include "seg.h"
+#include "table.h"
+
+/* Counters are written under the segment's lock and read without it: relaxed atomics, plain in machine code. */
+#define NK_ADD(counter, n) __atomic_store_n(&(counter), (counter) + (uint64_t)(n), __ATOMIC_RELAXED)
+#define NK_SUB(counter, n) __atomic_store_n(&(counter), (counter) - (uint64_t)(n), __ATOMIC_RELAXED)
+#define NK_GET(counter) __atomic_load_n(&(counter), __ATOMIC_RELAXED)
+
+/* The hash epoch of a segment: which function its table uses. It changes once at most. */
+enum { NK_EPOCH_FNV = 0, NK_EPOCH_SIP = 1 };
+
+/* Bounds on the work of one effect or one piece of a step, asserted in test builds. */
+#define NK_BOUND_BUCKETS 192u
+#define NK_BOUND_ENTRIES 4096u
+#define NK_BOUND_BYTES (512u * 1024)
+/* Entries that one write moves while its segment changes its hash. */
+#define NK_DRAIN_ENTRIES 32u
+
+struct nk_seg {
+    uint32_t lock;  /* 1 = held */
+    uint32_t epoch; /* of `tab`; read without the lock */
+    uint32_t index;
+    bool draining; /* `old` still has entries or pages */
+    uint64_t hits, misses;
+    struct nk_table tab;
+    struct nk_arena arena;
+
+    struct nk_over over;   /* overflow buckets of both tables */
+    struct nk_table old;   /* being emptied after a switch of the hash */
+    uint32_t drain_at;     /* bucket of `old` to empty next, counting down */
+    uint32_t pending;      /* reservations not yet applied or aborted */
+    uint64_t stamp;        /* changes whenever a slot may have moved */
+    uint64_t next_version; /* times the number of segments, plus index */
+    struct nk_sip_key sip;
+    struct nk_db *db;
+    uint64_t reported_bytes; /* what db->used_bytes knows of this segment */
+
+    uint64_t expired, writes, deletes, with_expiry, splits, merges, switches, busy, evacuated;
+    uint64_t key_bytes, value_bytes;
+    uint64_t bigs;       /* entries whose value is a struct nk_big */
+    struct nk_work work; /* of the current call */
+    uint64_t max_buckets, max_entries, max_bytes;
+} NK_ALIGNED(128);
+
+/* What FLUSHALL took out of the segments, freed piece by piece. */
+struct nk_garbage {
+    struct nk_garbage *next;
+    uint32_t count, at; /* segments, and the one being freed */
+    uint32_t span;      /* next span of it */
+    struct {
+        struct nk_table tab, old;
+        struct nk_over over;
+        struct nk_arena arena;
+        uint64_t bigs;
+    } part[];
+};
+
+struct nk_db {
+    struct nk_seg *seg;
+    uint32_t segments, seg_mask;
+    uint64_t fnv_seed, route_point;
+    const struct nitro_mem *mem;
+    struct nk_pool pool;
+    uint32_t max_value, max_args;
+
+    uint64_t max_memory NK_ALIGNED(NK_CACHE_LINE);  /* atomic; 0 = no limit */
+    uint64_t used_bytes;                            /* atomic: what max_memory is compared with */
+    uint64_t chunk_bytes, big_bytes, garbage_bytes; /* atomic */
+
+    struct nk_big *big_free; /* atomic stack of released large values */
+    struct nk_big *big_now;  /* being unmapped piece by piece; under big_lock */
+    struct nk_spin big_lock;
+    struct nk_spin garbage_lock;
+    struct nk_garbage *garbage;        /* under garbage_lock */
+    uint32_t expire_seg, expire_group; /* where the EXPIRE step is */
+    uint32_t reclaim_seg;              /* where the RECLAIM step is */
+};
+
+struct nitro_store {
+    struct nk_db db;
+};
+
+/* ---- seg.c -------------------------------------------------------------------------------------*/
+void nk_seg_init(struct nk_seg *s, struct nk_db *db, uint32_t index, const struct nk_sip_key *base);
+/* nk_seg_work_done: ends a bounded piece of work: keeps the maxima, asserts the bounds. Under the lock. */
+void nk_seg_work_done(struct nk_seg *s);
+/* nk_seg_report: tells db->used_bytes about this segment's growth. Under the lock. */
+void nk_seg_report(struct nk_seg *s);
+/* nk_seg_drop: removes the (expired) entry in a slot of the current table. Under the lock. */
+void nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at);
+uint64_t nk_seg_live_bytes(const struct nk_seg *s);
+
+/* Hash of the key of an entry, by the current function or by the one before the switch. */
+uint64_t nk_seg_entry_hash(void *seg, uint32_t ref);
+uint64_t nk_seg_entry_hash_old(void *seg, uint32_t ref);
+void nk_seg_entry_warm(void *seg, uint32_t ref);
+
+/* ---- switch.c ----------------------------------------------------------------------------------*/
+/* nk_switch_begin: the segment's table becomes `old`, a new one with SipHash takes its place. False without
+ * memory: nothing changed. */
+bool nk_switch_begin(struct nk_seg *s);
+/* nk_switch_drain: moves up to `entries` entries, gives pages back; clears `draining` at the end. Returns
+ * what it moved. Under the lock. */
+uint32_t nk_switch_drain(struct nk_seg *s, uint32_t entries);
+
+/* ---- big.c -------------------------------------------------------------------------------------*/
+/* nk_big_free_step: unmaps up to `pieces` pieces of 64 KiB of released large values. */
+uint32_t nk_big_free_step(struct nk_db *db, uint32_t pieces, bool *more);
+
+/* ---- flush.c -----------------------------------------------------------------------------------*/
+uint32_t nk_garbage_step(struct nk_db *db, uint32_t pieces, bool *more);
+void nk_garbage_free_all(struct nk_db *db);
+/* nk_seg_free_all: everything of one segment, at once and without allocating (for close). */
+void nk_seg_free_all(struct nk_seg *s);
+
+NK_INLINE void nk_db_used_add(struct nk_db *db, int64_t delta) {
+    __atomic_fetch_add(&db->used_bytes, (uint64_t)delta, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * flush.c - FLUSHALL in O(segments), and the piecewise freeing of what it took out (L5).
+ *
+ * Under the exclusive gate each segment's tables and arena are moved into a garbage list and replaced by
+ * empty ones. The FREE step then lets go of large values (walking only arenas that have some), spans
+ * and pages, a piece at a time. Versions go on counting, and a hash switch stays switched.
+ */
+#include "db.h"
+#include "mem.h"
+
+static void take_segment(struct nk_seg *s, struct nk_garbage *g, uint32_t i) {
+    struct nk_db *db = s->db;
+    __atomic_fetch_add(&db->garbage_bytes, nk_seg_live_bytes(s), __ATOMIC_RELAXED);
+    g->part[i].tab = s->tab;
+    g->part[i].old = s->old;
+    g->part[i].over = s->over;
+    g->part[i].arena = s->arena;
+    g->part[i].bigs = s->bigs;
+    nk_over_init(&s->over, &db->pool);
+    nk_table_init(&s->tab, &s->over, &db->pool, nk_seg_entry_hash, nk_seg_entry_warm, s);
+    nk_table_init(&s->old, &s->over, &db->pool, nk_seg_entry_hash_old, nk_seg_entry_warm, s);
+    nk_arena_init(&s->arena, &db->pool);
+    s->draining = false;
+    s->stamp++;
+    s->key_bytes = s->value_bytes = s->with_expiry = s->bigs = 0;
+    nk_seg_report(s);
+}
+
+int nitro_flush(nitro_store *store) {
+    struct nk_db *db = &store->db;
+    size_t bytes =
+        sizeof(struct nk_garbage) + db->segments * sizeof(((struct nk_garbage *)0)->part[0]);
+    struct nk_garbage *g = nk_mem_zalloc(db->mem, bytes);
+    if (g == NULL) return NITRO_ENOMEM;
+    g->count = db->segments;
+    g->span = 1;
+    for (uint32_t i = 0; i < db->segments; i++) take_segment(&db->seg[i], g, i);
+    g->next = db->garbage; /* exclusive: no FREE step is running */
+    db->garbage = g;
+    return NITRO_OK;
+}
+
+static void release_big(void *ctx, const uint8_t *e) {
+    uint32_t meta = nk_entry_meta(e);
+    if (!(meta & NK_META_BIG)) return;
+    struct nk_big *b;
+    memcpy(&b, e + nk_entry_key_off(meta) + nk_entry_key_bytes(e, meta), sizeof b);
+    nk_big_release(ctx, b);
+}
+
+/* Frees one span or page of the current part; true when the part is done. */
+static bool free_piece(struct nk_db *db, struct nk_garbage *g) {
+    struct nk_arena *a = &g->part[g->at].arena;
+    if (g->span < a->span_count) {
+        if (g->part[g->at].bigs > 0) nk_arena_walk(a, g->span, release_big, db);
+        nk_arena_drop(a, g->span++);
+        return false;
+    }
+    nk_arena_fini(a);
+    g->span = 1;
+    if (nk_table_drop_page(&g->part[g->at].tab)) return false;
+    if (nk_table_drop_page(&g->part[g->at].old)) return false;
+    return !nk_over_drop_page(&g->part[g->at].over);
+}
+
+static uint64_t part_bytes(const struct nk_garbage *g) {
+    const struct nk_arena *a = &g->part[g->at].arena;
+    return nk_arena_span_bytes(a) - nk_arena_free_bytes(a) + nk_table_bytes(&g->part[g->at].tab) +
+           nk_table_bytes(&g->part[g->at].old) + nk_over_bytes(&g->part[g->at].over);
+}
+
+uint32_t nk_garbage_step(struct nk_db *db, uint32_t pieces, bool *more) {
+    uint32_t work = 0;
+    if (!nk_spin_try(&db->garbage_lock, 0)) return 0;
+    while (db->garbage != NULL && work < pieces) {
+        struct nk_garbage *g = db->garbage;
+        uint64_t before = part_bytes(g);
+        bool done = free_piece(db, g);
+        __atomic_fetch_sub(&db->garbage_bytes, done ? before : before - part_bytes(g),
+                           __ATOMIC_RELAXED);
+        work++;
+        if (!done || ++g->at < g->count) continue;
+        db->garbage = g->next;
+        size_t bytes = sizeof *g + g->count * sizeof g->part[0];
+        nk_mem_free(db->mem, g, bytes);
+    }
+    *more = db->garbage != NULL;
+    nk_spin_unlock(&db->garbage_lock);
+    return work;
+}
+
+void nk_garbage_free_all(struct nk_db *db) {
+    bool more = true;
+    while (more) (void)nk_garbage_step(db, UINT32_MAX, &more);
+}
+
+void nk_seg_free_all(struct nk_seg *s) {
+    for (uint32_t n = 1; s->bigs > 0 && n < s->arena.span_count; n++)
+        nk_arena_walk(&s->arena, n, release_big, s->db);
+    nk_arena_fini(&s->arena);
+    while (nk_table_drop_page(&s->tab)) {}
+    while (nk_table_drop_page(&s->old)) {}
+    while (nk_over_drop_page(&s->over)) {}
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scan.c - visiting every key in bounded pieces while the table grows and shrinks (L5).
+ *
+ * DESIGN
+ *   A segment's buckets are visited in the order of their bit-reversed numbers. In that order a bucket is
+ *   an interval of reversed hashes, a split cuts its interval in two and a merge joins two neighbours,
+ *   so a position (a reversed hash) means the same before and after, and no interval that was not yet
+ *   visited can move to before it. (The idea is that of Redis's SCAN, by Pieter Noordhuis; here the
+ *   table grows bucket by bucket, so neighbours may differ in the number of bits they use.)
+ *
+ *   cursor   bits 63..48 segment · 47..40 hash epoch · 31..0 position; 0 is the start and the end.
+ *
+ *   A cursor of another hash epoch restarts its segment. While a segment moves its entries to the new
+ *   hash a scan returns nothing of it, moves some entries itself, and stays at its start.
+ */
+#include "db.h"
+
+#define HOLD_BUCKETS 16u   /* in one lock hold */
+#define CALL_BUCKETS 4096u /* in one call */
+#define DRAIN_ENTRIES 256u
+
+static uint32_t reverse32(uint32_t v) {
+    v = __builtin_bswap32(v);
+    v = (v & 0x0f0f0f0fu) << 4 | (v >> 4 & 0x0f0f0f0fu);
+    v = (v & 0x33333333u) << 2 | (v >> 2 & 0x33333333u);
+    return (v & 0x55555555u) << 1 | (v >> 1 & 0x55555555u);
+}
+
+struct scan {
+    int64_t now_ms;
+    nk_scan_fn *fn;
+    void *ctx;
+    uint32_t passed;
+};
+
+static void pass_entry(struct nk_seg *s, uint32_t ref, struct scan *sc) {
+    const uint8_t *e = nk_arena_ptr(&s->arena, ref);
+    uint32_t meta = nk_entry_meta(e);
+    int64_t expire = nk_entry_expiry(e, meta);
+    if (expire != 0 && expire <= sc->now_ms) return;
+    struct nk_scan_entry out = {.key = e + nk_entry_key_off(meta),
+                                .key_bytes = nk_entry_key_bytes(e, meta),
+                                .bytes = meta >> NK_META_VALUE_SHIFT,
+                                .version = nk_entry_version(e),
+                                .expire_ms = expire};
+    if (meta & NK_META_BIG) {
+        struct nk_big *b;
+        memcpy(&b, out.key + out.key_bytes, sizeof b);
+        out.bytes = b->bytes;
+    }
+    sc->fn(sc->ctx, &out);
+    sc->passed++;
+}
+
+/* Passes the chain at position *pos and moves *pos behind it; true at the end of the segment. */
+static bool visit_bucket(struct nk_seg *s, uint64_t *pos, struct scan *sc) {
+    const struct nk_table *t = &s->tab;
+    if (t->dir == NULL) return true;
+    uint32_t i = nk_table_index(t, reverse32((uint32_t)*pos));
+    for (struct nk_bucket *b = nk_table_bucket(t, i); b != NULL; b = nk_table_next(t, b))
+        for (uint32_t m = ~nk_bucket_match(b, 0) & ((1u << NK_SLOTS) - 1); m != 0; m &= m - 1)
+            pass_entry(s, b->ref[__builtin_ctz(m)], sc);
+    uint32_t half = t->low_mask + 1;
+    uint32_t bits = (uint32_t)__builtin_popcount(t->low_mask);
+    if (i >= half || (uint64_t)i + half < t->buckets) bits++; /* numbered with the longer mask */
+    uint64_t width = 1ull << (32 - bits);
+    *pos = (*pos & ~(width - 1)) + width;
+    return *pos > UINT32_MAX;
+}
+
+/* Visits up to *buckets buckets of one segment under its lock. True at the segment's end. */
+static bool visit_segment(struct nk_seg *s, uint64_t *pos, uint32_t epoch, uint32_t count,
+                          uint32_t *buckets, struct scan *sc) {
+    if (s->draining) {
+        (void)nk_switch_drain(s, DRAIN_ENTRIES);
+        nk_seg_work_done(s);
+        *buckets = 0; /* the host gets an empty page and comes again */
+        *pos = 0;
+        return false;
+    }
+    if (epoch != s->epoch) *pos = 0;
+    uint32_t hold = *buckets < HOLD_BUCKETS ? *buckets : HOLD_BUCKETS;
+    for (uint32_t i = 0; i < hold && sc->passed < count; i++) {
+        (*buckets)--;
+        if (visit_bucket(s, pos, sc)) return true;
+    }
+    return false;
+}
+
+int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t count, nk_scan_fn *fn,
+               void *ctx) {
+    struct scan sc = {.now_ms = now_ms, .fn = fn, .ctx = ctx};
+    uint64_t seg = *cursor >> 48, pos = (uint32_t)*cursor;
+    uint32_t epoch = (*cursor >> 40) & 0xff, buckets = CALL_BUCKETS;
+    bool locked_any = false;
+    if (count == 0) count = 10;
+    while (seg < db->segments && sc.passed < count && buckets > 0) {
+        struct nk_seg *s = &db->seg[seg];
+        if (!nk_seg_lock(s)) {
+            if (!locked_any) return NITRO_EBUSY;
+            break;
+        }
+        locked_any = true;
+        bool end = visit_segment(s, &pos, pos == 0 ? s->epoch : epoch, count, &buckets, &sc);
+        epoch = s->epoch;
+        nk_seg_unlock(s);
+        if (!end) continue;
+        seg++;
+        pos = 0;
+    }
+    *cursor = seg >= db->segments ? 0 : seg << 48 | (uint64_t)epoch << 40 | pos;
+    return NITRO_OK;
+}
