@@ -1,0 +1,107 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/nitrokv/nitrokv/client"
+)
+
+// The examples talk to a stand-in from this package's tests; a program gives its server's address.
+func Example() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	if err := c.Set(ctx, "user:1", []byte("Ada"), client.WithTTL(time.Hour)); err != nil {
+		log.Fatal(err)
+	}
+	name, err := c.Get(ctx, "user:1")
+	fmt.Printf("%s %v\n", name, err)
+	_, err = c.Get(ctx, "user:2")
+	fmt.Println(errors.Is(err, client.ErrNotFound))
+	fmt.Println(err)
+	// Output:
+	// Ada <nil>
+	// true
+	// nitrokv: GET "user:2": no such key
+}
+
+// Two clients change the same key: one of them has to read again.
+func ExampleClient_CompareAndSwap() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	created, err := c.CompareAndSwap(ctx, "config", []byte("a=1"), 0) // 0: must not exist
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err = c.CompareAndSwap(ctx, "config", []byte("a=2"), created); err != nil {
+		log.Fatal(err)
+	}
+	_, err = c.CompareAndSwap(ctx, "config", []byte("a=3"), created) // out of date
+	fmt.Println(errors.Is(err, client.ErrVersionMismatch))
+	item, err := c.GetItem(ctx, "config")
+	fmt.Printf("%s %v\n", item.Value, err)
+	// Output:
+	// true
+	// a=2 <nil>
+}
+
+// A batch is one round trip for many requests.
+func ExampleClient_Batch() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	b := c.Batch()
+	b.Set("greeting", []byte("hello"))
+	b.Get("greeting")
+	b.Incr("visits", 1)
+	results, err := b.Do(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s %d\n", results[1].Value, results[2].Int)
+	// Output: hello 1
+}
+
+// A loop that saw no error saw every key.
+func ExampleClient_Scan() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	pairs := []client.KV{{Key: "a", Value: []byte("1")}, {Key: "b", Value: []byte("22")}}
+	if err := c.MSet(ctx, pairs); err != nil {
+		log.Fatal(err)
+	}
+	for entry, err := range c.Scan(ctx, client.ScanOptions{Metadata: true}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(entry.Key, entry.Size)
+	}
+	// Unordered output:
+	// a 1
+	// b 2
+}

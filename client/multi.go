@@ -1,0 +1,93 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nitrokv/nitrokv/proto"
+)
+
+// KV is a key with its value, for MSet.
+type KV = proto.KV
+
+// MGet returns the values of several keys in their order, nil for a missing one. It is one request. The
+// values share one block of memory.
+func (c *Client) MGet(ctx context.Context, keys ...string) ([][]byte, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	r := request{op: proto.OpMGet, keys: keys}
+	body, err := c.bytes(ctx, &r)
+	if err != nil {
+		return nil, err
+	}
+	values, err := proto.ParseValues(body)
+	if err == nil && int(values.Count) != len(keys) {
+		err = fmt.Errorf("%d values for %d keys", values.Count, len(keys))
+	}
+	if err != nil {
+		return nil, localError(&r, err, false)
+	}
+	out := make([][]byte, 0, len(keys))
+	for s, v := range values.All() {
+		if s.Class() > proto.ClassNegative {
+			return nil, statusError(&r, s, "")
+		}
+		if s != proto.OK {
+			v = nil
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// MSet stores several pairs atomically: nobody sees a part of them. Of a repeated key the last value
+// stays. The only options that it takes are WithTTL and WithExpiry, for all pairs.
+func (c *Client) MSet(ctx context.Context, pairs []KV, options ...SetOption) error {
+	if len(pairs) == 0 {
+		return nil
+	}
+	r := request{op: proto.OpMSet, pairs: pairs}
+	if err := r.apply(options); err != nil {
+		return err
+	}
+	if r.op != proto.OpMSet {
+		return invalid(&r, "MSet takes the options WithTTL and WithExpiry only")
+	}
+	return c.plain(ctx, &r)
+}
+
+// DeleteMany removes several keys atomically and returns how many existed.
+func (c *Client) DeleteMany(ctx context.Context, keys ...string) (int, error) {
+	return c.countKeys(ctx, &request{op: proto.OpMDelete, keys: keys})
+}
+
+// ExistsMany returns how many of the keys exist; a repeated key counts each time.
+func (c *Client) ExistsMany(ctx context.Context, keys ...string) (int, error) {
+	return c.countKeys(ctx, &request{op: proto.OpMExists, keys: keys})
+}
+
+func (c *Client) countKeys(ctx context.Context, r *request) (int, error) {
+	if len(r.keys) == 0 {
+		return 0, nil
+	}
+	ca := newSmallCall()
+	defer ca.free()
+	if err := c.do(ctx, r, ca); err != nil {
+		return 0, err
+	}
+	n, err := proto.ParseUint32(ca.body)
+	if err != nil {
+		return 0, localError(r, err, true)
+	}
+	return int(n), nil
+}
+
+// foundOrNot makes a bool of an error that may be ErrNotFound.
+func foundOrNot(err error) (bool, error) {
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,67 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"time"
+)
+
+// Options tune a Client. The zero value, and a nil *Options, are safe.
+type Options struct {
+	// Conns is the number of connections. 0 means one per processor (GOMAXPROCS).
+	Conns int
+
+	// DialTimeout bounds making a connection, the greeting included. 0 means 5 s.
+	DialTimeout time.Duration
+
+	// MaxPending bounds the requests that wait for replies on one connection; further calls wait for
+	// their turn. 0 means what the server allows, at most 65,535.
+	MaxPending int
+
+	// Checksums adds a CRC-32C to every frame in both directions, for networks that can't be trusted to
+	// deliver what was sent. It costs 16 bytes per round trip.
+	Checksums bool
+
+	// Name is shown in the server's list of clients: printable ASCII without spaces. Empty means
+	// "nitrokv-go".
+	Name string
+
+	// Dial makes the network connections, for TLS or tests. nil means a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// withDefaults returns a complete copy, or says which field is wrong.
+func (o *Options) withDefaults() (Options, error) {
+	var full Options
+	if o != nil {
+		full = *o
+	}
+	if full.Conns < 0 || full.MaxPending < 0 || full.DialTimeout < 0 || len(full.Name) > 1024 {
+		return full, fmt.Errorf("nitrokv: options: Conns %d, MaxPending %d and DialTimeout %v must not be "+
+			"negative, Name (%d bytes) at most 1,024 bytes", full.Conns, full.MaxPending, full.DialTimeout,
+			len(full.Name))
+	}
+	for i := range len(full.Name) {
+		if b := full.Name[i]; b <= ' ' || b > '~' {
+			return full, fmt.Errorf("nitrokv: options: Name %q may have the characters ! to ~ only", full.Name)
+		}
+	}
+	if full.Conns == 0 {
+		full.Conns = runtime.GOMAXPROCS(0)
+	}
+	if full.DialTimeout == 0 {
+		full.DialTimeout = 5 * time.Second
+	}
+	if full.MaxPending == 0 || full.MaxPending > idMax {
+		full.MaxPending = idMax
+	}
+	if full.Name == "" {
+		full.Name = "nitrokv-go"
+	}
+	if full.Dial == nil {
+		full.Dial = (&net.Dialer{}).DialContext
+	}
+	return full, nil
+}

@@ -1,0 +1,204 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nitrokv/nitrokv/proto"
+)
+
+const (
+	backoffMin = 5 * time.Millisecond
+	backoffMax = time.Second
+)
+
+// slot is the place of one connection, which it makes when needed and replaces when broken.
+type slot struct {
+	client  *Client
+	current atomic.Pointer[conn] // the latest; may be broken
+
+	mu       sync.Mutex // guards the fields below
+	attempt  *attempt   // under way, shared by all who wait for it
+	failures int        // in a row
+}
+
+// attempt is one try to connect. conn and err may be read once done is closed.
+type attempt struct {
+	done chan struct{}
+	conn *conn
+	err  error
+}
+
+// get returns a working connection, and makes one if there is none.
+func (s *slot) get(ctx context.Context) (*conn, error) {
+	if cn := s.current.Load(); cn != nil && cn.alive() {
+		return cn, nil
+	}
+	a, err := s.join()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-a.done:
+		return a.conn, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// join returns the attempt that is under way, or starts one. The attempt has its own time limit rather
+// than a caller's context, because several callers may wait for it.
+func (s *slot) join() (*attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.attempt != nil {
+		return s.attempt, nil
+	}
+	a := &attempt{done: make(chan struct{})}
+	if cn := s.current.Load(); cn != nil && cn.alive() { // made since the caller looked
+		a.conn = cn
+		close(a.done)
+		return a, nil
+	}
+	if !s.client.goroutine(func() { s.connect(a) }) {
+		return nil, ErrClosed
+	}
+	s.attempt = a
+	return a, nil
+}
+
+// connect carries an attempt out, after the pause that earlier failures demand, and then serves the
+// connection until it ends.
+func (s *slot) connect(a *attempt) {
+	s.mu.Lock()
+	pause := backoff(s.failures)
+	s.mu.Unlock()
+	cn, err := s.dialAfter(pause)
+	s.mu.Lock()
+	s.attempt = nil
+	if err != nil {
+		s.failures++
+		a.err = err
+	} else {
+		s.failures = 0
+		a.conn = cn
+		s.current.Store(cn)
+	}
+	s.mu.Unlock()
+	close(a.done)
+	if cn != nil {
+		stop := context.AfterFunc(s.client.ctx, func() { cn.close(ErrClosed) })
+		cn.run()
+		stop()
+	}
+}
+
+// backoff is the pause after a number of failures in a row: doubling, with a random half, so that many
+// clients don't return to a restarted server at the same moment.
+func backoff(failures int) time.Duration {
+	if failures == 0 {
+		return 0
+	}
+	d := min(backoffMin<<min(failures-1, 16), backoffMax)
+	return d/2 + rand.N(d/2+1)
+}
+
+func (s *slot) dialAfter(pause time.Duration) (*conn, error) {
+	c := s.client
+	if err := sleep(c.ctx, pause); err != nil {
+		return nil, ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, c.opt.DialTimeout)
+	defer cancel()
+	nc, err := c.opt.Dial(ctx, "tcp", c.addr)
+	if err != nil {
+		if c.ctx.Err() != nil {
+			return nil, ErrClosed
+		}
+		return nil, &lostError{addr: c.addr, cause: err}
+	}
+	cn, err := greet(ctx, c.addr, nc, &c.opt)
+	if err != nil {
+		return nil, errors.Join(&lostError{addr: c.addr, cause: err}, nc.Close())
+	}
+	return cn, nil
+}
+
+// sleep waits, or returns the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// greet exchanges HELLO, which settles the version and the limits, and tells other servers apart.
+func greet(ctx context.Context, addr string, nc net.Conn, o *Options) (*conn, error) {
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	m := proto.Meta{ID: 1}
+	if o.Checksums {
+		m.Flags = proto.FlagIntegrity
+	}
+	hello := proto.Hello{Min: proto.Version, Max: proto.Version, Name: o.Name}
+	if _, err := nc.Write(proto.AppendHello(nil, m, hello)); err != nil {
+		return nil, fmt.Errorf("sending HELLO: %w", err)
+	}
+	// No limit on a joined reply: an MGET of large values may be longer than any value, the reader's memory
+	// grows only with what arrives, and it was this client that asked.
+	r := proto.NewReader(nc, proto.KindReply, proto.Limits{Message: math.MaxInt})
+	reply, err := r.Next()
+	if err != nil {
+		return nil, greetError(err)
+	}
+	if s := reply.Status(); s != proto.OK {
+		return nil, fmt.Errorf("the server refuses HELLO: %w: %s", s, reply.Body)
+	}
+	h, err := proto.ParseHelloReply(reply.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: its reply to HELLO is malformed: %w", ErrNotNitroKV, err)
+	}
+	if h.Version != proto.Version || h.FrameMax < minFrame {
+		return nil, fmt.Errorf("%w: it offers version %d of the protocol and frames of %d bytes; this client "+
+			"speaks version %d and needs frames of %d", ErrUnsupported, h.Version, h.FrameMax, proto.Version,
+			minFrame)
+	}
+	if !stop() {
+		return nil, ctx.Err() // the deadline may have been spoiled already
+	}
+	return newConn(addr, nc, r, h, o), nil
+}
+
+const minFrame = 1 << 10 // a frame limit below this makes no sense
+
+// greetError says what it means that HELLO was not answered with a reply.
+func greetError(err error) error {
+	var fe *proto.FrameError
+	switch {
+	case errors.As(err, &fe):
+		return fmt.Errorf("%w: its answer to HELLO is not in the binary protocol (%w); is this the address of "+
+			"another service?", ErrNotNitroKV, err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%w: it did not answer HELLO in time; is this the address of another service, or is "+
+			"the server overloaded? (%w)", ErrNotNitroKV, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: it closed the connection instead of answering HELLO (%w)", ErrNotNitroKV, err)
+	}
+	return fmt.Errorf("waiting for the reply to HELLO: %w", err)
+}
