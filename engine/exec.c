@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * exec.c - the loop over prepared requests: prefetching, locks, stops.
+ *
+ * DESIGN
+ *   Requests run in order, in windows of NK_EXEC_WINDOW. Before a window runs, one pass touches the
+ *   bucket of every key and a second one the entries that the buckets point to, so that the cache
+ *   misses of a window overlap. Then each request takes its segment's lock for itself; a lock is
+ *   kept for the next request only if that needs the same segment, and not for long. Nothing waits:
+ *   a lock that is not free after a bounded try ends the call with BUSY, and the host calls again.
+ *
+ * INVARIANTS
+ *   (1) No lock is held when nitro_execute returns.
+ *   (2) A request before `next` is done and owns nothing; `next` has written nothing, or remembers
+ *       in the chunk (started, step, tail) where it goes on.
+ *   (3) A request starts with at least NK_OUT_ROOM bytes free in out.
+ *
+ * NOT HERE  the operations (exec_string.c, exec_key.c, exec_multi.c, exec_batch.c, exec_scan.c).
+ */
+#include "exec.h"
+
+void nk_exec_release(struct nk_exec *x) {
+    if (x->held == NULL) return;
+    nk_seg_unlock(x->held);
+    x->held = NULL;
+}
+
+/* prefetch: both passes over the keyed requests of reqs[from .. to). */
+static void prefetch(struct nk_exec *x, uint32_t from, uint32_t to) {
+    const struct nk_req *r = x->c->reqs;
+    if (to - from < 2) return;
+    for (uint32_t i = from; i < to; i++) {
+        if (NK_LIKELY(r[i].op <= NK_OP_KEYED_LAST)) nk_key_prefetch_bucket(x->db, &r[i].key);
+    }
+    for (uint32_t i = from; i < to; i++) {
+        if (NK_LIKELY(r[i].op <= NK_OP_KEYED_LAST)) nk_key_prefetch_entry(x->db, &r[i].key);
+    }
+}
+
+static int run_count(struct nk_exec *x, const struct nk_req *r) {
+    uint64_t keys = nk_db_keys(x->db);
+    if (x->binary)
+        nk_frame_plain(x, r, NITRO_OK, &keys, sizeof keys);
+    else
+        nk_reply_int(x, (int64_t)keys);
+    return NITRO_STOP_DONE;
+}
+
+static int run_ping(struct nk_exec *x, const struct nk_req *r) {
+    if (x->binary)
+        nk_reply_status(x, r, NITRO_OK);
+    else
+        nk_out_text(x, "+PONG\r\n");
+    return NITRO_STOP_DONE;
+}
+
+static int run_help(struct nk_exec *x) {
+    nk_out_text(x, "*5\r\n"
+                   "+MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
+                   "+USAGE <key> [SAMPLES <count>]\r\n"
+                   "+    Return memory in bytes used by <key> and its value.\r\n"
+                   "+HELP\r\n"
+                   "+    Print this help.\r\n");
+    return NITRO_STOP_DONE;
+}
+
+static int run_host(struct nk_exec *x, const struct nk_req *r) {
+    nitro_chunk *c = &x->c->pub;
+    c->host_verb = r->code;
+    c->host_id = r->id;
+    c->host_flags = r->wire;
+    c->host_argc = r->arg_count;
+    c->host_argv = x->c->slices + r->arg_at;
+    return NITRO_STOP_HOST;
+}
+
+static int run_error(struct nk_exec *x, const struct nk_req *r) {
+    if (r->code == NK_FAULT_UNKNOWN)
+        nk_reply_unknown(x, r);
+    else
+        nk_reply_fault(x, r, (enum nk_fault)r->code, r->val, r->val_len);
+    return NITRO_STOP_DONE;
+}
+
+/* run_rare: everything but the single-key operations. Needs no lock that is held already. */
+static NK_NOINLINE int run_rare(struct nk_exec *x, struct nk_req *r) {
+    nk_exec_release(x);
+    switch ((enum nk_op)r->op) {
+    case NK_OP_MGET:
+        return nk_exec_mget(x, r);
+    case NK_OP_MSET:
+        return nk_exec_mset(x, r);
+    case NK_OP_MDEL:
+        return nk_exec_mdel(x, r);
+    case NK_OP_MEXISTS:
+        return nk_exec_mexists(x, r);
+    case NK_OP_SCAN:
+        return nk_exec_scan(x, r);
+    case NK_OP_COUNT:
+        return run_count(x, r);
+    case NK_OP_ECHO:
+        return nk_exec_echo(x, r);
+    case NK_OP_PING:
+        return run_ping(x, r);
+    case NK_OP_HELP:
+        return run_help(x);
+    case NK_OP_HOST:
+        return run_host(x, r);
+    case NK_OP_CLOSE:
+        return NITRO_STOP_DONE;
+    default:
+        return run_error(x, r);
+    }
+}
+
+NK_INLINE int run(struct nk_exec *x, struct nk_req *r) {
+    switch ((enum nk_op)r->op) {
+    case NK_OP_GET:
+        return nk_exec_get(x, r);
+    case NK_OP_SET:
+        return nk_exec_set(x, r);
+    case NK_OP_DEL:
+        return nk_exec_del(x, r);
+    case NK_OP_EXISTS:
+        return nk_exec_exists(x, r);
+    case NK_OP_INCR:
+        return nk_exec_incr(x, r);
+    case NK_OP_EXPIRE:
+        return nk_exec_expire(x, r);
+    case NK_OP_TTL:
+        return nk_exec_ttl(x, r);
+    case NK_OP_PERSIST:
+        return nk_exec_persist(x, r);
+    case NK_OP_TYPE:
+        return nk_exec_type(x, r);
+    case NK_OP_USAGE:
+        return nk_exec_usage(x, r);
+    default:
+        return run_rare(x, r);
+    }
+}
+
+/* finish: request `next` is done. */
+NK_INLINE void finish(struct nk_exec *x, struct nk_req *r) {
+    struct nk_chunk *c = x->c;
+    if (NK_UNLIKELY(r->big != NULL || r->op == NK_OP_MSET)) nk_req_drop(x->db, c, r);
+    c->started = false;
+    c->pub.next++;
+    x->ss->requests++;
+}
+
+static int loop(struct nk_exec *x) {
+    struct nk_chunk *c = x->c;
+    uint32_t window = c->pub.next;
+    while (c->pub.next < c->pub.count) {
+        uint32_t i = c->pub.next;
+        if (NK_UNLIKELY(c->pub.out_len >= NK_OUT_SOFT)) return NITRO_STOP_OUT;
+        if (i == window) {
+            window = (uint32_t)nk_min_u64(i + NK_EXEC_WINDOW, c->pub.count);
+            prefetch(x, i, window);
+        }
+        struct nk_req *r = &c->reqs[i];
+        x->next_index = i + 1 < window && r[1].op <= NK_OP_KEYED_LAST ? r[1].key.seg : NK_NO_SEG;
+        int stop = run(x, r);
+        if (NK_UNLIKELY(stop != NITRO_STOP_DONE)) return stop;
+        finish(x, r);
+    }
+    return NITRO_STOP_DONE;
+}
+
+/* resume_tail: goes on with a reply that is handed out in parts. */
+static NK_NOINLINE int resume_tail(struct nk_exec *x) {
+    bool finishes = x->c->tail.finishes;
+    int stop = nk_tail_resume(x);
+    if (stop == NITRO_STOP_DONE && finishes) finish(x, &x->c->reqs[x->c->pub.next]);
+    return stop;
+}
+
+int nitro_execute(nitro_store *s, nitro_session *ss, nitro_chunk *pub, int64_t now_ms) {
+    struct nk_exec x = {.db = nk_front_db(s),
+                        .c = nk_chunk_of(pub),
+                        .ss = ss,
+                        .now = now_ms,
+                        .next_index = NK_NO_SEG,
+                        .binary = ss->proto == NITRO_PROTO_BINARY};
+    if (NK_UNLIKELY(x.c->tail.active)) {
+        int stop = resume_tail(&x);
+        if (stop != NITRO_STOP_DONE) return stop;
+    }
+    int stop = loop(&x);
+    nk_exec_release(&x);
+    return stop;
+}

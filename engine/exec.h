@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * exec.h - running prepared requests: what the topics of exec_*.c share (L6).
+ *
+ * WHAT   Each operation is a function from (executor, request) to an enum nitro_stop: DONE when its
+ *        reply stands in out, anything else to come back to the host and be called again. An
+ *        operation that returns BUSY or OUT has applied nothing, or remembers in the chunk where it
+ *        goes on.
+ *
+ * THREADS  Shared gate; one thread per chunk. At most one segment is locked between operations
+ *        (kept for the next request if that needs the same one), several only inside MSET and
+ *        multi-key deletes.
+ *
+ * REPLIES  A request starts with NK_OUT_ROOM bytes free in out; so an inline value, a number or an
+ *        error can be written without asking. Whatever may need more asks before it changes
+ *        anything.
+ */
+#ifndef NK_EXEC_H
+#define NK_EXEC_H
+
+#include "num.h"
+#include "req.h"
+#include "wire_nbp.h"
+
+#define NK_EXEC_WINDOW 32u        /* requests that are prefetched together */
+#define NK_EXEC_KEEP_RUNS 16u     /* requests in one hold of a lock */
+#define NK_EXEC_KEEP_BYTES 65536u /* bytes copied in one hold of a lock */
+#define NK_NO_SEG UINT32_MAX
+
+struct nk_exec {
+    struct nk_db *db;
+    struct nk_chunk *c;
+    nitro_session *ss;
+    int64_t now;
+    struct nk_seg *held; /* the lock that is held between requests, or NULL */
+    uint32_t held_index;
+    uint32_t held_runs;
+    uint64_t held_bytes;
+    uint32_t next_index; /* the segment of the next request, or NK_NO_SEG */
+    bool binary;
+};
+
+/* ---- locks (exec.c) ---------------------------------------------------------------------------*/
+/* nk_exec_release: gives up the lock that is held, if any. */
+void nk_exec_release(struct nk_exec *x);
+/* nk_exec_enter: the key's segment, locked, or NULL (BUSY). */
+NK_INLINE struct nk_seg *nk_exec_enter(struct nk_exec *x, const struct nk_key *k) {
+    if (x->held != NULL) {
+        if (x->held_index == k->seg) return x->held;
+        nk_exec_release(x);
+    }
+    struct nk_seg *s = nk_db_seg(x->db, k->seg);
+    if (NK_UNLIKELY(!nk_seg_lock(s))) return NULL;
+    x->held = s;
+    x->held_index = k->seg;
+    x->held_runs = 0;
+    x->held_bytes = 0;
+    return s;
+}
+/* nk_exec_leave: unlocks, unless the next request wants the same segment soon enough. */
+NK_INLINE void nk_exec_leave(struct nk_exec *x, uint64_t copied) {
+    x->held_bytes += copied;
+    if (NK_LIKELY(x->next_index != x->held_index) || ++x->held_runs >= NK_EXEC_KEEP_RUNS ||
+        x->held_bytes >= NK_EXEC_KEEP_BYTES) {
+        nk_seg_unlock(x->held);
+        x->held = NULL;
+    }
+}
+
+/* ---- replies (exec_reply.c) -------------------------------------------------------------------*/
+
+/* A binary frame that is being written to out. */
+struct nk_frame {
+    size_t at;     /* of its header in out */
+    uint8_t flags; /* blocks so far */
+};
+/* nk_frame_open: room for header and checksums. */
+void nk_frame_open(struct nk_exec *x, const struct nk_req *r, struct nk_frame *f);
+/* nk_frame_version, nk_frame_expiry: appends the block (before any body, in this order). */
+void nk_frame_version(struct nk_exec *x, struct nk_frame *f, uint64_t version);
+void nk_frame_expiry(struct nk_exec *x, struct nk_frame *f, int64_t expire_ms);
+/* nk_frame_close: writes header and checksums; `tail_n` bytes of the body follow from elsewhere. A
+ * quiet request's empty frame vanishes. */
+void nk_frame_close(struct nk_exec *x, const struct nk_req *r, struct nk_frame *f, int status,
+                    bool more, const uint8_t *tail, uint64_t tail_n);
+/* nk_frame_plain: a whole frame with a body of n bytes. */
+void nk_frame_plain(struct nk_exec *x, const struct nk_req *r, int status, const void *body,
+                    size_t n);
+
+NK_INLINE uint8_t *nk_out(struct nk_exec *x) { return x->c->pub.out + x->c->pub.out_len; }
+NK_INLINE void nk_out_to(struct nk_exec *x, const uint8_t *end) {
+    x->c->pub.out_len = (size_t)(end - x->c->pub.out);
+}
+/* nk_out_bytes: appends n bytes; the room has been made sure of. */
+NK_INLINE void nk_out_bytes(struct nk_exec *x, const void *p, size_t n) {
+    memcpy(nk_out(x), p, n);
+    x->c->pub.out_len += n;
+}
+/* nk_out_text: appends a string literal. */
+#define nk_out_text(x, literal) nk_out_bytes(x, literal, sizeof(literal) - 1)
+/* nk_out_head: appends a RESP type byte, a number and CRLF. */
+NK_INLINE void nk_out_head(struct nk_exec *x, char type, uint64_t n) {
+    uint8_t *p = nk_out(x);
+    *p = (uint8_t)type;
+    p = nk_num_put_u64(p + 1, n);
+    p[0] = '\r';
+    p[1] = '\n';
+    nk_out_to(x, p + 2);
+}
+
+/* nk_reply_value: n bytes as the reply (a bulk string; the body of a frame). At most
+ * NK_VALUE_BIG. */
+void nk_reply_value(struct nk_exec *x, const struct nk_req *r, const uint8_t *p, uint64_t n);
+/* nk_reply_ok: +OK, or an empty frame. */
+void nk_reply_ok(struct nk_exec *x, const struct nk_req *r);
+/* nk_reply_null: RESP only. */
+void nk_reply_null(struct nk_exec *x);
+/* nk_reply_int: RESP only. */
+void nk_reply_int(struct nk_exec *x, int64_t v);
+/* nk_reply_status: binary only, a frame without a body. */
+void nk_reply_status(struct nk_exec *x, const struct nk_req *r, int status);
+/* nk_reply_fault: an error reply with its text. */
+void nk_reply_fault(struct nk_exec *x, const struct nk_req *r, enum nk_fault fault,
+                    const uint8_t *middle, size_t n);
+/* nk_reply_error: the error reply for a code of the store. */
+void nk_reply_error(struct nk_exec *x, const struct nk_req *r, int code);
+/* nk_reply_unknown: Redis's words about an unknown command and its arguments. */
+void nk_reply_unknown(struct nk_exec *x, const struct nk_req *r);
+
+/* nk_tail_start: hands out p[0 .. n) from where it lies, as the rest of a bulk whose head has been
+ * written, or as the rest of frame `f` and of as many further frames as it takes. `ref` (NULL if p
+ * is borrowed from the input) is released afterwards. `finishes`: the request is done then. */
+int nk_tail_start(struct nk_exec *x, const struct nk_req *r, struct nk_frame *f, int status,
+                  const uint8_t *p, uint64_t n, struct nk_big *ref, bool finishes);
+/* nk_tail_resume: after NITRO_STOP_BIG. BIG again, or DONE. */
+int nk_tail_resume(struct nk_exec *x);
+
+/* ---- operations -------------------------------------------------------------------------------*/
+int nk_exec_get(struct nk_exec *x, struct nk_req *r); /* exec_string.c */
+int nk_exec_set(struct nk_exec *x, struct nk_req *r);
+int nk_exec_incr(struct nk_exec *x, struct nk_req *r);
+int nk_exec_echo(struct nk_exec *x, struct nk_req *r);
+int nk_exec_del(struct nk_exec *x, struct nk_req *r); /* exec_key.c */
+int nk_exec_exists(struct nk_exec *x, struct nk_req *r);
+int nk_exec_expire(struct nk_exec *x, struct nk_req *r);
+int nk_exec_ttl(struct nk_exec *x, struct nk_req *r);
+int nk_exec_persist(struct nk_exec *x, struct nk_req *r);
+int nk_exec_type(struct nk_exec *x, struct nk_req *r);
+int nk_exec_usage(struct nk_exec *x, struct nk_req *r);
+int nk_exec_mget(struct nk_exec *x, struct nk_req *r); /* exec_multi.c */
+int nk_exec_mexists(struct nk_exec *x, struct nk_req *r);
+int nk_exec_mset(struct nk_exec *x, struct nk_req *r); /* exec_batch.c */
+int nk_exec_mdel(struct nk_exec *x, struct nk_req *r);
+int nk_exec_scan(struct nk_exec *x, struct nk_req *r); /* exec_scan.c */
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * req.h - what passes between the parsers and the executor: requests, faults, chunks (L6).
+ *
+ * WHAT   A parser (wire_resp.c, wire_nbp.c) turns bytes into struct nk_req; exec*.c runs them.
+ *        Whatever can be decided without looking at the store has been decided by then: the verb,
+ *        its arity, its options, numbers, the keys' hashes, copies of large values. A request that
+ *        is wrong becomes an NK_OP_ERROR that answers in its place in the order.
+ *
+ * THREADS  A chunk and a session belong to one thread at a time.
+ *
+ * OWNERSHIP  Pointers in a request are borrowed from the chunk's input buffer (or from a loan, see
+ *        nk_loan), which does not move while requests are left. `big` is a reference that the
+ *        request owns until it has run or the chunk drops it.
+ */
+#ifndef NK_REQ_H
+#define NK_REQ_H
+
+#include "seg.h"
+
+/* ---- sizes ------------------------------------------------------------------------------------*/
+#define NK_CHUNK_REQS 256u         /* requests of one prepare */
+#define NK_IN_BYTES 65536u         /* default input buffer */
+#define NK_IN_SLACK 16u            /* readable bytes behind it, for 8-byte loads of short words */
+#define NK_IN_BYTES_MAX (1u << 30) /* one request, with everything around its arguments */
+#define NK_OUT_SOFT 65536u         /* execute hands the replies over from here on */
+#define NK_OUT_ROOM                                                                                \
+    (NK_VALUE_BIG + 1024u) /* what is free below that: any inline value, any error */
+#define NK_OUT_BYTES (NK_OUT_SOFT + NK_OUT_ROOM)
+#define NK_FRAME_BODY_MAX (1u << 20) /* bytes of a large value in one reply frame */
+#define NK_SPANS 64u                 /* default room for arguments of one request */
+#define NK_STASH_MAX 4096u
+
+/* ---- requests ---------------------------------------------------------------------------------*/
+/* Operations. Those up to NK_OP_KEYED_LAST work on req.key alone and take part in prefetching.
+ * CHECKLIST for a new one: exec.c (run), exec_*.c. */
+enum nk_op {
+    NK_OP_GET,
+    NK_OP_SET,
+    NK_OP_DEL,
+    NK_OP_EXISTS,
+    NK_OP_INCR,
+    NK_OP_EXPIRE,
+    NK_OP_TTL,
+    NK_OP_PERSIST,
+    NK_OP_TYPE,
+    NK_OP_USAGE,
+    NK_OP_KEYED_LAST = NK_OP_USAGE,
+    NK_OP_MGET,
+    NK_OP_MSET,
+    NK_OP_MDEL,
+    NK_OP_MEXISTS,
+    NK_OP_SCAN,
+    NK_OP_COUNT,
+    NK_OP_ECHO, /* req.val back */
+    NK_OP_PING, /* +PONG; binary NOOP */
+    NK_OP_HELP, /* MEMORY HELP */
+    NK_OP_HOST,
+    NK_OP_ERROR,
+    NK_OP_CLOSE /* answers nothing (HTTP) */
+};
+
+/* Options of an operation, req.flags. The first four equal NITRO_SET_*. */
+#define NK_F_NX NITRO_SET_NX
+#define NK_F_XX NITRO_SET_XX
+#define NK_F_KEEPTTL NITRO_SET_KEEPTTL
+#define NK_F_CAS NITRO_SET_CAS /* req.num is the expected version */
+#define NK_F_GET 0x10u         /* SET: answer the old value */
+#define NK_F_VERSION 0x20u   /* SET, GET, SCAN: answer the version (SCAN: with expiry and length) */
+#define NK_F_EXPIRY 0x40u    /* GET: answer the expiry */
+#define NK_F_LENGTH 0x80u    /* GET: the length instead of the value */
+#define NK_F_GT 0x100u       /* EXPIRE */
+#define NK_F_LT 0x200u       /* EXPIRE */
+#define NK_F_MS 0x400u       /* TTL: milliseconds */
+#define NK_F_OK 0x800u       /* DEL: answer +OK either way (the text verb DELETE) */
+#define NK_F_NOTHING 0x1000u /* SCAN: a TYPE that no key has */
+
+struct nk_req {
+    struct nk_key key;
+    const uint8_t *val; /* value, message, pattern, or the middle of an error text */
+    struct nk_big *big; /* instead of val, owned */
+    uint64_t num;       /* expected version, delta (as int64_t) or cursor */
+    int64_t expire_ms;  /* absolute; 0 = none */
+    uint32_t val_len;
+    uint32_t flags;     /* NK_F_... */
+    uint32_t arg_at;    /* first of its keys (chunk.multi) or arguments (chunk.slices) */
+    uint32_t arg_count; /* how many; SCAN: COUNT */
+    uint16_t id;        /* binary: the client's, echoed */
+    uint8_t op;         /* enum nk_op */
+    uint8_t code;       /* ERROR: enum nk_fault; HOST: enum nitro_host_verb */
+    uint8_t wire;       /* binary: the request's flags */
+};
+_Static_assert(sizeof(struct nk_req) <= 96, "256 of these are walked for every chunk");
+
+/* One key of a multi-key request. */
+struct nk_multi {
+    struct nk_key key;
+    const uint8_t *val;
+    struct nk_big *big; /* owned */
+    uint32_t val_len;
+    bool reserved; /* resv holds something to be applied or aborted */
+    struct nk_resv resv;
+};
+_Static_assert(sizeof(struct nk_multi) == NK_CACHE_LINE, "a million of these make 64 MiB");
+
+/* An argument as an offset from the start of its request, because the buffer may still move. */
+struct nk_span {
+    uint32_t at;
+    uint32_t n;
+};
+
+/* ---- faults: requests that are wrong -----------------------------------------------------------
+ * RESP answers `-` prefix before middle after, binary the status `code` and before middle after.
+ *     X(NAME, code, prefix, before, after) */
+#define NK_FAULTS(X)                                                                               \
+    X(SYNTAX, EARGUMENT, "ERR ", "syntax error", "")                                               \
+    X(NOT_INTEGER, ENOTNUMBER, "ERR ", "value is not an integer or out of range", "")              \
+    X(OVERFLOW, EOVERFLOW, "ERR ", "increment or decrement would overflow", "")                    \
+    X(DECR_OVERFLOW, EOVERFLOW, "ERR ", "decrement would overflow", "")                            \
+    X(ARITY, EARGUMENT, "ERR ", "wrong number of arguments for '", "' command")                    \
+    X(EXPIRE_TIME, EARGUMENT, "ERR ", "invalid expire time in '", "' command")                     \
+    X(EXPIRE_OPTION, EARGUMENT, "ERR ", "Unsupported option ", "")                                 \
+    X(EXPIRE_NX, EARGUMENT, "ERR ",                                                                \
+      "NX and XX, GT or LT options at the same time are not compatible", "")                       \
+    X(EXPIRE_GT_LT, EARGUMENT, "ERR ", "GT and LT options at the same time are not compatible",    \
+      "")                                                                                          \
+    X(CURSOR, EARGUMENT, "ERR ", "invalid cursor", "")                                             \
+    X(SUBCOMMAND, EARGUMENT, "ERR ", "unknown subcommand '", "'. Try MEMORY HELP.")                \
+    X(UNKNOWN, EARGUMENT, "ERR ", "unknown command", "")                                           \
+    X(PATTERN_COST, ELIMIT, "ERR ",                                                                \
+      "the MATCH pattern needs too many steps on these keys, use fewer '*'", "")                   \
+    X(KEY_SIZE, EKEYSIZE, "ERR ", "key is longer than 65535 bytes", "")                            \
+    X(VALUE_SIZE, EVALUESIZE, "ERR ", "value is larger than the server's limit", "")               \
+    X(NO_MEMORY, ENOMEM, "OOM ", "the server is out of memory, the command was not applied", "")   \
+    X(MAX_MEMORY, EMAXMEMORY, "OOM ", "command not allowed when used memory > 'maxmemory'.", "")   \
+    X(INTERNAL, EINTERNAL, "ERR ", "internal error", "")                                           \
+    X(MBULK_LINE, EFRAME, "ERR ", "Protocol error: too big mbulk count string", "")                \
+    X(MBULK_LENGTH, EFRAME, "ERR ", "Protocol error: invalid multibulk length", "")                \
+    X(BULK_LINE, EFRAME, "ERR ", "Protocol error: too big bulk count string", "")                  \
+    X(BULK_LENGTH, EFRAME, "ERR ", "Protocol error: invalid bulk length", "")                      \
+    X(BULK_TYPE, EFRAME, "ERR ", "Protocol error: expected '$', got '", "'")                       \
+    X(BULK_END, EFRAME, "ERR ", "Protocol error: expected CRLF behind a bulk string", "")          \
+    X(INLINE_LINE, EFRAME, "ERR ", "Protocol error: too big inline request", "")                   \
+    X(INLINE_QUOTES, EFRAME, "ERR ", "Protocol error: unbalanced quotes in request", "")           \
+    X(REQUEST_SIZE, ELIMIT, "ERR ", "Protocol error: the request is larger than 1 GiB", "")        \
+    X(TLS, EUNSUPPORTED, "ERR ", "Protocol error: TLS is not supported on this port", "")          \
+    X(FRAME_KIND, EFRAME, "", "the first byte of a request must be 0xF5", "")                      \
+    X(FRAME_BLOCKS, EFRAME, "", "the frame ends inside its optional blocks", "")                   \
+    X(FRAME_BODY, EFRAME, "", "the body does not have the layout of its opcode", "")               \
+    X(FRAME_EXPIRY, EFRAME, "", "EXPIRY is 0, must be absolute (> 0) or relative (< 0)", "")       \
+    X(FRAME_NO_EXPIRY, EFRAME, "", "EXPIRE needs the EXPIRY block", "")                            \
+    X(OPCODE, EOPCODE, "", "unknown opcode", "")                                                   \
+    X(FLAG, EFLAG, "", "a flag is not allowed with this opcode", "")                               \
+    X(CONTINUATION_FLAG, EFLAG, "", "a continuation may have the flags INTEGRITY and MORE only",   \
+      "")                                                                                          \
+    X(EXTENSION, EEXTENSION, "", "unknown critical extension", "")                                 \
+    X(OPTIONS, EARGUMENT, "", "unknown or contradictory options", "")                              \
+    X(DURABILITY, EUNSUPPORTED, "",                                                                \
+      "this server keeps no log, durability everysec and always are not supported", "")            \
+    X(CHECKSUM_HEADER, ECHECKSUM, "", "checksum mismatch in a frame's header", "")                 \
+    X(CHECKSUM_BODY, ECHECKSUM, "", "checksum mismatch behind the frame's header", "")             \
+    X(CHUNK_OPCODE, ECHUNK, "", "a continuation has another opcode than its request", "")          \
+    X(CHUNK_IDS, ELIMIT, "", "more than 16 requests are half-sent", "")                            \
+    X(CHUNK_SIZE, EVALUESIZE, "", "the request is larger than the largest key and value", "")      \
+    X(ARGUMENTS, ELIMIT, "", "more keys in one request than the server's limit", "")
+
+enum nk_fault {
+#define NK_X(name, code, prefix, before, after) NK_FAULT_##name,
+    NK_FAULTS(NK_X)
+#undef NK_X
+        NK_FAULT_COUNT
+};
+_Static_assert(NK_FAULT_COUNT <= 256, "req.code is one byte");
+
+/* ---- chunks -----------------------------------------------------------------------------------*/
+
+/* The body of a request that came in several frames. The chunk frees it when its requests have
+ * run. */
+struct nk_loan {
+    struct nk_loan *next;
+    size_t bytes; /* allocated, this header included */
+    uint8_t data[];
+};
+
+/* A reply that is handed out from where it lies: a large value or a long ECHO. */
+struct nk_tail {
+    struct nk_big *ref; /* reference held, NULL = the bytes are borrowed from the input */
+    const uint8_t *p;   /* the part that was handed out last */
+    uint64_t left;      /* bytes after that part */
+    bool active;
+    bool finishes;  /* the request is done when the tail is */
+    uint8_t status; /* binary: of every frame */
+};
+
+struct nk_chunk {
+    nitro_chunk pub; /* first: a nitro_chunk * is a struct nk_chunk * */
+    struct nk_req *reqs;
+
+    /* A RESP request that has arrived in part: `span_count` of `span_total` arguments, the next one
+     * begins `parse_at` bytes behind in_pos. span_total 0 = at the start of a request. */
+    struct nk_span *spans;
+    uint32_t span_cap, span_count, span_total;
+    uint32_t parse_at;
+
+    /* Arguments of prepared requests. */
+    struct nitro_slice *slices;
+    struct nk_multi *multi;
+    uint32_t slice_cap, slice_count;
+    uint32_t multi_cap, multi_count;
+    struct nk_loan *loans;
+
+    /* The segments of the multi-key write that runs, ascending and distinct. */
+    uint32_t *segs;
+    uint32_t seg_cap;
+
+    /* Where the request `next` goes on after a stop in its middle. */
+    bool started;   /* the head of its reply has been written */
+    uint32_t step;  /* keys that are done */
+    uint64_t found; /* EXISTS: so far */
+    struct nk_tail tail;
+
+    /* Raw keys of a SCAN, before filtering. */
+    uint8_t *scratch;
+    size_t scratch_cap;
+};
+
+NK_INLINE struct nk_chunk *nk_chunk_of(nitro_chunk *c) { return (struct nk_chunk *)c; }
+NK_INLINE struct nk_db *nk_front_db(nitro_store *s) { return (struct nk_db *)(void *)s; }
+
+/* nk_chunk_room: makes *array, of *cap elements of `size` bytes, hold at least `need`. By doubling,
+ * counted as chunk bytes. NITRO_OK, NITRO_ENOMEM, NITRO_EMAXMEMORY (nothing changed). */
+NITRO_MUST_CHECK int nk_chunk_room(struct nk_db *db, void **array, uint32_t *cap, uint32_t need,
+                                   size_t size);
+/* nk_chunk_out: makes out hold `need` bytes beyond out_len. NITRO_OK, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_chunk_out(struct nk_db *db, struct nk_chunk *c, size_t need);
+/* nk_chunk_scratch: makes scratch hold `need` bytes. NITRO_OK, NITRO_ENOMEM, NITRO_EMAXMEMORY. */
+NITRO_MUST_CHECK int nk_chunk_scratch(struct nk_db *db, struct nk_chunk *c, size_t need);
+/* nk_req_drop: releases what a request owns. */
+void nk_req_drop(struct nk_db *db, struct nk_chunk *c, struct nk_req *r);
+
+/* ---- parsing ----------------------------------------------------------------------------------*/
+struct nk_parser {
+    struct nk_db *db;
+    nitro_session *ss;
+    struct nk_chunk *c;
+    int64_t now;
+};
+
+enum nk_parsed {
+    NK_PARSED,      /* consumed a request, which stands in the chunk now if it answers anything */
+    NK_PARSED_LAST, /* the same, and the framing is lost behind it */
+    NK_PARSE_NEED,  /* incomplete: in_need is set */
+    NK_PARSE_MEMORY /* no memory for the parser's own state; nothing consumed */
+};
+
+/* nk_parser_need: an incomplete request needs in[0 .. upto). */
+NK_INLINE enum nk_parsed nk_parser_need(struct nk_parser *f, size_t upto) {
+    f->c->pub.in_need = upto;
+    return NK_PARSE_NEED;
+}
+/* nk_parser_slot: where the next request goes. There is always one while prepare runs. */
+NK_INLINE struct nk_req *nk_parser_slot(struct nk_parser *f) {
+    return &f->c->reqs[f->c->pub.count];
+}
+/* nk_req_fault: turns r into an error with a borrowed middle part (NULL, 0 = none). Keeps id and
+ * wire. */
+void nk_req_fault(struct nk_req *r, enum nk_fault fault, const void *middle, size_t n);
+/* nk_fault_of: the fault that words an error code of the store. */
+enum nk_fault nk_fault_of(int code);
+/* nk_parser_value: gives r (or an element of a multi-key request) its value: borrowed, or copied to
+ * a block of its own if it is large. 0, or the fault + 1. */
+NITRO_MUST_CHECK int nk_parser_value(struct nk_parser *f, const uint8_t *p, uint32_t n,
+                                     const uint8_t **val, uint32_t *val_len, struct nk_big **big);
+/* nk_parser_multi: makes room for the n keys of r. 0, or the fault + 1. */
+NITRO_MUST_CHECK int nk_parser_multi(struct nk_parser *f, struct nk_req *r, uint32_t n);
+/* nk_parser_multi_add: appends a key to r; its value is still empty. */
+struct nk_multi *nk_parser_multi_add(struct nk_parser *f, struct nk_req *r, const uint8_t *p,
+                                     uint32_t n);
+/* nk_parser_args: makes room for n arguments of the host's verb r. 0, or the fault + 1. */
+NITRO_MUST_CHECK int nk_parser_args(struct nk_parser *f, struct nk_req *r, uint32_t n);
+
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * wire_nbp_body.c - from the body of a binary request to a request.
+ *
+ * DESIGN
+ *   A body is read through a cursor that remembers running short, so that a layout is written down
+ *   as the list of its parts and checked once at the end: everything there and nothing left over.
+ *
+ * NOT HERE  frames and blocks (wire_nbp.c), the opcodes' effects (exec_*.c).
+ */
+#include "session.h"
+#include "wire_nbp.h"
+
+/* The options byte of GETX, SETX and SCAN as the specification numbers it. */
+#define GETX_VERSION 0x01u
+#define GETX_EXPIRY 0x02u
+#define GETX_LENGTH 0x04u
+#define SETX_NX 0x01u
+#define SETX_XX 0x02u
+#define SETX_KEEPTTL 0x04u
+#define SETX_OLD 0x08u
+#define SETX_VERSION 0x10u
+#define SCAN_DETAILS 0x01u
+#define SCAN_COUNT_DEFAULT 10u
+
+struct cursor {
+    const uint8_t *p, *end;
+    bool is_short;
+};
+
+/* take: the next n bytes, or NULL, and nothing from then on. */
+NK_INLINE const uint8_t *take(struct cursor *b, size_t n) {
+    if (NK_UNLIKELY((size_t)(b->end - b->p) < n)) {
+        b->is_short = true;
+        b->p = b->end;
+        return NULL;
+    }
+    const uint8_t *p = b->p;
+    b->p += n;
+    return p;
+}
+NK_INLINE uint8_t take_u8(struct cursor *b) {
+    const uint8_t *p = take(b, 1);
+    return p != NULL ? *p : 0;
+}
+NK_INLINE uint16_t take_u16(struct cursor *b) {
+    const uint8_t *p = take(b, 2);
+    return p != NULL ? nk_load16(p) : 0;
+}
+NK_INLINE uint32_t take_u32(struct cursor *b) {
+    const uint8_t *p = take(b, 4);
+    return p != NULL ? nk_load32(p) : 0;
+}
+NK_INLINE uint64_t take_u64(struct cursor *b) {
+    const uint8_t *p = take(b, 8);
+    return p != NULL ? nk_load64(p) : 0;
+}
+/* take_string: u16 length and as many bytes. */
+NK_INLINE struct nitro_slice take_string(struct cursor *b) {
+    size_t n = take_u16(b);
+    const uint8_t *p = take(b, n);
+    return (struct nitro_slice){p, p != NULL ? n : 0};
+}
+NK_INLINE struct nitro_slice take_rest(struct cursor *b) {
+    struct nitro_slice s = {b->p, (size_t)(b->end - b->p)};
+    b->p = b->end;
+    return s;
+}
+NK_INLINE bool complete(const struct cursor *b) { return !b->is_short && b->p == b->end; }
+
+int nk_nbp_flags_allowed(uint8_t opcode) {
+    switch (opcode) {
+    case NK_NBP_GET:
+        return 0;
+    case NK_NBP_SET:
+    case NK_NBP_SETX:
+        return NK_NBP_VERSION | NK_NBP_EXPIRY;
+    case NK_NBP_DELETE:
+        return NK_NBP_VERSION;
+    case NK_NBP_EXPIRE:
+    case NK_NBP_MSET:
+        return NK_NBP_EXPIRY;
+    case NK_NBP_NOOP:
+    case NK_NBP_HELLO:
+    case NK_NBP_ECHO:
+    case NK_NBP_STATS:
+    case NK_NBP_EXISTS:
+    case NK_NBP_INCR:
+    case NK_NBP_TTL:
+    case NK_NBP_PERSIST:
+    case NK_NBP_MEMORY:
+    case NK_NBP_GETX:
+    case NK_NBP_MGET:
+    case NK_NBP_MDELETE:
+    case NK_NBP_MEXISTS:
+    case NK_NBP_SCAN:
+    case NK_NBP_COUNT:
+    case NK_NBP_FLUSH:
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+static void fault(struct nk_req *r, enum nk_fault what) { nk_req_fault(r, what, NULL, 0); }
+
+/* absolute: an EXPIRY block as an absolute time. What lies beyond time's end is its end. */
+static int64_t absolute(int64_t now, int64_t expiry) {
+    if (expiry >= 0) return expiry;
+    int64_t t;
+    return __builtin_sub_overflow(now, expiry, &t) ? INT64_MAX : t;
+}
+
+/* set_key: the next string is the request's key. */
+NK_INLINE void set_key(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    struct nitro_slice s = take_string(b);
+    if (NK_LIKELY(!b->is_short)) nk_key_init(f->db, s.p, (uint32_t)s.n, &r->key);
+}
+
+/* set_value: the rest is the request's value. 0 or fault + 1. */
+static int set_value(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    if (b->is_short) return NK_FAULT_FRAME_BODY + 1;
+    struct nitro_slice v = take_rest(b);
+    if (v.n > nk_db_max_value(f->db)) return NK_FAULT_VALUE_SIZE + 1;
+    f->c->pub.grow_bytes += r->key.n + v.n;
+    return nk_parser_value(f, v.p, (uint32_t)v.n, &r->val, &r->val_len, &r->big);
+}
+
+static int get(struct nk_parser *f, struct nk_req *r, struct cursor *b, bool extended) {
+    r->op = NK_OP_GET;
+    uint8_t options = extended ? take_u8(b) : 0;
+    set_key(f, r, b);
+    if (NK_LIKELY(options == 0)) return 0;
+    if (!complete(b)) return NK_FAULT_FRAME_BODY + 1;
+    if (options & ~(GETX_VERSION | GETX_EXPIRY | GETX_LENGTH)) return NK_FAULT_OPTIONS + 1;
+    r->flags = (options & GETX_VERSION ? NK_F_VERSION : 0) |
+               (options & GETX_EXPIRY ? NK_F_EXPIRY : 0) |
+               (options & GETX_LENGTH ? NK_F_LENGTH : 0);
+    return 0;
+}
+
+static int set(struct nk_parser *f, struct nk_req *r, struct cursor *b, bool extended) {
+    r->op = NK_OP_SET;
+    uint8_t options = extended ? take_u8(b) : 0;
+    set_key(f, r, b);
+    if (b->is_short) return NK_FAULT_FRAME_BODY + 1;
+    if (NK_UNLIKELY(options != 0)) {
+        if ((options & ~(SETX_NX | SETX_XX | SETX_KEEPTTL | SETX_OLD | SETX_VERSION)) != 0 ||
+            (options & (SETX_NX | SETX_XX)) == (SETX_NX | SETX_XX) ||
+            ((options & SETX_KEEPTTL) != 0 && r->expire_ms != 0))
+            return NK_FAULT_OPTIONS + 1;
+        r->flags |= (options & SETX_NX ? NK_F_NX : 0) | (options & SETX_XX ? NK_F_XX : 0) |
+                    (options & SETX_KEEPTTL ? NK_F_KEEPTTL : 0) |
+                    (options & SETX_OLD ? NK_F_GET : 0) |
+                    (options & SETX_VERSION ? NK_F_VERSION : 0);
+    }
+    return set_value(f, r, b);
+}
+
+static int keyed(struct nk_parser *f, struct nk_req *r, struct cursor *b, enum nk_op op) {
+    r->op = (uint8_t)op;
+    set_key(f, r, b);
+    return 0;
+}
+
+/* check_list: true if the cursor holds exactly `n` keys (with values); nothing is kept yet. */
+static bool check_list(struct cursor b, uint32_t n, bool values) {
+    for (uint32_t i = 0; i < n && !b.is_short; i++) {
+        take_string(&b);
+        if (values) take(&b, take_u32(&b));
+    }
+    return complete(&b);
+}
+
+static int keys(struct nk_parser *f, struct nk_req *r, struct cursor *b, enum nk_op op) {
+    uint32_t n = take_u32(b);
+    r->op = (uint8_t)op;
+    if (!check_list(*b, n, op == NK_OP_MSET)) return NK_FAULT_FRAME_BODY + 1;
+    if (n > nk_db_max_args(f->db)) return NK_FAULT_ARGUMENTS + 1;
+    int bad = nk_parser_multi(f, r, n);
+    for (uint32_t i = 0; i < n && bad == 0; i++) {
+        struct nitro_slice k = take_string(b);
+        struct nk_multi *m = nk_parser_multi_add(f, r, k.p, (uint32_t)k.n);
+        if (op != NK_OP_MSET) continue;
+        uint32_t bytes = take_u32(b);
+        const uint8_t *v = take(b, bytes);
+        if (bytes > nk_db_max_value(f->db))
+            bad = NK_FAULT_VALUE_SIZE + 1;
+        else
+            bad = nk_parser_value(f, v, bytes, &m->val, &m->val_len, &m->big);
+        f->c->pub.grow_bytes += k.n + bytes;
+    }
+    return bad;
+}
+
+static int scan(struct nk_req *r, struct cursor *b) {
+    r->op = NK_OP_SCAN;
+    r->num = take_u64(b);
+    r->arg_count = take_u32(b);
+    if (r->arg_count == 0) r->arg_count = SCAN_COUNT_DEFAULT;
+    uint8_t options = take_u8(b);
+    struct nitro_slice pattern = take_string(b);
+    if (!complete(b)) return NK_FAULT_FRAME_BODY + 1;
+    if (options & ~SCAN_DETAILS) return NK_FAULT_OPTIONS + 1;
+    r->flags = options & SCAN_DETAILS ? NK_F_VERSION : 0;
+    if (pattern.n > 0) r->val = pattern.p;
+    r->val_len = (uint32_t)pattern.n;
+    return 0;
+}
+
+/* host: the host gets the body as its only argument. HELLO's layout is checked here all the
+ * same. */
+static int host(struct nk_parser *f, struct nk_req *r, struct cursor *b,
+                enum nitro_host_verb verb) {
+    struct cursor body = *b;
+    if (verb == NITRO_HOST_HELLO) {
+        uint8_t min = take_u8(b), max = take_u8(b);
+        take_u32(b);
+        take_string(b);
+        if (!complete(b)) return NK_FAULT_FRAME_BODY + 1;
+        if (min > max) return NK_FAULT_OPTIONS + 1;
+    }
+    int bad = nk_parser_args(f, r, 1);
+    if (bad != 0) return bad;
+    r->op = NK_OP_HOST;
+    r->code = (uint8_t)verb;
+    f->c->slices[r->arg_at] = take_rest(&body);
+    if (verb != NITRO_HOST_FLUSH) b->p = b->end;
+    return 0;
+}
+
+static int echo(struct nk_req *r, struct cursor *b) {
+    struct nitro_slice s = take_rest(b);
+    r->op = NK_OP_ECHO;
+    r->val = s.p;
+    r->val_len = (uint32_t)s.n;
+    return 0;
+}
+
+static int incr(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    r->op = NK_OP_INCR;
+    set_key(f, r, b);
+    r->num = take_u64(b);
+    f->c->pub.grow_bytes += r->key.n + 20u;
+    return 0;
+}
+
+static int plain(struct nk_req *r, enum nk_op op) {
+    r->op = (uint8_t)op;
+    return 0;
+}
+
+static int decode(struct nk_parser *f, uint8_t opcode, struct nk_req *r, struct cursor *b) {
+    switch ((enum nk_nbp_op)opcode) {
+    case NK_NBP_GET:
+        return get(f, r, b, false);
+    case NK_NBP_SET:
+        return set(f, r, b, false);
+    case NK_NBP_GETX:
+        return get(f, r, b, true);
+    case NK_NBP_SETX:
+        return set(f, r, b, true);
+    case NK_NBP_NOOP:
+        return plain(r, NK_OP_PING);
+    case NK_NBP_HELLO:
+        return host(f, r, b, NITRO_HOST_HELLO);
+    case NK_NBP_ECHO:
+        return echo(r, b);
+    case NK_NBP_STATS:
+        return host(f, r, b, NITRO_HOST_INFO);
+    case NK_NBP_DELETE:
+        return keyed(f, r, b, NK_OP_DEL);
+    case NK_NBP_EXISTS:
+        return keyed(f, r, b, NK_OP_EXISTS);
+    case NK_NBP_INCR:
+        return incr(f, r, b);
+    case NK_NBP_EXPIRE:
+        return keyed(f, r, b, NK_OP_EXPIRE);
+    case NK_NBP_TTL:
+        r->flags |= NK_F_MS;
+        return keyed(f, r, b, NK_OP_TTL);
+    case NK_NBP_PERSIST:
+        return keyed(f, r, b, NK_OP_PERSIST);
+    case NK_NBP_MEMORY:
+        return keyed(f, r, b, NK_OP_USAGE);
+    case NK_NBP_MGET:
+        return keys(f, r, b, NK_OP_MGET);
+    case NK_NBP_MSET:
+        return keys(f, r, b, NK_OP_MSET);
+    case NK_NBP_MDELETE:
+        return keys(f, r, b, NK_OP_MDEL);
+    case NK_NBP_MEXISTS:
+        return keys(f, r, b, NK_OP_MEXISTS);
+    case NK_NBP_SCAN:
+        return scan(r, b);
+    case NK_NBP_COUNT:
+        return plain(r, NK_OP_COUNT);
+    case NK_NBP_FLUSH:
+        return host(f, r, b, NITRO_HOST_FLUSH);
+    }
+    return NK_FAULT_OPCODE + 1;
+}
+
+void nk_nbp_decode(struct nk_parser *f, const struct nk_head *head, const uint8_t *body, size_t n) {
+    struct nk_req *r = nk_parser_slot(f);
+    struct cursor b = {body, body + n, false};
+    memset(r, 0, sizeof *r);
+    r->id = head->id;
+    r->wire = head->flags;
+    if (head->flags & NK_NBP_VERSION) {
+        r->flags = NK_F_CAS;
+        r->num = head->version;
+    }
+    if (head->flags & NK_NBP_EXPIRY) r->expire_ms = absolute(f->now, head->expiry);
+    int bad = decode(f, head->opcode, r, &b);
+    if (NK_UNLIKELY(bad == 0 && !complete(&b))) bad = NK_FAULT_FRAME_BODY + 1;
+    if (NK_UNLIKELY(bad == 0 && (head->flags & NK_NBP_DURABILITY) >= NK_NBP_EVERYSEC))
+        bad = NK_FAULT_DURABILITY + 1;
+    if (NK_UNLIKELY(bad != 0)) {
+        nk_req_drop(f->db, f->c, r);
+        fault(r, (enum nk_fault)(bad - 1));
+    }
+}
