@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// BenchmarkRound is the path of requests through the engine without sockets: one chunk with a pipeline of GETs
+// and SETs, half and half, per operation. Compare -cpu 1,2 for how it scales; ns/req is per request.
+func BenchmarkRound(b *testing.B) {
+	for _, pipeline := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("pipeline=%d", pipeline), func(b *testing.B) { benchmarkRound(b, pipeline, 100_000) })
+	}
+	b.Run("hot", func(b *testing.B) { benchmarkRound(b, 16, 1) })
+}
+
+func benchmarkRound(b *testing.B, pipeline, keys int) {
+	s := openStore(b, Options{})
+	value := strings.Repeat("v", 64)
+	for i := range keys {
+		must(b, s.Set(benchKey(uint32(i)), []byte(value)))
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		ss, err := s.NewSession(1)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer ss.Close()
+		rng := rand.New(rand.NewPCG(1, rand.Uint64()))
+		in := make([]byte, 0, 64*200)
+		for pb.Next() {
+			in = in[:0]
+			for i := range pipeline {
+				key := benchKey(rng.Uint32N(uint32(keys)))
+				if i%2 == 0 && keys > 1 {
+					in = append(append(append(in, "*2\r\n$3\r\nGET\r\n$16\r\n"...), key...), "\r\n"...)
+					continue
+				}
+				in = append(append(append(in, "*3\r\n$3\r\nSET\r\n$16\r\n"...), key...), "\r\n$64\r\n"...)
+				in = append(append(in, value...), "\r\n"...)
+			}
+			benchRound(b, s, ss, in)
+		}
+	})
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*pipeline), "ns/req")
+}
+
+// benchKey has the size of a usual key: 16 bytes.
+func benchKey(i uint32) []byte {
+	key := [16]byte{'k', 'e', 'y', ':'}
+	binary.BigEndian.PutUint32(key[12:], i)
+	return key[:]
+}
+
+func benchRound(b *testing.B, s *Store, ss *Session, in []byte) {
+	ch, err := s.Acquire()
+	if err != nil {
+		b.Fatal(err)
+	}
+	ch.Added(copy(ch.Space(), in))
+	now := s.Now()
+	if ch.Prepare(ss, now) != nil || ch.Execute(ss, now) != StopDone || bytes.IndexByte(ch.Out(), '-') == 0 {
+		b.Fatal("wrong replies")
+	}
+	ch.ClearOut()
+	ch.Compact()
+	ch.Release()
+}

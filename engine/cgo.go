@@ -1,0 +1,58 @@
+package engine
+
+// The one list of C flags that decide which code is generated: cgo uses it for every .c file beside this one,
+// and the Makefile reads it from here for the C libraries and tests. Warnings are not in it: a newer compiler
+// must not break the build of a program that embeds the engine.
+//
+// noescape and nocallback hold for every function of nitro.h that Go calls: C keeps no Go pointer after a call, and
+// nothing on these paths calls back into Go. They save the heap copies and the scheduler's preparations that cgo
+// would otherwise make for each call.
+
+/*
+#cgo CFLAGS: -std=gnu11 -O2 -fvisibility=hidden
+#cgo noescape nitro_prepare
+#cgo nocallback nitro_prepare
+#cgo noescape nitro_execute
+#cgo nocallback nitro_execute
+#cgo noescape nitro_get
+#cgo nocallback nitro_get
+#cgo noescape nitro_set
+#cgo nocallback nitro_set
+#cgo noescape nitro_delete
+#cgo nocallback nitro_delete
+#cgo noescape nitro_incr
+#cgo nocallback nitro_incr
+#cgo noescape nitro_expire
+#cgo nocallback nitro_expire
+#cgo noescape nitro_step
+#cgo nocallback nitro_step
+#cgo noescape nitro_retire_due
+#cgo nocallback nitro_retire_due
+#cgo noescape nitro_stats
+#cgo nocallback nitro_stats
+#cgo noescape nitro_chunk_compact
+#cgo nocallback nitro_chunk_compact
+#cgo noescape nitro_chunk_grow
+#cgo nocallback nitro_chunk_grow
+#cgo noescape nitro_chunk_reset
+#cgo nocallback nitro_chunk_reset
+#cgo noescape nitro_chunk_stash
+#cgo nocallback nitro_chunk_stash
+#cgo noescape nitro_chunk_reply
+#cgo nocallback nitro_chunk_reply
+#cgo noescape nitro_chunk_skip
+#cgo nocallback nitro_chunk_skip
+#include "nitro.h"
+*/
+import "C"
+
+// Version is the engine's version, for example "0.1.0".
+const Version = C.NITRO_VERSION_STRING
+
+// Limits of every store; Options may lower some of them.
+const (
+	KeyMax          = C.NITRO_KEY_MAX
+	ValueMax        = C.NITRO_VALUE_MAX
+	SegmentsMax     = C.NITRO_SEGMENTS_MAX
+	SegmentsDefault = C.NITRO_SEGMENTS_DEFAULT
+)

@@ -1,0 +1,115 @@
+package engine
+
+/*
+#include "nitro.h"
+#include <string.h>
+
+// The scan hands each key to a callback that must only copy. Copying here, in C, keeps Go out of the segment's
+// lock: one call gathers a part of the store in the caller's buffer as {version u64, expire i64, bytes u64, key
+// length u64, key, padded to 8}. What doesn't fit is only counted, and the caller comes back with a larger
+// buffer.
+struct scan_sink {
+    unsigned char *buf;
+    size_t cap, used;
+};
+
+static void scan_collect(void *ctx, const void *key, size_t key_bytes,
+                         const struct nitro_info *info) {
+    struct scan_sink *s = ctx;
+    uint64_t head[4] = {info->version, (uint64_t)info->expire_ms, info->bytes, key_bytes};
+    size_t need = sizeof head + ((key_bytes + 7) & ~(size_t)7);
+    if (need <= s->cap && s->used <= s->cap - need) {
+        memcpy(s->buf + s->used, head, sizeof head);
+        if (key_bytes != 0) memcpy(s->buf + s->used + sizeof head, key, key_bytes);
+    }
+    s->used += need;
+}
+
+static int scan_part(nitro_store *s, int64_t now_ms, uint64_t *cursor, uint32_t count, void *buf,
+                     size_t cap, size_t *used) {
+    struct scan_sink sink = {buf, cap, 0};
+    int code = nitro_scan(s, now_ms, cursor, count, scan_collect, &sink);
+    *used = sink.used;
+    return code;
+}
+*/
+import "C"
+
+import (
+	"encoding/binary"
+	"iter"
+	"time"
+)
+
+// Entry is one key found by Scan.
+type Entry struct {
+	Key []byte // valid until the next step of the iteration
+	Info
+}
+
+const (
+	scanCount  = 128       // keys asked for per call into C
+	scanBuffer = 16 * 1024 // grows when one call finds more
+	scanHead   = 32        // bytes before each key in the buffer
+)
+
+// Scan iterates over the keys in no particular order. A key that is present from the start to the end is
+// visited, one that comes or goes meanwhile may be, and in rare cases a key comes twice. No lock is held while
+// the loop's body runs. The only errors are ErrClosed and what the engine reports; they end the iteration.
+func (s *Store) Scan() iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		buf := make([]byte, scanBuffer)
+		for cursor := uint64(0); ; {
+			used, err := s.scanPart(&cursor, &buf)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if !yieldEntries(buf[:used], yield) || cursor == 0 {
+				return
+			}
+		}
+	}
+}
+
+// scanPart fills *buf with the entries after *cursor and moves it.
+func (s *Store) scanPart(cursor *uint64, buf *[]byte) (used int, err error) {
+	var b backoff
+	for {
+		t, err := s.enter()
+		if err != nil {
+			return 0, err
+		}
+		next, need := C.uint64_t(*cursor), C.size_t(0)
+		code := C.scan_part(s.c, C.int64_t(s.Now()), &next, scanCount, pointer(*buf), C.size_t(len(*buf)), &need)
+		s.gate.runlock(t)
+		switch {
+		case code == C.NITRO_EBUSY:
+			b.wait()
+		case code != C.NITRO_OK:
+			return 0, errorOf(code)
+		case int(need) > len(*buf):
+			*buf = make([]byte, 2*int(need))
+		default:
+			*cursor = uint64(next)
+			return int(need), nil
+		}
+	}
+}
+
+func yieldEntries(b []byte, yield func(Entry, error) bool) bool {
+	for len(b) > 0 {
+		n := int(binary.NativeEndian.Uint64(b[24:]))
+		e := Entry{Key: b[scanHead : scanHead+n : scanHead+n]}
+		e.Version = binary.NativeEndian.Uint64(b)
+		e.Bytes = binary.NativeEndian.Uint64(b[16:])
+		if ms := int64(binary.NativeEndian.Uint64(b[8:])); ms != 0 {
+			e.Expire = time.UnixMilli(ms)
+		}
+		if !yield(e, nil) {
+			return false
+		}
+		b = b[scanHead+(n+7)&^7:]
+	}
+	return true
+}

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"encoding/binary"
+
+	"github.com/nitrokv/nitrokv/engine"
+	"github.com/nitrokv/nitrokv/proto"
+)
+
+// hostBinary runs the requests of the binary protocol that the engine leaves to Go: HELLO, STATS and FLUSH.
+func (c *conn) hostBinary(ch *engine.Chunk) []byte {
+	flags := proto.Flags(ch.HostFlags())
+	meta := proto.Meta{ID: ch.HostID(), Flags: flags & proto.FlagIntegrity}
+	switch ch.HostVerb() {
+	case engine.HostHello:
+		return c.binaryHello(meta, ch.HostArg(0))
+	case engine.HostInfo:
+		return c.binaryStats(meta, string(ch.HostArg(0)[:min(len(ch.HostArg(0)), quoteMax)]))
+	case engine.HostFlush:
+		if err := c.srv.store.Flush(); err != nil {
+			return proto.AppendErrorReply(nil, meta, proto.EINTERNAL, "the store cannot be flushed: "+err.Error())
+		}
+		if flags&proto.FlagQuiet != 0 {
+			return nil
+		}
+		return proto.AppendReply(nil, meta, proto.OK, "")
+	}
+	return proto.AppendErrorReply(nil, meta, proto.EOPCODE, "")
+}
+
+// pendingMax is how many requests a client may send ahead. Requests run as they come, so nothing here limits it
+// but the id's 16 bits.
+const pendingMax = 1<<16 - 1
+
+// binaryHello agrees on the version: min u8, max u8, features u32, name u16 and bytes.
+func (c *conn) binaryHello(meta proto.Meta, body []byte) []byte {
+	if len(body) < 8 || int(binary.LittleEndian.Uint16(body[6:])) != len(body)-8 {
+		return proto.AppendErrorReply(nil, meta, proto.EFRAME,
+			"HELLO must be min u8, max u8, features u32, name u16 and bytes")
+	}
+	if low, high := body[0], body[1]; low > proto.Version || high < proto.Version {
+		return proto.AppendErrorReply(nil, meta, proto.EUNSUPPORTED, "this server speaks version 1 of the protocol only")
+	}
+	name := string(body[8:min(len(body), 8+quoteMax)])
+	if !printable(name) {
+		return proto.AppendErrorReply(nil, meta, proto.EARGUMENT, "the name may have the characters ! to ~ only")
+	}
+	c.setMeta(func(m *clientMeta) { m.name = name })
+	return proto.AppendHelloReply(nil, meta, proto.HelloReply{
+		Version:    proto.Version,
+		Features:   0, // version 1 defines none
+		FrameMax:   proto.LengthMax,
+		KeyMax:     proto.KeyMax,
+		ValueMax:   uint32(c.srv.opt.MaxValue),
+		PendingMax: pendingMax,
+		Connection: c.id,
+		Server:     "nitrokv " + engine.Version,
+	})
+}
+
+// binaryStats is INFO for one section, or for all with an empty name.
+func (c *conn) binaryStats(meta proto.Meta, section string) []byte {
+	var names []string
+	if section != "" {
+		names = []string{section}
+	}
+	text, found := c.srv.infoOf(names)
+	if !found {
+		return proto.AppendErrorReply(nil, meta, proto.EARGUMENT, "no such section")
+	}
+	return proto.AppendReply(nil, meta, proto.OK, text)
+}

@@ -1,0 +1,212 @@
+package server
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nitrokv/nitrokv/engine"
+)
+
+// INFO: sections of name:value lines. Names are Redis's where a value means the same; every value is measured,
+// and what this server has no value for is absent rather than 0.
+
+// infoSections in the order in which they are printed.
+var infoSections = []struct {
+	name  string
+	write func(*infoText)
+}{
+	{"Server", (*infoText).server},
+	{"Clients", (*infoText).clients},
+	{"Memory", (*infoText).memory},
+	{"Persistence", (*infoText).persistence},
+	{"Stats", (*infoText).stats},
+	{"CPU", (*infoText).cpu},
+	{"Engine", (*infoText).engine},
+	{"Keyspace", (*infoText).keyspace},
+}
+
+// infoText is the text being written, and what several sections need.
+type infoText struct {
+	strings.Builder
+	s  *Server
+	es engine.Stats
+}
+
+func (t *infoText) line(name string, value any) { fmt.Fprintf(t, "%s:%v\r\n", name, value) }
+
+// infoOf writes the sections named, all for none; found says whether any of the names is a section's.
+func (s *Server) infoOf(names []string) (text string, found bool) {
+	t := &infoText{s: s, es: s.store.Stats()}
+	for _, sec := range infoSections {
+		if len(names) > 0 && !isWord(sec.name, names...) && !isWord("default", names...) &&
+			!isWord("all", names...) && !isWord("everything", names...) {
+			continue
+		}
+		if found {
+			t.WriteString("\r\n")
+		}
+		found = true
+		t.WriteString("# " + sec.name + "\r\n")
+		sec.write(t)
+	}
+	return t.String(), found
+}
+
+// info is INFO [section …]; as in Redis, a section that doesn't exist is empty.
+func (r *request) info() {
+	text, _ := r.c.srv.infoOf(r.args[1:])
+	r.verbatim(text)
+}
+
+func (t *infoText) server() {
+	uptime := int64(time.Since(t.s.started).Seconds())
+	t.line("redis_version", RedisVersion)
+	t.line("nitrokv_version", engine.Version)
+	t.line("redis_mode", "standalone")
+	t.line("os", osName())
+	t.line("arch_bits", strconv.IntSize)
+	t.line("go_version", runtime.Version())
+	t.line("process_id", os.Getpid())
+	t.line("run_id", t.s.runID)
+	t.line("tcp_port", t.s.portSetting())
+	t.line("server_time_usec", time.Now().UnixMicro())
+	t.line("uptime_in_seconds", uptime)
+	t.line("uptime_in_days", uptime/86400)
+	t.line("processors", runtime.GOMAXPROCS(0))
+	if exe, err := os.Executable(); err == nil {
+		t.line("executable", exe)
+	}
+}
+
+func osName() string {
+	var u syscall.Utsname
+	if syscall.Uname(&u) != nil {
+		return runtime.GOOS + " " + runtime.GOARCH
+	}
+	return utsText(u.Sysname[:]) + " " + utsText(u.Release[:]) + " " + utsText(u.Machine[:])
+}
+
+// utsText turns C's characters, signed on some processors, into a string.
+func utsText[C ~int8 | ~uint8](field []C) string {
+	var b strings.Builder
+	for _, c := range field {
+		if c == 0 {
+			break
+		}
+		b.WriteByte(byte(c))
+	}
+	return b.String()
+}
+
+func (t *infoText) clients() {
+	t.line("connected_clients", t.s.connected())
+	t.line("maxclients", t.s.live.maxClients.Load())
+	t.line("blocked_clients", 0) // no command blocks
+}
+
+func (t *infoText) memory() {
+	rss := residentBytes()
+	t.line("used_memory", t.es.UsedBytes)
+	t.line("used_memory_human", human(t.es.UsedBytes))
+	t.line("used_memory_rss", rss)
+	t.line("used_memory_rss_human", human(rss))
+	t.line("used_memory_dataset", t.es.KeyBytes+t.es.ValueBytes)
+	t.line("maxmemory", t.es.MaxMemory)
+	t.line("maxmemory_human", human(t.es.MaxMemory))
+	t.line("maxmemory_policy", "noeviction")
+	t.line("mem_table", t.es.TableBytes)
+	t.line("mem_entries", t.es.EntryBytes)
+	t.line("mem_slack", t.es.SlackBytes)
+	t.line("mem_pool_free", t.es.PoolFreeBytes)
+	t.line("mem_clients_normal", t.es.ChunkBytes)
+	t.line("mem_garbage", t.es.GarbageBytes)
+	t.line("mem_fixed", t.es.FixedBytes)
+	t.line("mem_resident", t.es.ResidentBytes)
+}
+
+// residentBytes is the process's resident memory, 0 where the kernel doesn't tell.
+func residentBytes() uint64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(b))
+	if len(f) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseUint(f[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * uint64(os.Getpagesize())
+}
+
+// human is a size as Redis prints it: 1.50M.
+func human(n uint64) string {
+	if n < 1024 {
+		return strconv.FormatUint(n, 10) + "B"
+	}
+	exp := min(int(math.Log2(float64(n)))/10, 5)
+	return fmt.Sprintf("%.2f%c", float64(n)/math.Pow(1024, float64(exp)), " KMGTP"[exp])
+}
+
+func (t *infoText) persistence() {
+	t.line("loading", 0)
+	t.line("aof_enabled", 0)
+	t.line("persistence", "none") // nothing survives the process yet
+}
+
+func (t *infoText) stats() {
+	requests, in, out := t.s.traffic()
+	t.line("total_connections_received", t.s.total.accepted.Load())
+	t.line("total_commands_processed", requests)
+	t.line("total_net_input_bytes", in)
+	t.line("total_net_output_bytes", out)
+	t.line("rejected_connections", t.s.total.rejected.Load())
+	t.line("expired_keys", t.es.Expired)
+	t.line("evicted_keys", 0) // the policy is noeviction
+	t.line("keyspace_hits", t.es.Hits)
+	t.line("keyspace_misses", t.es.Misses)
+	t.line("total_writes", t.es.Writes)
+	t.line("total_deletes", t.es.Deletes)
+}
+
+func (t *infoText) cpu() {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return
+	}
+	t.line("used_cpu_sys", fmt.Sprintf("%d.%06d", u.Stime.Sec, u.Stime.Usec))
+	t.line("used_cpu_user", fmt.Sprintf("%d.%06d", u.Utime.Sec, u.Utime.Usec))
+}
+
+func (t *infoText) engine() {
+	for _, f := range []struct {
+		name  string
+		value uint64
+	}{
+		{"segments", t.es.Segments}, {"segments_siphash", t.es.SegmentsSipHash},
+		{"hash_switches", t.es.HashSwitches},
+		{"buckets", t.es.Buckets}, {"overflow_buckets", t.es.OverflowBuckets},
+		{"bucket_splits", t.es.Splits}, {"bucket_merges", t.es.Merges},
+		{"evacuated_entries", t.es.EvacuatedEntries}, {"lock_busy", t.es.LockBusy},
+		{"max_buckets_per_call", t.es.MaxBucketsPerCall},
+		{"max_entries_per_call", t.es.MaxEntriesPerCall},
+		{"max_bytes_per_call", t.es.MaxBytesPerCall},
+	} {
+		t.line(f.name, f.value)
+	}
+}
+
+// keyspace: as in Redis, an empty database has no line.
+func (t *infoText) keyspace() {
+	if t.es.Keys > 0 {
+		t.line("db0", fmt.Sprintf("keys=%d,expires=%d", t.es.Keys, t.es.KeysWithExpiry))
+	}
+}

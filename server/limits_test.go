@@ -1,0 +1,161 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOptionsAreChecked(t *testing.T) {
+	for name, opt := range map[string]Options{
+		"max clients": {MaxClients: -1},
+		"idle":        {IdleTimeout: -time.Second},
+		"write":       {WriteTimeout: -time.Second},
+		"max value":   {MaxValue: 1 << 30},
+		"max args":    {MaxArgs: -1},
+		"segments":    {Segments: 3},
+		"huge page":   {HugePageBytes: -1},
+	} {
+		if _, err := New(opt); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTooFewDescriptors(t *testing.T) {
+	err := ensureDescriptors(1 << 40)
+	if err == nil || !strings.Contains(err.Error(), "ulimit -n") || !strings.Contains(err.Error(), "--max-clients") {
+		t.Errorf("a trillion clients: %v", err)
+	}
+}
+
+func TestCgroupMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  int64
+	}{
+		"no cgroups": {nil, 0},
+		"v2": {map[string]string{
+			"/proc/self/cgroup":                   "0::/a/b\n",
+			"/sys/fs/cgroup/a/b/memory.max":       "max\n",
+			"/sys/fs/cgroup/a/memory.max":         "1000000\n",
+			"/sys/fs/cgroup/memory.max":           "2000000\n",
+			"/sys/fs/cgroup/memory/memory.max":    "1\n",
+			"/sys/fs/cgroup/memory.limit_in_byte": "1\n",
+		}, 1000000},
+		"v2 in a container": {map[string]string{
+			"/proc/self/cgroup":         "0::/../../host/path\n",
+			"/sys/fs/cgroup/memory.max": "3000000\n",
+		}, 3000000},
+		"v1": {map[string]string{
+			"/proc/self/cgroup": "12:cpu,cpuacct:/x\n4:memory:/docker/1\n0::/\n",
+			"/sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes": "5000000\n",
+			"/sys/fs/cgroup/memory/memory.limit_in_bytes":          "9223372036854771712\n",
+		}, 5000000},
+		"nonsense": {map[string]string{
+			"/proc/self/cgroup":         "0\n\n0::/\n",
+			"/sys/fs/cgroup/memory.max": "lots\n",
+		}, 0},
+	} {
+		read := func(name string) ([]byte, error) {
+			if text, ok := c.files[name]; ok {
+				return []byte(text), nil
+			}
+			return nil, os.ErrNotExist
+		}
+		if got := cgroupMemory(read); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestEffectiveMaxMemory(t *testing.T) {
+	if n, _ := effectiveMaxMemory(-1); n != 0 {
+		t.Errorf("no limit asked for: %d", n)
+	}
+	if n, _ := effectiveMaxMemory(123); n != 123 {
+		t.Errorf("123 asked for: %d", n)
+	}
+}
+
+// listenError starts a server that must not get a port, and returns why.
+func listenError(t *testing.T, addrs ...string) string {
+	t.Helper()
+	s, err := New(Options{Listen: addrs, MaxClients: 10})
+	must(t, err)
+	t.Cleanup(func() { must(t, s.Shutdown(t.Context())) })
+	err = s.Listen()
+	if err == nil {
+		t.Fatalf("it listens on %v", s.Addrs())
+	}
+	if len(s.Addrs()) != 0 {
+		t.Errorf("some addresses are bound: %v", s.Addrs())
+	}
+	return err.Error()
+}
+
+func TestBusyPort(t *testing.T) {
+	taken := start(t, Options{}).Addr().String()
+	text := listenError(t, "127.0.0.1:0", taken)
+	if !strings.Contains(text, "nitrokv ") || !strings.Contains(text, "--port") {
+		t.Errorf("port taken by nitrokv: %s", text)
+	}
+	for greeting, want := range map[string]string{
+		"# Server\r\nredis_version:7.0.15\r\nx:1\r\n": "redis 7.0.15 answers",
+		"-NOAUTH Authentication required.\r\n":        "with a password",
+		"HTTP/1.1 400 Bad Request\r\n\r\n":            "a web server",
+		"ERROR\r\n":                                   "memcached",
+		"220 hello\r\n":                               "another program",
+		"":                                            "doesn't speak",
+	} {
+		if text := listenError(t, answerer(t, greeting)); !strings.Contains(text, want) {
+			t.Errorf("port taken by something that answers %q: %s", greeting, text)
+		}
+	}
+}
+
+// answerer listens and gives everybody the same answer to the first thing they say.
+func answerer(t *testing.T, answer string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = c.Read(make([]byte, 100)) // whatever it is
+			_, _ = c.Write([]byte(answer))
+			_ = c.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+func TestOpenAddressesNeedConsent(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0"} {
+		if text := listenError(t, addr); !strings.Contains(text, "--insecure-no-auth") {
+			t.Errorf("%s: %s", addr, text)
+		}
+	}
+	if text := listenError(t, "no port"); !strings.Contains(text, "host:port") {
+		t.Errorf("bad address: %s", text)
+	}
+	s := start(t, Options{Listen: []string{"0.0.0.0:0"}, InsecureNoAuth: true})
+	if s.Addr() == nil {
+		t.Error("it does not listen although it was allowed")
+	}
+}

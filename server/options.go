@@ -1,0 +1,117 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Defaults that a zero field of Options stands for.
+const (
+	DefaultListen       = "127.0.0.1:6379"
+	DefaultMaxClients   = 10000
+	DefaultWriteTimeout = 30 * time.Second
+	DefaultKeepAlive    = 300 * time.Second
+	DefaultMaxValue     = 512 << 20
+	DefaultMaxArgs      = 1 << 20
+	DefaultSegments     = 256
+)
+
+// Options configures a Server. The zero value is a safe server: loopback only, port 6379, every limit on.
+type Options struct {
+	// Listen lists the addresses to serve on, each as host:port; port 0 takes a free one, an empty host means every
+	// interface. Empty: DefaultListen. An address that others than this machine can reach is refused unless
+	// InsecureNoAuth is set, because there is no password yet.
+	Listen []string
+
+	// InsecureNoAuth allows addresses that other machines can reach although nobody has to give a password.
+	// Dangerous: whoever reaches the port can read, change and delete everything.
+	InsecureNoAuth bool
+
+	// MaxClients is the number of connections served at once; one more gets an error reply and is closed. Each takes a
+	// file descriptor, so the process's limit (RLIMIT_NOFILE) is raised at the start as far as it may. 0:
+	// DefaultMaxClients.
+	MaxClients int
+
+	// IdleTimeout closes a connection that has sent nothing for that long. 0: never.
+	IdleTimeout time.Duration
+
+	// WriteTimeout closes a connection whose client doesn't take its replies for that long; until then nothing more of
+	// it is read, so at most one chunk of replies waits. 0: DefaultWriteTimeout.
+	WriteTimeout time.Duration
+
+	// KeepAlive is the idle time after which the kernel probes whether a client is still there. 0: DefaultKeepAlive;
+	// negative: no probes.
+	KeepAlive time.Duration
+
+	// MaxMemory limits the memory that the engine counts (keys, values, index, buffers of clients) in bytes; beyond it
+	// writes that grow the store get an error, reads and deletes go on. 0: 80 % of the cgroup's limit if there is one,
+	// else no limit. Negative: no limit.
+	MaxMemory int64
+
+	// MaxValue is the largest value in bytes, at most 512 MiB. 0: DefaultMaxValue.
+	MaxValue int64
+
+	// MaxArgs is the largest number of arguments of one RESP request. 0: DefaultMaxArgs.
+	MaxArgs int
+
+	// Segments is the number of separately locked parts of the store, a power of two up to 65,536. 0: DefaultSegments.
+	Segments int
+
+	// HugePageBytes asks the kernel for huge pages once the store holds that much. 0: never.
+	HugePageBytes int64
+
+	// Logger gets the server's messages. Nil: they are dropped.
+	Logger *slog.Logger
+}
+
+// withDefaults returns o with every zero field replaced by what it stands for, MaxMemory excepted: its default
+// depends on the machine (see defaultMaxMemory).
+func (o Options) withDefaults() Options {
+	if len(o.Listen) == 0 {
+		o.Listen = []string{DefaultListen}
+	}
+	if o.MaxClients == 0 {
+		o.MaxClients = DefaultMaxClients
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = DefaultWriteTimeout
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = DefaultKeepAlive
+	}
+	if o.MaxValue == 0 {
+		o.MaxValue = DefaultMaxValue
+	}
+	if o.MaxArgs == 0 {
+		o.MaxArgs = DefaultMaxArgs
+	}
+	if o.Segments == 0 {
+		o.Segments = DefaultSegments
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// validate reports the first field that cannot work. It expects defaults to be filled in.
+func (o Options) validate() error {
+	switch {
+	case o.MaxClients < 1:
+		return fmt.Errorf("server: max clients is %d; it must be at least 1", o.MaxClients)
+	case o.IdleTimeout < 0:
+		return fmt.Errorf("server: idle timeout is %v; use 0 for none, or a positive duration", o.IdleTimeout)
+	case o.WriteTimeout < 0:
+		return fmt.Errorf("server: write timeout is %v; it must be positive", o.WriteTimeout)
+	case o.MaxValue < 1 || o.MaxValue > DefaultMaxValue:
+		return fmt.Errorf("server: max value is %d bytes; it must be 1 to %d", o.MaxValue, DefaultMaxValue)
+	case o.MaxArgs < 1 || o.MaxArgs > DefaultMaxArgs:
+		return fmt.Errorf("server: max args is %d; it must be 1 to %d", o.MaxArgs, DefaultMaxArgs)
+	case o.Segments < 1 || o.Segments > 65536 || o.Segments&(o.Segments-1) != 0:
+		return fmt.Errorf("server: segments is %d; it must be a power of two, 1 to 65536", o.Segments)
+	case o.HugePageBytes < 0:
+		return fmt.Errorf("server: huge page threshold is %d bytes; use 0 for never", o.HugePageBytes)
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nitrokv/nitrokv/engine"
+)
+
+// Server serves one store. Life: New → Listen → Serve (in a goroutine of the caller's) → Shutdown. Its methods may be
+// called from any goroutine.
+type Server struct {
+	opt     Options
+	log     *slog.Logger
+	store   *engine.Store
+	runID   string // 40 hexadecimal digits, new at every start
+	started time.Time
+	live    settings
+	total   totals
+
+	commands []command // what COMMAND describes
+
+	stop    chan struct{}  // closed by Shutdown: the sweeper ends
+	workers sync.WaitGroup // accept loops and sweeper, owned by Serve
+	conns   sync.WaitGroup // one for each connection, owned by Shutdown
+
+	mu        sync.Mutex // guards the fields below
+	listeners []*net.TCPListener
+	clients   clientList
+	closing   bool
+}
+
+// totals count over all connections; those of open connections are in the connections.
+type totals struct {
+	accepted atomic.Uint64
+	rejected atomic.Uint64
+	nextID   atomic.Uint64
+
+	requests, bytesIn, bytesOut atomic.Uint64 // of closed connections
+}
+
+// ErrServerClosed is returned by Listen and Shutdown after Shutdown.
+var ErrServerClosed = errors.New("server: it has been shut down")
+
+// New opens the store and returns a server that does not listen yet. The errors are about options, file
+// descriptors and memory; nothing needs to be released after one.
+func New(opt Options) (*Server, error) {
+	opt = opt.withDefaults()
+	if err := opt.validate(); err != nil {
+		return nil, err
+	}
+	if err := ensureDescriptors(opt.MaxClients); err != nil {
+		return nil, err
+	}
+	maxMemory, why := effectiveMaxMemory(opt.MaxMemory)
+	store, err := engine.Open(engine.Options{
+		Segments:      opt.Segments,
+		MaxMemory:     maxMemory,
+		MaxValue:      opt.MaxValue,
+		MaxArgs:       opt.MaxArgs,
+		HugePageBytes: opt.HugePageBytes,
+		Logger:        opt.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("server: the store cannot be opened: %w", err)
+	}
+	s := &Server{opt: opt, log: opt.Logger, store: store, runID: newRunID(), started: time.Now(),
+		commands: newCommandTable(), stop: make(chan struct{})}
+	s.live.init(opt, maxMemory)
+	s.log.Info("store opened", "segments", opt.Segments, "max_memory", maxMemory, "because", why)
+	return s, nil
+}
+
+func newRunID() string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails: it would crash the program first
+	return hex.EncodeToString(b[:])
+}
+
+// Listen binds every address of Options.Listen, or none. A busy port's error says what answers there.
+func (s *Server) Listen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return ErrServerClosed
+	}
+	if len(s.listeners) > 0 {
+		return errors.New("server: it is listening already")
+	}
+	ls, err := listenAll(s.opt.Listen, s.opt.InsecureNoAuth)
+	if err != nil {
+		return err
+	}
+	s.listeners = ls
+	for _, l := range ls {
+		s.log.Info("listening", "addr", l.Addr().String())
+	}
+	return nil
+}
+
+// Addr is the first bound address; nil before Listen.
+func (s *Server) Addr() net.Addr {
+	if all := s.Addrs(); len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+// Addrs are all bound addresses.
+func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []net.Addr
+	for _, l := range s.listeners {
+		out = append(out, l.Addr())
+	}
+	return out
+}
+
+// Serve accepts connections until Shutdown and then returns nil, at once if Shutdown came first; any other end is an
+// error.
+func (s *Server) Serve() error {
+	errs, n, err := s.startWorkers()
+	for range n {
+		err = errors.Join(err, <-errs)
+	}
+	return err
+}
+
+// startWorkers starts an accept loop per listener, whose results come through errs, and the sweeper.
+func (s *Server) startWorkers() (errs <-chan error, n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, 0, nil
+	}
+	if len(s.listeners) == 0 {
+		return nil, 0, errors.New("server: Serve needs a successful Listen before")
+	}
+	results := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		s.workers.Go(func() { results <- s.accept(l) })
+	}
+	s.workers.Go(s.sweep)
+	return results, len(s.listeners), nil
+}
+
+// accept takes connections from one listener until it is closed.
+func (s *Server) accept(l *net.TCPListener) error {
+	var pause time.Duration
+	for {
+		nc, err := l.AcceptTCP()
+		switch {
+		case err == nil:
+			pause = 0
+			s.welcome(nc)
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case temporaryAcceptError(err):
+			// No descriptors or memory left: wait for some connection to end, rather than spin or die.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Warn("cannot accept a connection", "addr", l.Addr().String(), "error", err, "retry_in", pause)
+			select {
+			case <-time.After(pause):
+			case <-s.stop:
+			}
+		default:
+			return fmt.Errorf("server: accept on %v: %w", l.Addr(), err)
+		}
+	}
+}
+
+// welcome starts serving a connection, or turns it away when there are too many.
+func (s *Server) welcome(nc *net.TCPConn) {
+	s.total.accepted.Add(1)
+	c := newConn(s, nc)
+	switch s.register(c) {
+	case nil:
+		go c.serve()
+	case errTooManyClients:
+		s.total.rejected.Add(1)
+		refuse(nc)
+	default:
+		closeQuietly(nc)
+	}
+}
+
+// refuse tells a surplus client why, without waiting for it.
+func refuse(nc *net.TCPConn) {
+	if err := nc.SetWriteDeadline(time.Now().Add(time.Millisecond)); err == nil {
+		// A client that can't take even this gets the close alone.
+		_, _ = nc.Write([]byte("-ERR max number of clients reached\r\n"))
+	}
+	closeQuietly(nc)
+}
+
+// closeQuietly closes a connection of which nothing is expected any more, so that an error tells nothing.
+func closeQuietly(nc *net.TCPConn) { _ = nc.Close() }
+
+// Shutdown stops accepting, lets running requests finish and their replies go out, closes idle connections and the
+// store. When ctx ends first, the remaining connections are cut and ctx's error is returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return ErrServerClosed
+	}
+	s.closing = true
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	n := s.clients.count
+	for c := s.clients.first; c != nil; c = c.next {
+		c.wake(wakeShutdown)
+	}
+	s.mu.Unlock()
+	s.log.Info("shutting down", "connections", n)
+
+	close(s.stop)
+	errs = append(errs, s.drain(ctx))
+	s.workers.Wait()
+	errs = append(errs, s.store.Close())
+	s.log.Info("stopped", "requests", s.total.requests.Load(), "uptime", time.Since(s.started).Round(time.Millisecond))
+	return errors.Join(errs...)
+}
+
+// drain waits for all connections to end, and cuts them when ctx ends.
+func (s *Server) drain(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		s.conns.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	n := s.clients.count
+	for c := s.clients.first; c != nil; c = c.next {
+		c.wake(wakeKill)
+	}
+	s.mu.Unlock()
+	<-done
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("server: %d connections were cut: %w", n, context.Cause(ctx))
+}
