@@ -43,6 +43,7 @@ struct nk_arena_class {
     uint64_t bitmap[2];          /* which bins are not empty */
     uint64_t span_bytes;         /* of all spans of the class */
     uint64_t free_bytes;         /* in free blocks, those of an evacuating span included */
+    uint64_t credit;             /* bytes freed by users and not yet paid for moving others */
 };
 
 struct nk_arena {

@@ -290,7 +290,8 @@ static void begin(struct nk_parser *f) {
 }
 
 int nitro_prepare(nitro_store *s, nitro_session *ss, nitro_chunk *c, int64_t now_ms) {
-    struct nk_parser f = {nk_front_db(s), ss, nk_chunk_of(c), now_ms};
+    struct nk_db *db = nk_front_db(s);
+    struct nk_parser f = {db, ss, nk_chunk_of(c), now_ms, nk_db_max_value(db)};
     NK_ASSERT(c->next == c->count);
     begin(&f);
     bool binary = ss->proto == NITRO_PROTO_BINARY;

@@ -21,11 +21,20 @@
 /* The hash epoch of a segment: which function its table uses. It changes once at most. */
 enum { NK_EPOCH_FNV = 0, NK_EPOCH_SIP = 1 };
 
-/* Bounds on the work of one effect or one piece of a step, asserted in test builds. */
-#define NK_BOUND_BUCKETS 192u
-#define NK_BOUND_ENTRIES 4096u
-#define NK_BOUND_BYTES (512u * 1024)
-/* Entries that one write moves while its segment changes its hash. */
+/* Bounds on the work under one lock hold, asserted in test builds: of one effect, and of one piece of a step.
+ * An effect splits or merges one bucket; a piece of a step visits 16 chains or moves 64 entries. Bytes are
+ * those cleared or copied beside the entry itself: a page of buckets, a directory that doubles (24 bytes
+ * per 576 keys of the segment), entries moved out of a sparse span. While a segment changes its hash, each
+ * moved entry may split a bucket of the new table. */
+#define NK_BOUND_EFFECT_BUCKETS 4u
+#define NK_BOUND_EFFECT_ENTRIES (2u * NK_CHAIN_ATTACK)
+#define NK_BOUND_STEP_BUCKETS 32u
+#define NK_BOUND_STEP_ENTRIES (NK_DUE_BUCKETS * NK_CHAIN_ATTACK)
+#define NK_BOUND_DRAIN_BUCKETS (2u * NK_DRAIN_STEP_ENTRIES)
+#define NK_BOUND_DRAIN_ENTRIES (NK_DRAIN_STEP_ENTRIES * (NK_CHAIN_ATTACK + 1u))
+#define NK_BOUND_BYTES (256u * 1024)
+/* Entries that one step moves, and one write, while a segment changes its hash. */
+#define NK_DRAIN_STEP_ENTRIES 64u
 #define NK_DRAIN_ENTRIES 32u
 
 struct nk_seg {
@@ -94,7 +103,8 @@ struct nitro_store {
 
 /* ---- seg.c -------------------------------------------------------------------------------------*/
 void nk_seg_init(struct nk_seg *s, struct nk_db *db, uint32_t index, const struct nk_sip_key *base);
-/* nk_seg_work_done: ends a bounded piece of work: keeps the maxima, asserts the bounds. Under the lock. */
+/* nk_seg_work_done: ends a bounded piece of work: keeps the maxima, asserts the bounds of a piece of a step.
+ * Under the lock. */
 void nk_seg_work_done(struct nk_seg *s);
 /* nk_seg_report: tells db->used_bytes about this segment's growth. Under the lock. */
 void nk_seg_report(struct nk_seg *s);

@@ -2,8 +2,8 @@
  *
  * num.h - decimal numbers as the text protocol writes them (L0).
  *
- * WHAT   Strict parsing by Redis's rules: an optional '-', no '+', no leading zeros, no blanks, "-0" is
- *        no number, and it must fit. Formatting without printf, because replies are hot.
+ * WHAT   Strict parsing by Redis's rules: an optional '-', no '+', no leading zeros, no blanks,
+ *        "-0" is no number, and it must fit. Formatting without printf, because replies are hot.
  */
 #ifndef NK_NUM_H
 #define NK_NUM_H

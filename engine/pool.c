@@ -24,6 +24,7 @@
 #include "pool.h"
 
 #define POOL_SPINS 2000u
+#define POPULATE_PAGES 64u /* made resident at once: 256 KiB */
 #define WORDS_TOUCHED (NK_EXTENT_PAGES / 64)
 /* free bits: orders 0..9 hold 512, 256, … 1 bits; each order starts at a word of its own */
 #define FREE_WORDS (8 + 4 + 2 + 7)
@@ -34,7 +35,6 @@ struct nk_extent {
     uint32_t list; /* index in by_order */
     uint32_t used; /* pages handed out */
     uint32_t touched_pages;
-    bool populated; /* wholly resident since it was last wholly free */
     uint64_t touched[WORDS_TOUCHED];
     uint64_t free[FREE_WORDS];
 };
@@ -173,12 +173,6 @@ static void untouch(struct nk_pool *p, struct nk_extent *x, uint32_t page, uint3
     __atomic_fetch_sub(&p->resident_bytes, removed * NK_PAGE, __ATOMIC_RELAXED);
 }
 
-static bool any_touched(const struct nk_extent *x, uint32_t page, uint32_t pages) {
-    for (uint32_t i = page; i < page + pages; i++)
-        if (x->touched[i / 64] >> (i % 64) & 1) return true;
-    return false;
-}
-
 /* ---- blocks inside an extent -------------------------------------------------------------------*/
 
 /* Takes a block of `order` from x, which has one of at least that order free. */
@@ -285,14 +279,19 @@ void nk_pool_refill(struct nk_pool *p) {
 
 /* ---- get and put -------------------------------------------------------------------------------*/
 
-/* Populated extents first among the wholly free ones. */
+/* Of the first few wholly free extents the one with the most (or fewest) resident pages. */
+static struct nk_extent *free_extent(struct nk_pool *p, bool most) {
+    struct nk_extent *best = p->by_order[NK_ORDER_MAX + 1], *x = best;
+    for (uint32_t i = 0; x != NULL && i < 8; i++, x = x->next)
+        if (most ? x->touched_pages > best->touched_pages : x->touched_pages < best->touched_pages)
+            best = x;
+    return best;
+}
+
 static struct nk_extent *pick_extent(struct nk_pool *p, uint32_t order) {
     for (uint32_t l = order + 1; l <= NK_ORDER_MAX; l++)
         if (p->by_order[l] != NULL) return p->by_order[l];
-    struct nk_extent *x = p->by_order[NK_ORDER_MAX + 1], *best = x;
-    for (uint32_t i = 0; x != NULL && i < 8; i++, x = x->next)
-        if (x->populated) return x;
-    return best;
+    return free_extent(p, true);
 }
 
 int nk_pool_get(struct nk_pool *p, uint32_t order, void **out) {
@@ -328,59 +327,39 @@ void nk_pool_put(struct nk_pool *p, void *block, uint32_t order) {
 
 /* ---- steps -------------------------------------------------------------------------------------*/
 
-/* Takes a wholly free extent out of the lists for work outside the lock: it looks full to others. */
-static struct nk_extent *claim_free(struct nk_pool *p, bool populated) {
-    struct nk_extent *x = p->by_order[NK_ORDER_MAX + 1];
-    while (x != NULL && x->populated != populated) x = x->next;
-    if (x == NULL) return NULL;
-    flip_free(x, NK_ORDER_MAX, 0);
-    list_update(p, x);
-    return x;
+/* A step works on a free block outside the lock: it takes the block's free bit, so that nobody is handed
+ * the block, and puts it back afterwards. */
+struct claim {
+    struct nk_extent *x;
+    uint32_t order, index;
+};
+
+static void claim_take(struct nk_pool *p, const struct claim *c) {
+    flip_free(c->x, c->order, c->index);
+    list_update(p, c->x);
 }
 
-static void unclaim(struct nk_pool *p, struct nk_extent *x) {
-    flip_free(x, NK_ORDER_MAX, 0);
-    list_update(p, x);
+static void claim_return(struct nk_pool *p, const struct claim *c) {
+    free_merged(c->x, c->order, c->index);
+    list_update(p, c->x);
 }
 
-static uint32_t count_populated(const struct nk_pool *p) {
+static uint32_t touched_in(const struct nk_extent *x, uint32_t page, uint32_t pages) {
     uint32_t n = 0;
-    for (struct nk_extent *x = p->by_order[NK_ORDER_MAX + 1]; x != NULL; x = x->next)
-        n += x->populated;
+    for (uint32_t i = page; i < page + pages; i++) n += x->touched[i / 64] >> (i % 64) & 1;
     return n;
 }
 
-/* Makes one free extent resident. False when there is nothing to do or no memory. */
-static bool populate_one(struct nk_pool *p) {
-    if (nk_pool_low(p) && extent_open(p) != NITRO_OK) return false;
-    if (!nk_spin_try(&p->lock, POOL_SPINS)) return false;
-    struct nk_extent *x = count_populated(p) < NK_POOL_READY ? claim_free(p, false) : NULL;
-    bool open = x == NULL && count_populated(p) < NK_POOL_READY;
-    nk_spin_unlock(&p->lock);
-    if (open) return extent_open(p) == NITRO_OK;
-    if (x == NULL) return false;
-    (void)nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_POPULATE);
-    while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* the claim must be undone; holders are brief */
-    x->populated = true;
-    touch(p, x, 0, NK_EXTENT_PAGES);
-    unclaim(p, x);
-    nk_spin_unlock(&p->lock);
-    return true;
-}
-
-/* A free block of x with resident pages, taken out of the free bits so that nobody is handed it. */
-static bool claim_dirty_block(struct nk_pool *p, struct nk_extent *x, uint32_t *order,
-                              uint32_t *index) {
-    for (uint32_t k = NK_ORDER_MAX; k-- > 0;) {
+/* A free block of x in which some page is resident (or, with `resident` false, some is not). */
+static bool find_block(struct nk_extent *x, bool resident, struct claim *c) {
+    for (uint32_t k = NK_ORDER_MAX + 1; k-- > 0;) {
         uint32_t words = k < 3 ? 8u >> k : 1;
         for (uint32_t w = 0; w < words; w++) {
             for (uint64_t v = x->free[order_word(k) + w]; v != 0; v &= v - 1) {
                 uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(v);
-                if (!any_touched(x, i << k, 1u << k)) continue;
-                *order = k;
-                *index = i;
-                flip_free(x, k, i);
-                list_update(p, x);
+                uint32_t n = touched_in(x, i << k, 1u << k);
+                if (resident ? n == 0 : n == 1u << k) continue;
+                *c = (struct claim){.x = x, .order = k, .index = i};
                 return true;
             }
         }
@@ -388,13 +367,55 @@ static bool claim_dirty_block(struct nk_pool *p, struct nk_extent *x, uint32_t *
     return false;
 }
 
-/* The next partly used extent with resident free pages, looking at no more than SCAN_SLOTS of the map from
- * where the last call stopped. */
+/* Free pages that are kept resident, so that requests meet no page faults: a 256th of what is used. */
+static uint64_t ready_bytes(const struct nk_pool *p) {
+    uint64_t share = __atomic_load_n(&p->used_bytes, __ATOMIC_RELAXED) / 256;
+    return share < NK_READY_MIN ? NK_READY_MIN : nk_min_u64(share, NK_READY_MAX);
+}
+
+static uint64_t free_resident(const struct nk_pool *p) {
+    uint64_t used = __atomic_load_n(&p->used_bytes, __ATOMIC_RELAXED);
+    uint64_t resident = __atomic_load_n(&p->resident_bytes, __ATOMIC_RELAXED);
+    return resident > used ? resident - used : 0;
+}
+
+/* The free block to make resident next: one that pick_extent will soon hand out. */
+static bool find_cold(struct nk_pool *p, struct claim *c) {
+    for (uint32_t l = 1; l <= NK_ORDER_MAX + 1; l++) {
+        struct nk_extent *x = p->by_order[l];
+        for (uint32_t i = 0; x != NULL && i < 4; i++, x = x->next)
+            if (x->touched_pages < NK_EXTENT_PAGES && find_block(x, false, c)) return true;
+    }
+    return false;
+}
+
+/* Makes up to 256 KiB of free pages resident. Returns 64 KiB pieces of work, 0 = nothing to do. */
+static uint32_t populate_piece(struct nk_pool *p) {
+    struct claim c;
+    if (!nk_spin_try(&p->lock, POOL_SPINS)) return 0;
+    bool found = find_cold(p, &c);
+    if (found) claim_take(p, &c);
+    nk_spin_unlock(&p->lock);
+    if (!found) return 0;
+    uint32_t page = c.index << c.order, end = page + (1u << c.order);
+    while (touched_in(c.x, page, 1) == 1) page++;
+    uint32_t pages = end - page < POPULATE_PAGES ? end - page : POPULATE_PAGES;
+    (void)nk_mem_advise(p->mem, c.x->base + (size_t)page * NK_PAGE, (size_t)pages * NK_PAGE,
+                        NITRO_ADVISE_POPULATE);
+    while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* the claim must be undone; holders are brief */
+    touch(p, c.x, page, pages);
+    claim_return(p, &c);
+    nk_spin_unlock(&p->lock);
+    return (pages + 15) / 16;
+}
+
+/* The next extent with resident free pages, looking at no more than SCAN_SLOTS of the map from where the
+ * last call stopped. */
 #define SCAN_SLOTS 64u
 static struct nk_extent *next_dirty_extent(struct nk_pool *p) {
     for (uint32_t i = 0; i < SCAN_SLOTS && i < p->map_cap; i++) {
         struct nk_extent *x = p->map[p->discard_at++ & (p->map_cap - 1)];
-        if (x != NULL && x->used != 0 && x->touched_pages > x->used) {
+        if (x != NULL && x->touched_pages > x->used) {
             p->discard_at--; /* there may be more in it */
             return x;
         }
@@ -402,39 +423,39 @@ static struct nk_extent *next_dirty_extent(struct nk_pool *p) {
     return NULL;
 }
 
-/* Free pages that stay resident for reuse: a 128th of what is used, and the ready extents. */
+/* More free pages are resident than reuse is likely to want. */
 static bool too_dirty(const struct nk_pool *p) {
     uint64_t used = __atomic_load_n(&p->used_bytes, __ATOMIC_RELAXED);
-    uint64_t resident = __atomic_load_n(&p->resident_bytes, __ATOMIC_RELAXED);
-    return resident > used + used / 128 + (NK_POOL_READY * NK_EXTENT_BYTES) + NK_EXTENT_BYTES / 2;
+    return free_resident(p) > used / 256 + ready_bytes(p) + NK_EXTENT_BYTES / 4;
 }
 
-/* Gives the pages of one free block back. Returns 64 KiB pieces of work; 0: looked, found none. */
+/* Gives the pages of one free block back. Returns 64 KiB pieces of work; 0: looked, found none, or the
+ * system refused (then there is no point in trying on and on). */
 static uint32_t discard_block(struct nk_pool *p) {
-    uint32_t order = 0, index = 0;
+    struct claim c;
     if (!nk_spin_try(&p->lock, POOL_SPINS)) return 0;
     drain_deferred(p);
     struct nk_extent *x = next_dirty_extent(p);
-    bool found = x != NULL && claim_dirty_block(p, x, &order, &index);
+    bool found = x != NULL && find_block(x, true, &c);
+    if (found) claim_take(p, &c);
     nk_spin_unlock(&p->lock);
     if (!found) return 0;
-    uint32_t page = index << order, pages = 1u << order;
+    uint32_t page = c.index << c.order, pages = 1u << c.order;
     int rc = nk_mem_advise(p->mem, x->base + (size_t)page * NK_PAGE, (size_t)pages * NK_PAGE,
                            NITRO_ADVISE_DISCARD);
-    while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* the claim must be undone; holders are brief */
+    while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* as above */
     if (rc == 0) untouch(p, x, page, pages);
-    x->populated = false;
-    free_merged(x, order, index);
-    list_update(p, x);
+    claim_return(p, &c);
     nk_spin_unlock(&p->lock);
-    return (pages + 15) / 16;
+    return rc == 0 ? (pages + 15) / 16 : 0;
 }
 
 /* Gives a wholly free extent's pages back and sets it aside for unmapping. */
 static bool doom_extent(struct nk_pool *p) {
     if (!nk_spin_try(&p->lock, POOL_SPINS)) return false;
-    struct nk_extent *x = p->free_extents > NK_POOL_READY ? claim_free(p, false) : NULL;
-    if (x == NULL && p->free_extents > NK_POOL_READY) x = claim_free(p, true);
+    struct nk_extent *x = p->free_extents > NK_SPARE_EXTENTS ? free_extent(p, false) : NULL;
+    struct claim c = {.x = x, .order = NK_ORDER_MAX, .index = 0};
+    if (x != NULL) claim_take(p, &c);
     nk_spin_unlock(&p->lock);
     if (x == NULL) return false;
     (void)nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_DISCARD);
@@ -453,7 +474,12 @@ uint32_t nk_pool_step(struct nk_pool *p, uint32_t budget, bool *more) {
     *more = false;
     if (__atomic_exchange_n(&p->step_busy, true, __ATOMIC_ACQUIRE)) return 0;
     bool growing = __atomic_exchange_n(&p->taken_since_step, 0, __ATOMIC_RELAXED) != 0;
-    while (work < budget && populate_one(p)) work += NK_EXTENT_BYTES / 65536;
+    nk_pool_refill(p); /* an extent in hand: a get need not map one under a segment's lock */
+    while (work < budget && free_resident(p) < ready_bytes(p)) {
+        uint32_t did = populate_piece(p);
+        if (did == 0) break;
+        work += did;
+    }
     while (!growing && work < budget && doom_extent(p)) work += NK_EXTENT_BYTES / 65536;
     for (uint32_t idle = 0; !growing && work < budget && too_dirty(p);) {
         uint32_t did = discard_block(p);

@@ -16,8 +16,10 @@
 
 #define NK_EXTENT_BYTES (2u * 1024 * 1024)
 #define NK_EXTENT_PAGES (NK_EXTENT_BYTES / NK_PAGE)
-#define NK_ORDER_MAX 9u  /* 4 KiB << 9 = 2 MiB */
-#define NK_POOL_READY 2u /* free extents that the pool step keeps populated */
+#define NK_ORDER_MAX 9u            /* 4 KiB << 9 = 2 MiB */
+#define NK_SPARE_EXTENTS 2u        /* wholly free ones that stay mapped */
+#define NK_READY_MIN (256u * 1024) /* bytes of free pages that the pool step keeps resident */
+#define NK_READY_MAX (4u * 1024 * 1024)
 
 struct nk_extent;
 
@@ -64,8 +66,9 @@ NK_INLINE bool nk_pool_low(const struct nk_pool *p) {
     return __atomic_load_n(&p->free_extents, __ATOMIC_RELAXED) == 0;
 }
 
-/* nk_pool_step: keeps NK_POOL_READY free extents populated while the store grows, gives free pages back to
- * the system, sets free extents beyond that aside for retiring. Work in pieces of 64 KiB. */
+/* nk_pool_step: keeps a 256th of the used memory (NK_READY_MIN .. NK_READY_MAX) free and resident, gives more
+ * free pages than that back to the system, and sets free extents beyond NK_SPARE_EXTENTS aside for
+ * retiring. Work in pieces of 64 KiB. */
 uint32_t nk_pool_step(struct nk_pool *p, uint32_t budget, bool *more);
 /* nk_pool_retire_step: unmaps extents and frees arrays that were set aside, up to `budget` of them. */
 uint32_t nk_pool_retire_step(struct nk_pool *p, uint32_t budget, bool *more);

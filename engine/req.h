@@ -244,6 +244,7 @@ struct nk_parser {
     nitro_session *ss;
     struct nk_chunk *c;
     int64_t now;
+    uint32_t max_value;
 };
 
 enum nk_parsed {

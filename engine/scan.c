@@ -18,7 +18,6 @@
 
 #define HOLD_BUCKETS 16u   /* in one lock hold */
 #define CALL_BUCKETS 4096u /* in one call */
-#define DRAIN_ENTRIES 256u
 
 static uint32_t reverse32(uint32_t v) {
     v = __builtin_bswap32(v);
@@ -73,7 +72,7 @@ static bool visit_bucket(struct nk_seg *s, uint64_t *pos, struct scan *sc) {
 static bool visit_segment(struct nk_seg *s, uint64_t *pos, uint32_t epoch, uint32_t count,
                           uint32_t *buckets, struct scan *sc) {
     if (s->draining) {
-        (void)nk_switch_drain(s, DRAIN_ENTRIES);
+        (void)nk_switch_drain(s, NK_DRAIN_STEP_ENTRIES);
         nk_seg_work_done(s);
         *buckets = 0; /* the host gets an empty page and comes again */
         *pos = 0;

@@ -149,8 +149,10 @@ void nk_seg_work_done(struct nk_seg *s) {
     raise_max(&s->max_entries, w->entries);
     raise_max(&s->max_bytes, w->bytes);
 #ifndef NK_NO_HASH_SWITCH
-    NK_DCHECK(w->buckets <= NK_BOUND_BUCKETS);
-    NK_DCHECK(w->entries <= NK_BOUND_ENTRIES);
+    NK_DCHECK(w->buckets <=
+              (s->epoch == NK_EPOCH_SIP ? NK_BOUND_DRAIN_BUCKETS : NK_BOUND_STEP_BUCKETS));
+    NK_DCHECK(w->entries <=
+              (s->epoch == NK_EPOCH_SIP ? NK_BOUND_DRAIN_ENTRIES : NK_BOUND_STEP_ENTRIES));
     NK_DCHECK(w->bytes <= NK_BOUND_BYTES);
 #endif
     *w = (struct nk_work){0};
@@ -179,7 +181,8 @@ NK_INLINE bool lookup(const struct nk_seg *s, const struct nk_table *t, uint64_t
         for (uint32_t m = nk_bucket_match(b, tag); m != 0; m &= m - 1) {
             uint32_t i = (uint32_t)__builtin_ctz(m), ref = b->ref[i];
             const uint8_t *e = nk_arena_ptr(&s->arena, ref);
-            __builtin_prefetch(e + NK_CACHE_LINE); /* the value's end, not one miss after the other */
+            __builtin_prefetch(e +
+                               NK_CACHE_LINE); /* the value's end, not one miss after the other */
             uint32_t meta = nk_entry_meta(e);
             if ((meta & NK_META_KEY_MASK) != want) continue;
             if (NK_UNLIKELY(want == NK_META_LONG_KEY) && nk_entry_key_bytes(e, meta) != k->n)
@@ -279,9 +282,9 @@ static bool room_for(struct nk_seg *s, const struct nk_item *it, uint32_t need,
     uint64_t max = __atomic_load_n(&db->max_memory, __ATOMIC_RELAXED);
     if (NK_LIKELY(max == 0)) return true;
     uint64_t old = it->ref != 0 ? nk_arena_block_bytes(&s->arena, it->ref) : 0;
-    bool grows =
-        need > old || (e->big != NULL && (it->big == NULL || it->big->bytes < e->big->bytes));
-    return !grows || nk_db_room(db, need);
+    if (it->big != NULL) old += it->big->map_bytes;
+    uint64_t new = need + (e->big != NULL ? e->big->map_bytes : 0);
+    return new <= old || nk_db_room(db, need); /* a new large value is counted already */
 }
 
 static int reserve_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it, uint32_t need,
@@ -365,7 +368,7 @@ static void entry_fill(struct nk_seg *s, uint8_t *e, uint32_t meta, const struct
     if (meta & NK_META_EXPIRY) nk_store64(e + NK_ENTRY_HEADER, (uint64_t)f->expire_ms);
     uint8_t *p = e + nk_entry_key_off(meta);
     if (NK_UNLIKELY(meta & NK_META_LONG_KEY)) nk_store32(p - 4, k->n);
-    memcpy(p, k->p, k->n);
+    if (NK_LIKELY(k->n != 0)) memcpy(p, k->p, k->n); /* an empty key may have no address */
     if (NK_UNLIKELY(f->big != NULL)) {
         nk_big_retain(f->big);
         memcpy(p + k->n, &f->big, sizeof f->big);
@@ -522,6 +525,10 @@ uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *
     if (it.ref == 0 && e->kind == NK_EFFECT_EXPIRE && r->ref != 0) nk_arena_free(&s->arena, r->ref);
     nk_over_put(&s->over, r->overflow);
     *r = (struct nk_resv){0};
+#ifndef NK_NO_HASH_SWITCH
+    NK_DCHECK(s->work.buckets <= NK_BOUND_EFFECT_BUCKETS);
+    NK_DCHECK(s->work.entries <= NK_BOUND_EFFECT_ENTRIES);
+#endif
     if (NK_UNLIKELY(s->draining)) (void)nk_switch_drain(s, NK_DRAIN_ENTRIES);
     nk_seg_work_done(s);
     nk_seg_report(s);

@@ -17,27 +17,29 @@
 
 /* ---- expiry ------------------------------------------------------------------------------------*/
 
-/* Drops what has expired in one chain and notes the earliest expiry of the rest. */
+/* Drops what has expired in one chain and notes the earliest expiry of the rest. It counts what is left
+ * instead of reading on until an empty slot: with its last entry a bucket may go, and its page with it,
+ * to another segment. */
 static void expire_chain(struct nk_seg *s, uint32_t bucket, int64_t now_ms) {
     struct nk_table *t = &s->tab;
     struct nk_bucket *b = nk_table_bucket(t, bucket);
     for (uint32_t i = 0; i < NK_SLOTS && b->tag[i] != 0; i++) nk_seg_entry_warm(s, b->ref[i]);
-    while (b != NULL) {
-        uint32_t i = 0, next = b->next;
-        while (i < NK_SLOTS && b->tag[i] != 0) {
-            const uint8_t *e = nk_arena_ptr(&s->arena, b->ref[i]);
-            int64_t at = nk_entry_expiry(e, nk_entry_meta(e));
-            s->work.entries++;
-            if (at != 0 && at <= now_ms) {
-                struct nk_slot slot = {.bucket = b, .index = i};
-                nk_seg_drop(s, nk_seg_entry_hash(s, b->ref[i]), &slot);
-                continue; /* the chain's last entry took the place */
-            }
-            if (at != 0) nk_table_note_expiry(t, bucket, at);
-            i++;
+    uint32_t left = nk_table_chain_count(t, b); /* not looked at yet */
+    for (uint32_t i = 0; left > 0; left--) {
+        if (i == NK_SLOTS) {
+            b = nk_table_next(t, b);
+            i = 0;
         }
-        /* dropping may have removed the chain's tail */
-        b = b->next != 0 && b->next == next ? nk_over_bucket(t->over, next) : NULL;
+        const uint8_t *e = nk_arena_ptr(&s->arena, b->ref[i]);
+        int64_t at = nk_entry_expiry(e, nk_entry_meta(e));
+        s->work.entries++;
+        if (at != 0 && at <= now_ms) {
+            struct nk_slot slot = {.bucket = b, .index = i};
+            nk_seg_drop(s, nk_seg_entry_hash(s, b->ref[i]), &slot);
+            continue; /* the chain's last entry took the place */
+        }
+        if (at != 0) nk_table_note_expiry(t, bucket, at);
+        i++;
     }
 }
 
@@ -108,24 +110,25 @@ static bool move_entry(struct nk_seg *s, uint32_t ref) {
     return true;
 }
 
+/* A move for which there is no memory counts as no work, so that the host does not try on and on. */
 static uint32_t evacuate(struct nk_seg *s) {
     uint32_t work = 0;
     while (work < HOLD_ENTRIES && s->work.bytes < HOLD_BYTES && nk_arena_sparse(&s->arena)) {
         bool more = false;
         uint32_t ref = nk_arena_evac_next(&s->arena, &more);
-        work++;
-        if (ref == 0 && more) break; /* looked at enough blocks for one lock hold */
         if (ref != 0 && !move_entry(s, ref)) {
             nk_arena_evac_abort(&s->arena);
             break;
         }
+        work++;
+        if (ref == 0 && more) break; /* looked at enough blocks for one lock hold */
     }
     return work;
 }
 
 static uint32_t reclaim_segment(struct nk_seg *s) {
     uint32_t work = 0;
-    if (s->draining) return nk_switch_drain(s, HOLD_ENTRIES);
+    if (s->draining) return nk_switch_drain(s, NK_DRAIN_STEP_ENTRIES);
     while (work < HOLD_MERGES && nk_table_shrink(&s->tab, &s->work)) {
         NK_ADD(s->merges, 1);
         s->stamp++;
@@ -163,7 +166,7 @@ static uint32_t step_reclaim(struct nk_db *db, uint32_t budget, bool *more) {
 static uint32_t step_free(struct nk_db *db, uint32_t budget, bool *more) {
     bool more_big = false, more_garbage = false;
     uint32_t work = nk_garbage_step(db, budget, &more_garbage);
-    if (work < budget) work += nk_big_free_step(db, budget - work, &more_big);
+    work += nk_big_free_step(db, budget - work, &more_big); /* also with 0: it may have more */
     *more = more_big || more_garbage;
     return work;
 }

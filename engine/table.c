@@ -247,6 +247,12 @@ void nk_table_find_ref(struct nk_table *t, uint64_t hash, uint32_t ref, struct n
     }
 }
 
+uint32_t nk_table_chain_count(const struct nk_table *t, const struct nk_bucket *head) {
+    uint32_t n = 0;
+    for (const struct nk_bucket *b = head; b != NULL; b = nk_table_next(t, b)) n += bucket_used(b);
+    return n;
+}
+
 /* ---- splits and merges -------------------------------------------------------------------------*/
 
 /* Overflow buckets linked by their `next`, set aside so that a move cannot fail half-way. */
@@ -279,14 +285,12 @@ static void over_list_take(struct nk_table *t, uint32_t *head, uint32_t *over) {
     b->next = 0;
 }
 
-static uint32_t chain_count(const struct nk_table *t, const struct nk_bucket *b, bool warm) {
-    uint32_t n = 0;
+/* Prefetches the entries of a chain. */
+static void chain_warm(const struct nk_table *t, const struct nk_bucket *b) {
     for (; b != NULL; b = nk_table_next(t, b)) {
         uint32_t used = bucket_used(b);
-        n += used;
-        for (uint32_t i = 0; warm && i < used; i++) t->warm(t->ctx, b->ref[i]);
+        for (uint32_t i = 0; i < used; i++) t->warm(t->ctx, b->ref[i]);
     }
-    return n;
 }
 
 /* Which entries of a chain move to bucket `to` in a split: bit i of *bits for the first 64, and their
@@ -371,7 +375,8 @@ bool nk_table_grow(struct nk_table *t, struct nk_work *w) {
     }
     if (bucket_reserve(t, to, w) != NITRO_OK) return false;
     struct nk_bucket *src = nk_table_bucket(t, from);
-    uint32_t total = chain_count(t, src, true);
+    chain_warm(t, src);
+    uint32_t total = nk_table_chain_count(t, src);
     uint64_t bits;
     uint32_t movers = count_movers(t, src, half, &bits);
     if (over_list_get(t, overflow_for(movers), &list) != NITRO_OK) {
@@ -413,7 +418,7 @@ bool nk_table_shrink(struct nk_table *t, struct nk_work *w) {
     }
     uint32_t into = last & t->low_mask, list = 0;
     struct nk_bucket *from = nk_table_bucket(t, last), *to = nk_table_bucket(t, into);
-    uint32_t moved = chain_count(t, from, false), total = moved + chain_count(t, to, false);
+    uint32_t moved = nk_table_chain_count(t, from), total = moved + nk_table_chain_count(t, to);
     if (over_list_get(t, overflow_for(total), &list) != NITRO_OK) {
         over_list_put(t, list);
         return false;

@@ -133,6 +133,9 @@ void nk_table_remove(struct nk_table *t, uint64_t hash, const struct nk_slot *at
 /* nk_table_find_ref: the slot that holds exactly this reference; it must exist. */
 void nk_table_find_ref(struct nk_table *t, uint64_t hash, uint32_t ref, struct nk_slot *at);
 
+/* nk_table_chain_count: entries in the chain that starts at head. */
+uint32_t nk_table_chain_count(const struct nk_table *t, const struct nk_bucket *head);
+
 /* nk_table_grow: splits one bucket if the load asks for it. nk_table_shrink: merges one. True when done; out
  * of memory is no error: the next call tries again. Adds to *w. */
 bool nk_table_grow(struct nk_table *t, struct nk_work *w);

@@ -121,7 +121,7 @@ NK_INLINE void set_key(struct nk_parser *f, struct nk_req *r, struct cursor *b) 
 static int set_value(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
     if (b->is_short) return NK_FAULT_FRAME_BODY + 1;
     struct nitro_slice v = take_rest(b);
-    if (v.n > nk_db_max_value(f->db)) return NK_FAULT_VALUE_SIZE + 1;
+    if (v.n > f->max_value) return NK_FAULT_VALUE_SIZE + 1;
     f->c->pub.grow_bytes += r->key.n + v.n;
     return nk_parser_value(f, v.p, (uint32_t)v.n, &r->val, &r->val_len, &r->big);
 }
@@ -184,7 +184,7 @@ static int keys(struct nk_parser *f, struct nk_req *r, struct cursor *b, enum nk
         if (op != NK_OP_MSET) continue;
         uint32_t bytes = take_u32(b);
         const uint8_t *v = take(b, bytes);
-        if (bytes > nk_db_max_value(f->db))
+        if (bytes > f->max_value)
             bad = NK_FAULT_VALUE_SIZE + 1;
         else
             bad = nk_parser_value(f, v, bytes, &m->val, &m->val_len, &m->big);

@@ -17,6 +17,7 @@
 
 #include "num.h"
 
+#define CRLF 0x0A0Du        /* as a little-endian word */
 #define LENGTH_LINE_MAX 32u /* more digits than any number has */
 #define INLINE_LINE_MAX 65536u
 #define TLS_HANDSHAKE 0x16
@@ -36,7 +37,7 @@ static NK_NOINLINE enum nk_parsed fail(struct nk_parser *f, enum nk_fault fault,
 enum line { LINE_OK, LINE_PART, LINE_LONG, LINE_BAD };
 
 /* read_length: the number between the type byte at *p and CRLF; moves *p behind the line. */
-static NK_NOINLINE enum line read_length_slow(const uint8_t **p, const uint8_t *end, int64_t *out) {
+static enum line read_length(const uint8_t **p, const uint8_t *end, int64_t *out) {
     const uint8_t *from = *p + 1;
     size_t have = (size_t)(end - from);
     const uint8_t *cr = memchr(from, '\r', have < LENGTH_LINE_MAX ? have : LENGTH_LINE_MAX);
@@ -47,24 +48,6 @@ static NK_NOINLINE enum line read_length_slow(const uint8_t **p, const uint8_t *
     return LINE_OK;
 }
 
-NK_INLINE enum line read_length(const uint8_t **p, const uint8_t *end, int64_t *out) {
-    const uint8_t *q = *p;
-    uint32_t d1, d2;
-    if (NK_LIKELY(end - q >= 5) && (d1 = (uint32_t)q[1] - '0') <= 9) {
-        if (q[2] == '\r' && q[3] == '\n') {
-            *out = d1;
-            *p = q + 4;
-            return LINE_OK;
-        }
-        if ((d2 = (uint32_t)q[2] - '0') <= 9 && d1 != 0 && q[3] == '\r' && q[4] == '\n') {
-            *out = d1 * 10 + d2;
-            *p = q + 5;
-            return LINE_OK;
-        }
-    }
-    return read_length_slow(p, end, out);
-}
-
 /* suspend: remembers how far the request has been parsed and asks for input up to `upto`. */
 static NK_NOINLINE enum nk_parsed suspend(struct nk_parser *f, size_t at, size_t upto) {
     nitro_chunk *c = &f->c->pub;
@@ -73,11 +56,18 @@ static NK_NOINLINE enum nk_parsed suspend(struct nk_parser *f, size_t at, size_t
     return nk_parser_need(f, upto);
 }
 
-/* begin_multibulk: reads "*count"; leaves span_total 0 if the request is empty. */
+/* begin_multibulk: reads "*count", one digit as a rule; leaves span_total 0 if the request is empty. */
 static enum nk_parsed begin_multibulk(struct nk_parser *f) {
     struct nk_chunk *c = f->c;
     const uint8_t *from = c->pub.in + c->pub.in_pos, *p = from;
     int64_t n = 0;
+    if (NK_LIKELY(c->pub.in_len - c->pub.in_pos >= 4 && from[1] >= '1' && from[1] <= '9' &&
+                  nk_load16(from + 2) == CRLF)) {
+        c->span_count = 0;
+        c->span_total = from[1] - (uint32_t)'0';
+        c->parse_at = 4;
+        return NK_PARSED;
+    }
     switch (read_length(&p, c->pub.in + c->pub.in_len, &n)) {
     case LINE_OK:
         break;
@@ -96,7 +86,8 @@ static enum nk_parsed begin_multibulk(struct nk_parser *f) {
 }
 
 /* read_bulk: the argument at *p. NK_PARSED with *p behind it, or what to return. */
-NK_INLINE enum nk_parsed read_bulk(struct nk_parser *f, const uint8_t **p, struct nk_span *out) {
+static NK_NOINLINE enum nk_parsed read_bulk(struct nk_parser *f, const uint8_t **p,
+                                            struct nk_span *out) {
     nitro_chunk *c = &f->c->pub;
     const uint8_t *start = *p, *end = c->in + c->in_len, *from = c->in + c->in_pos;
     size_t at = (size_t)(start - c->in);
@@ -109,7 +100,7 @@ NK_INLINE enum nk_parsed read_bulk(struct nk_parser *f, const uint8_t **p, struc
         if (line == LINE_PART) return suspend(f, at, c->in_len + 1);
         return fail(f, line == LINE_LONG ? NK_FAULT_BULK_LINE : NK_FAULT_BULK_LENGTH, NULL, 0);
     }
-    if (NK_UNLIKELY(n < 0 || n > (int64_t)nk_db_max_value(f->db)))
+    if (NK_UNLIKELY(n < 0 || n > (int64_t)f->max_value))
         return fail(f, NK_FAULT_BULK_LENGTH, NULL, 0);
     if (NK_UNLIKELY(end - q < n + 2)) return suspend(f, at, (size_t)(q - c->in) + (size_t)n + 2);
     if (NK_UNLIKELY(q[n] != '\r' || q[n + 1] != '\n')) return fail(f, NK_FAULT_BULK_END, NULL, 0);
@@ -153,6 +144,35 @@ NK_INLINE enum nk_parsed finish(struct nk_parser *f, uint32_t argc, size_t end, 
     return NK_PARSED;
 }
 
+/* room_for_spans: makes room for one more argument. */
+static NK_NOINLINE bool room_for_spans(struct nk_parser *f) {
+    struct nk_chunk *c = f->c;
+    void *spans = c->spans;
+    int rc = nk_chunk_room(f->db, &spans, &c->span_cap, c->span_count + 1, sizeof *c->spans);
+    c->spans = spans;
+    return rc == NITRO_OK;
+}
+
+/* short_bulk: the end of the argument at p, if it is shorter than 100 bytes, whole, and in order; else NULL,
+ * and read_bulk finds out. Reads nothing behind `end`. */
+NK_INLINE const uint8_t *short_bulk(const uint8_t *p, const uint8_t *end, const uint8_t *from,
+                                    struct nk_span *out) {
+    if (NK_UNLIKELY(end - p < 6 || p[0] != '$')) return NULL;
+    uint32_t n = (uint32_t)p[1] - '0', d2 = (uint32_t)p[2] - '0';
+    if (NK_UNLIKELY(n > 9)) return NULL;
+    p += 2;
+    if (d2 <= 9) {
+        if (NK_UNLIKELY(n == 0)) return NULL;
+        n = n * 10 + d2;
+        p++;
+    }
+    if (NK_UNLIKELY(nk_load16(p) != CRLF || end - p < (int64_t)n + 4)) return NULL;
+    if (NK_UNLIKELY(nk_load16(p + 2 + n) != CRLF)) return NULL;
+    out->at = (uint32_t)(p + 2 - from);
+    out->n = n;
+    return p + 4 + n;
+}
+
 static enum nk_parsed next_multibulk(struct nk_parser *f) {
     struct nk_chunk *c = f->c;
     if (c->span_total == 0) {
@@ -164,21 +184,21 @@ static enum nk_parsed next_multibulk(struct nk_parser *f) {
             return NK_PARSED;
         }
     }
-    const uint8_t *p = c->pub.in + c->pub.in_pos + c->parse_at;
-    while (c->span_count < c->span_total) {
-        if (NK_UNLIKELY(c->span_count == c->span_cap)) {
-            c->parse_at = (uint32_t)((size_t)(p - c->pub.in) - c->pub.in_pos);
-            void *spans = c->spans;
-            int rc =
-                nk_chunk_room(f->db, &spans, &c->span_cap, c->span_count + 1, sizeof *c->spans);
-            if (rc != NITRO_OK) return NK_PARSE_MEMORY;
-            c->spans = spans;
+    const uint8_t *in = c->pub.in, *from = in + c->pub.in_pos, *end = in + c->pub.in_len;
+    const uint8_t *p = from + c->parse_at, *next;
+    for (uint32_t total = c->span_total; c->span_count < total; c->span_count++, p = next) {
+        if (NK_UNLIKELY(c->span_count == c->span_cap) && !room_for_spans(f)) {
+            c->parse_at = (uint32_t)(p - from);
+            return NK_PARSE_MEMORY;
         }
-        enum nk_parsed rc = read_bulk(f, &p, &c->spans[c->span_count]);
-        if (NK_UNLIKELY(rc != NK_PARSED)) return rc;
-        c->span_count++;
+        struct nk_span *span = &c->spans[c->span_count];
+        next = short_bulk(p, end, from, span);
+        if (NK_LIKELY(next != NULL && span->n <= f->max_value)) continue;
+        next = p;
+        enum nk_parsed rc = read_bulk(f, &next, span);
+        if (rc != NK_PARSED) return rc;
     }
-    return finish(f, c->span_total, (size_t)(p - c->pub.in), false);
+    return finish(f, c->span_total, (size_t)(p - in), false);
 }
 
 /* ---- inline -----------------------------------------------------------------------------------*/
