@@ -84,7 +84,8 @@ static void span_number_take(struct nk_arena *a, uint32_t n) {
     if (n == a->span_unused)
         a->span_unused = a->info[n].free_units;
     else
-        a->span_count = n + 1;
+        __atomic_store_n(&a->span_count, n + 1,
+                         __ATOMIC_RELEASE); /* read by unlocked prefetching */
 }
 
 static void span_number_release(struct nk_arena *a, uint32_t n) {
@@ -300,7 +301,7 @@ int nk_arena_alloc(struct nk_arena *a, uint32_t bytes, uint32_t *out) {
 
 uint32_t nk_arena_block_bytes(const struct nk_arena *a, uint32_t ref) {
     const uint8_t *p = nk_arena_ptr(a, ref);
-    uint32_t unit = 1u << class_shift[a->info[NK_REF_SPAN(ref)].cls];
+    uint32_t unit = 1u << (a->span[NK_REF_SPAN(ref)] & 63);
     return (uint32_t)nk_round_up(nk_entry_bytes(p, nk_entry_meta(p)), unit);
 }
 

@@ -19,6 +19,9 @@
 #include "wire_nbp.h"
 #include "wire_resp.h"
 
+/* Arrays may grow by this much even at the memory limit: DEL of many keys is what helps there. */
+#define ROOM_FREE (1u << 20)
+
 /* ---- memory -----------------------------------------------------------------------------------*/
 
 /* resize: moves an allocation of the chunk to another size, counted. NULL if there is no memory. */
@@ -38,7 +41,7 @@ int nk_chunk_room(struct nk_db *db, void **array, uint32_t *cap, uint32_t need, 
     if (need <= *cap) return NITRO_OK;
     uint64_t want = nk_max_u64(need, nk_min_u64((uint64_t)*cap * 2, UINT32_MAX));
     uint64_t more = (want - *cap) * size;
-    if (more > NK_IN_BYTES && !nk_db_room(db, more)) return NITRO_EMAXMEMORY;
+    if (more > ROOM_FREE && !nk_db_room(db, more)) return NITRO_EMAXMEMORY;
     void *p = resize(db, *array, *cap * size, want * size);
     if (p == NULL) return NITRO_ENOMEM;
     *array = p;
@@ -232,27 +235,28 @@ void nk_req_drop(struct nk_db *db, struct nk_chunk *c, struct nk_req *r) {
     }
 }
 
-int nk_parser_value(struct nk_parser *f, const uint8_t *p, uint32_t n, const uint8_t **val,
-                    uint32_t *val_len, struct nk_big **big) {
+enum nk_fault nk_parser_value(struct nk_parser *f, const uint8_t *p, uint32_t n,
+                              const uint8_t **val, uint32_t *val_len, struct nk_big **big) {
     if (NK_LIKELY(n <= NK_VALUE_BIG)) {
         *val = p;
         *val_len = n;
-        return 0;
+        return NK_FAULT_NONE;
     }
-    if (!nk_db_room(f->db, n)) return NK_FAULT_MAX_MEMORY + 1;
+    if (!nk_db_room(f->db, n)) return NK_FAULT_MAX_MEMORY;
     *big = nk_big_new(f->db, p, n);
-    return *big != NULL ? 0 : NK_FAULT_NO_MEMORY + 1;
+    return *big != NULL ? NK_FAULT_NONE : NK_FAULT_NO_MEMORY;
 }
 
-int nk_parser_multi(struct nk_parser *f, struct nk_req *r, uint32_t n) {
+enum nk_fault nk_parser_multi(struct nk_parser *f, struct nk_req *r, uint32_t n) {
     struct nk_chunk *c = f->c;
     void *multi = c->multi;
-    int rc = nk_chunk_room(f->db, &multi, &c->multi_cap, c->multi_count + n, sizeof *c->multi);
-    if (rc != NITRO_OK) return (int)nk_fault_of(rc) + 1;
+    uint32_t need = c->multi_count + (n > 0 ? n : 1); /* a list of nothing has an address, too */
+    int rc = nk_chunk_room(f->db, &multi, &c->multi_cap, need, sizeof *c->multi);
+    if (rc != NITRO_OK) return nk_fault_of(rc);
     c->multi = multi;
     r->arg_at = c->multi_count;
     r->arg_count = 0;
-    return 0;
+    return NK_FAULT_NONE;
 }
 
 struct nk_multi *nk_parser_multi_add(struct nk_parser *f, struct nk_req *r, const uint8_t *p,
@@ -266,16 +270,16 @@ struct nk_multi *nk_parser_multi_add(struct nk_parser *f, struct nk_req *r, cons
     return m;
 }
 
-int nk_parser_args(struct nk_parser *f, struct nk_req *r, uint32_t n) {
+enum nk_fault nk_parser_args(struct nk_parser *f, struct nk_req *r, uint32_t n) {
     struct nk_chunk *c = f->c;
     void *slices = c->slices;
     int rc = nk_chunk_room(f->db, &slices, &c->slice_cap, c->slice_count + n, sizeof *c->slices);
-    if (rc != NITRO_OK) return (int)nk_fault_of(rc) + 1;
+    if (rc != NITRO_OK) return nk_fault_of(rc);
     c->slices = slices;
     r->arg_at = c->slice_count;
     r->arg_count = n;
     c->slice_count += n;
-    return 0;
+    return NK_FAULT_NONE;
 }
 
 /* begin: forgets the last batch and makes sure of the protocol. */

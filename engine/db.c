@@ -5,6 +5,8 @@
 #include "db.h"
 #include "err.h"
 
+#define HUGE_PAGE_BYTES (256u * 1024 * 1024)
+
 static int check_options(const struct nitro_options *o, struct nitro_err *err) {
     if (o == NULL) return nk_err_set(err, NITRO_EARGUMENT, 0, "open a store: no options given");
     uint32_t n = o->segments;
@@ -54,7 +56,7 @@ int nitro_open(const struct nitro_options *o, nitro_store **out, struct nitro_er
         nk_mem_unmap(mem, s, store_bytes);
         return NITRO_ENOMEM;
     }
-    nk_pool_init(&db->pool, mem, o->huge_page_bytes);
+    nk_pool_init(&db->pool, mem, o->huge_page_bytes != 0 ? o->huge_page_bytes : HUGE_PAGE_BYTES);
     for (uint32_t i = 0; i < db->segments; i++) nk_seg_init(&db->seg[i], db, i, &sip);
     nk_db_used_add(db, (int64_t)(store_bytes + seg_array_bytes(db)));
     *out = s;

@@ -37,6 +37,7 @@ enum { NK_EPOCH_FNV = 0, NK_EPOCH_SIP = 1 };
 #define NK_DRAIN_STEP_ENTRIES 64u
 #define NK_DRAIN_ENTRIES 32u
 
+/* Ordered by use: a look-up touches the first two cache lines, an overwrite in place `write` as well. */
 struct nk_seg {
     uint32_t lock;  /* 1 = held */
     uint32_t epoch; /* of `tab`; read without the lock */
@@ -46,20 +47,20 @@ struct nk_seg {
     struct nk_table tab;
     struct nk_arena arena;
 
-    struct nk_over over;   /* overflow buckets of both tables */
-    struct nk_table old;   /* being emptied after a switch of the hash */
-    uint32_t drain_at;     /* bucket of `old` to empty next, counting down */
-    uint32_t pending;      /* reservations not yet applied or aborted */
+    struct nk_db *db NK_ALIGNED(NK_CACHE_LINE);
     uint64_t stamp;        /* changes whenever a slot may have moved */
     uint64_t next_version; /* times the number of segments, plus index */
-    struct nk_sip_key sip;
-    struct nk_db *db;
-    uint64_t reported_bytes; /* what db->used_bytes knows of this segment */
-
-    uint64_t expired, writes, deletes, with_expiry, splits, merges, switches, busy, evacuated;
-    uint64_t key_bytes, value_bytes;
-    uint64_t bigs;       /* entries whose value is a struct nk_big */
+    uint64_t writes, key_bytes, value_bytes;
+    uint32_t pending;    /* reservations not yet applied or aborted */
     struct nk_work work; /* of the current call */
+
+    struct nk_over over; /* overflow buckets of both tables */
+    struct nk_table old; /* being emptied after a switch of the hash */
+    uint32_t drain_at;   /* bucket of `old` to empty next, counting down */
+    struct nk_sip_key sip;
+    uint64_t reported_bytes; /* what db->used_bytes knows of this segment */
+    uint64_t bigs;           /* entries whose value is a struct nk_big */
+    uint64_t expired, deletes, with_expiry, splits, merges, switches, busy, evacuated;
     uint64_t max_buckets, max_entries, max_bytes;
 } NK_ALIGNED(128);
 

@@ -26,7 +26,7 @@ type Options struct {
 	MaxValue int64
 	// MaxArgs is the largest number of arguments of one RESP request. 0: 1,048,576.
 	MaxArgs int
-	// HugePageBytes asks for huge pages once the store holds that many bytes. 0: never.
+	// HugePageBytes asks for huge pages once so much memory is mapped. 0: from 256 MiB on; negative: never.
 	HugePageBytes int64
 	// ManualSteps leaves background work (expiry, giving memory back) to calls of Step: for tests and simulations.
 	// Without it the store runs its own goroutines until Close.
@@ -63,7 +63,7 @@ func Open(opt Options) (*Store, error) {
 	copt.max_memory = C.uint64_t(opt.MaxMemory)
 	copt.max_value = C.uint32_t(opt.MaxValue)
 	copt.max_args = C.uint32_t(opt.MaxArgs)
-	copt.huge_page_bytes = C.uint64_t(opt.HugePageBytes)
+	copt.huge_page_bytes = C.uint64_t(opt.HugePageBytes) // negative: a threshold that is never reached
 	// crypto/rand.Read never fails: it would crash the program first.
 	_, _ = rand.Read(unsafe.Slice((*byte)(unsafe.Pointer(&copt.seed[0])), len(copt.seed)))
 
@@ -91,9 +91,6 @@ func (o Options) check() error {
 		return fmt.Errorf("engine: open: max value of %d bytes, want 1 to %d: %w", o.MaxValue, ValueMax, ErrArgument)
 	case o.MaxArgs < 0 || int64(o.MaxArgs) > 1<<31:
 		return fmt.Errorf("engine: open: %d arguments at most, want 1 to %d: %w", o.MaxArgs, 1<<31, ErrArgument)
-	case o.HugePageBytes < 0:
-		return fmt.Errorf("engine: open: huge pages from %d bytes on, want 0 (never) or more: %w",
-			o.HugePageBytes, ErrArgument)
 	}
 	return nil
 }

@@ -54,7 +54,6 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 		"memory negative":          {MaxMemory: -1},
 		"value too large":          {MaxValue: ValueMax + 1},
 		"args negative":            {MaxArgs: -1},
-		"huge pages negative":      {HugePageBytes: -1},
 	} {
 		s, err := Open(opt)
 		wantErr(t, name, err, ErrArgument)

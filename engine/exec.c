@@ -3,11 +3,12 @@
  * exec.c - the loop over prepared requests: prefetching, locks, stops.
  *
  * DESIGN
- *   Requests run in order, in windows of NK_EXEC_WINDOW. Before a window runs, one pass touches the
- *   bucket of every key and a second one the entries that the buckets point to, so that the cache
- *   misses of a window overlap. Then each request takes its segment's lock for itself; a lock is
- *   kept for the next request only if that needs the same segment, and not for long. Nothing waits:
- *   a lock that is not free after a bounded try ends the call with BUSY, and the host calls again.
+ *   Requests run in order. Hashing a key (in prepare) has asked for its bucket already; while a request
+ *   runs, the bucket of the one NK_EXEC_AHEAD further on is looked at and its entry asked for, so that
+ *   the cache misses of several requests overlap. Each request takes its segment's lock for itself; a
+ *   lock is kept for the next request only if that needs the same segment, and not for long. Nothing
+ *   waits: a lock that is not free after a bounded try ends the call with BUSY, and the host calls
+ *   again.
  *
  * INVARIANTS
  *   (1) No lock is held when nitro_execute returns.
@@ -25,16 +26,11 @@ void nk_exec_release(struct nk_exec *x) {
     x->held = NULL;
 }
 
-/* prefetch: both passes over the keyed requests of reqs[from .. to). */
-static void prefetch(struct nk_exec *x, uint32_t from, uint32_t to) {
-    const struct nk_req *r = x->c->reqs;
-    if (to - from < 2) return;
-    for (uint32_t i = from; i < to; i++) {
-        if (NK_LIKELY(r[i].op <= NK_OP_KEYED_LAST)) nk_key_prefetch_bucket(x->db, &r[i].key);
-    }
-    for (uint32_t i = from; i < to; i++) {
-        if (NK_LIKELY(r[i].op <= NK_OP_KEYED_LAST)) nk_key_prefetch_entry(x->db, &r[i].key);
-    }
+/* look_ahead: asks for the entry of request i, if there is such a request and it has one key. */
+NK_INLINE void look_ahead(const struct nk_exec *x, uint32_t i) {
+    const struct nk_req *r = &x->c->reqs[i];
+    if (NK_LIKELY(i < x->c->pub.count && r->op <= NK_OP_KEYED_LAST))
+        nk_key_prefetch_entry(x->db, &r->key);
 }
 
 static int run_count(struct nk_exec *x, const struct nk_req *r) {
@@ -151,16 +147,14 @@ NK_INLINE void finish(struct nk_exec *x, struct nk_req *r) {
 
 static int loop(struct nk_exec *x) {
     struct nk_chunk *c = x->c;
-    uint32_t window = c->pub.next;
-    while (c->pub.next < c->pub.count) {
+    uint32_t count = c->pub.count, first = c->pub.next + 1;
+    for (uint32_t i = first; i < first + NK_EXEC_AHEAD - 1 && i < count; i++) look_ahead(x, i);
+    while (c->pub.next < count) {
         uint32_t i = c->pub.next;
         if (NK_UNLIKELY(c->pub.out_len >= NK_OUT_SOFT)) return NITRO_STOP_OUT;
-        if (i == window) {
-            window = (uint32_t)nk_min_u64(i + NK_EXEC_WINDOW, c->pub.count);
-            prefetch(x, i, window);
-        }
+        if (i + NK_EXEC_AHEAD < count) look_ahead(x, i + NK_EXEC_AHEAD);
         struct nk_req *r = &c->reqs[i];
-        x->next_index = i + 1 < window && r[1].op <= NK_OP_KEYED_LAST ? r[1].key.seg : NK_NO_SEG;
+        x->next_index = i + 1 < count && r[1].op <= NK_OP_KEYED_LAST ? r[1].key.seg : NK_NO_SEG;
         int stop = run(x, r);
         if (NK_UNLIKELY(stop != NITRO_STOP_DONE)) return stop;
         finish(x, r);

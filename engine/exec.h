@@ -22,7 +22,8 @@
 #include "req.h"
 #include "wire_nbp.h"
 
-#define NK_EXEC_WINDOW 32u        /* requests that are prefetched together */
+#define NK_EXEC_AHEAD 12u         /* requests between asking for an entry and using it */
+#define NK_EXEC_WINDOW 32u        /* keys of one request that are prefetched together */
 #define NK_EXEC_KEEP_RUNS 16u     /* requests in one hold of a lock */
 #define NK_EXEC_KEEP_BYTES 65536u /* bytes copied in one hold of a lock */
 #define NK_NO_SEG UINT32_MAX

@@ -4,7 +4,7 @@
  *
  * DESIGN
  *   Three steps. Collect: nk_db_scan copies whole keys with their figures into the chunk's scratch
- *   memory, under a lock, so nothing else happens there; if a bucket's keys don't fit, the step is
+ *   memory, under a lock, so nothing else happens there; if they don't fit, the step is
  *   taken back (the cursor is ours) and repeated with more memory. Filter: patterns are matched
  *   without a lock, within a budget of steps. Encode: the size of the reply is known by then.
  *   SCAN changes nothing, so at any failure the client still has the cursor it came with.
@@ -55,7 +55,9 @@ static void add(void *ctx, const struct nk_scan_entry *e) {
     t->count++;
 }
 
-/* walk: one step of the walk. NITRO_OK with the keys added, or an error with nothing added. */
+/* walk: one step of the walk. NITRO_OK with the keys added, or an error with nothing added. Keys
+ * that don't fit are walked again one bucket at a time, and only a single bucket's keys get more
+ * memory. */
 static int walk(struct nk_exec *x, uint64_t *cursor, uint32_t count, struct collect *t) {
     for (;;) {
         struct collect before = *t;
@@ -67,8 +69,9 @@ static int walk(struct nk_exec *x, uint64_t *cursor, uint32_t count, struct coll
         }
         size_t needed = t->needed;
         *t = before;
-        if (rc == NITRO_OK) rc = nk_chunk_scratch(x->db, x->c, needed + needed / 4);
+        if (rc == NITRO_OK && count == 1) rc = nk_chunk_scratch(x->db, x->c, needed + needed / 4);
         if (rc != NITRO_OK) return rc;
+        count = 1;
     }
 }
 

@@ -72,6 +72,8 @@ static int sys_advise(void *ctx, void *p, size_t bytes, enum nitro_advice advice
         return madvise(p, bytes, MADV_DONTNEED);
     case NITRO_ADVISE_HUGE:
         return madvise(p, bytes, MADV_HUGEPAGE);
+    case NITRO_ADVISE_SMALL:
+        return madvise(p, bytes, MADV_NOHUGEPAGE);
     }
     return -1;
 }

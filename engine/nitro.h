@@ -111,7 +111,8 @@ NITRO_API const char *nitro_strerror(int code);
 enum nitro_advice {
     NITRO_ADVISE_POPULATE, /* make resident now, contents unchanged */
     NITRO_ADVISE_DISCARD,  /* contents may be dropped; next read sees zeros */
-    NITRO_ADVISE_HUGE      /* prefer huge pages */
+    NITRO_ADVISE_HUGE,     /* prefer huge pages */
+    NITRO_ADVISE_SMALL     /* no huge pages any more */
 };
 struct nitro_mem {
     void *ctx;
@@ -135,7 +136,8 @@ struct nitro_options {
     uint64_t max_memory;            /* bytes, by the engine's own count; 0 = no limit */
     uint32_t max_value;             /* bytes; 0 = NITRO_VALUE_MAX */
     uint32_t max_args;              /* arguments of one RESP request; 0 = 1,048,576 */
-    uint64_t huge_page_bytes;       /* ask for huge pages once the store holds this; 0 = never */
+    uint64_t huge_page_bytes;       /* ask for huge pages once this much memory is mapped; 0 =
+                                       256 MiB, UINT64_MAX = never */
     const struct nitro_mem *mem;    /* NULL = nitro_mem_system() */
 };
 

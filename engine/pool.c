@@ -35,6 +35,7 @@ struct nk_extent {
     uint32_t list; /* index in by_order */
     uint32_t used; /* pages handed out */
     uint32_t touched_pages;
+    bool huge; /* asked for a huge page; until a part of it is discarded */
     uint64_t touched[WORDS_TOUCHED];
     uint64_t free[FREE_WORDS];
 };
@@ -235,15 +236,16 @@ static struct nk_extent *extent_new(struct nk_pool *p) {
         nk_mem_free(p->mem, x, sizeof *x);
         return NULL;
     }
-    uint64_t total = __atomic_load_n(&p->extent_bytes, __ATOMIC_RELAXED);
-    if (p->huge_bytes != 0 && total >= p->huge_bytes) /* a hint; refusal costs speed only */
-        (void)nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_HUGE);
     return x;
 }
 
-static void extent_free(struct nk_pool *p, struct nk_extent *x) {
+static void extent_unmap(struct nk_pool *p, struct nk_extent *x) {
     nk_mem_unmap(p->mem, x->base, NK_EXTENT_BYTES);
     nk_mem_free(p->mem, x, sizeof *x);
+}
+
+static void extent_free(struct nk_pool *p, struct nk_extent *x) {
+    extent_unmap(p, x);
     __atomic_fetch_sub(&p->extent_bytes, NK_EXTENT_BYTES, __ATOMIC_RELAXED);
 }
 
@@ -253,28 +255,31 @@ static bool extent_add(struct nk_pool *p, struct nk_extent *x) {
     map_put(p, x);
     flip_free(x, NK_ORDER_MAX, 0);
     list_insert(p, x, NK_ORDER_MAX + 1);
+    if (x->huge) touch(p, x, 0, NK_EXTENT_PAGES);
     __atomic_fetch_add(&p->extent_bytes, NK_EXTENT_BYTES, __ATOMIC_RELAXED);
     return true;
 }
 
-/* Maps an extent outside the lock and adds it. */
-static int extent_open(struct nk_pool *p) {
+/* Maps an extent outside the lock and adds it. A huge one is one page, and resident at once. */
+static int extent_open(struct nk_pool *p, bool huge) {
     struct nk_extent *x = extent_new(p);
     if (x == NULL) return NITRO_ENOMEM;
+    if (huge && nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_HUGE) == 0) {
+        x->huge = true;
+        (void)nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_POPULATE);
+    }
     int rc = NITRO_EBUSY;
     if (nk_spin_try(&p->lock, POOL_SPINS)) {
         rc = extent_add(p, x) ? NITRO_OK : NITRO_ENOMEM;
         nk_spin_unlock(&p->lock);
     }
-    if (rc != NITRO_OK) {
-        nk_mem_unmap(p->mem, x->base, NK_EXTENT_BYTES);
-        nk_mem_free(p->mem, x, sizeof *x);
-    }
+    if (rc != NITRO_OK) extent_unmap(p, x);
     return rc;
 }
 
 void nk_pool_refill(struct nk_pool *p) {
-    if (nk_pool_low(p)) (void)extent_open(p); /* best effort: nk_pool_get reports what is missing */
+    if (nk_pool_low(p))
+        (void)extent_open(p, false); /* best effort: nk_pool_get reports what is missing */
 }
 
 /* ---- get and put -------------------------------------------------------------------------------*/
@@ -300,13 +305,14 @@ int nk_pool_get(struct nk_pool *p, uint32_t order, void **out) {
         drain_deferred(p);
         struct nk_extent *x = pick_extent(p, order);
         if (x != NULL) {
-            if (x->list == NK_ORDER_MAX + 1) p->taken_since_step++;
+            if (x->list == NK_ORDER_MAX + 1)
+                __atomic_fetch_add(&p->taken_since_step, 1, __ATOMIC_RELAXED);
             *out = take_block(p, x, order);
             nk_spin_unlock(&p->lock);
             return NITRO_OK;
         }
         nk_spin_unlock(&p->lock);
-        int rc = extent_open(p);
+        int rc = extent_open(p, false);
         if (rc != NITRO_OK) return rc;
     }
 }
@@ -441,6 +447,10 @@ static uint32_t discard_block(struct nk_pool *p) {
     nk_spin_unlock(&p->lock);
     if (!found) return 0;
     uint32_t page = c.index << c.order, pages = 1u << c.order;
+    if (x->huge) { /* or the kernel may join it again, and make the discarded part resident */
+        (void)nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_SMALL);
+        x->huge = false;
+    }
     int rc = nk_mem_advise(p->mem, x->base + (size_t)page * NK_PAGE, (size_t)pages * NK_PAGE,
                            NITRO_ADVISE_DISCARD);
     while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* as above */
@@ -474,7 +484,11 @@ uint32_t nk_pool_step(struct nk_pool *p, uint32_t budget, bool *more) {
     *more = false;
     if (__atomic_exchange_n(&p->step_busy, true, __ATOMIC_ACQUIRE)) return 0;
     bool growing = __atomic_exchange_n(&p->taken_since_step, 0, __ATOMIC_RELAXED) != 0;
-    nk_pool_refill(p); /* an extent in hand: a get need not map one under a segment's lock */
+    uint64_t mapped = __atomic_load_n(&p->extent_bytes, __ATOMIC_RELAXED);
+    if (nk_pool_low(p)) { /* an extent in hand: a get need not map one under a segment's lock */
+        bool huge = mapped >= p->huge_bytes;
+        if (extent_open(p, huge) == NITRO_OK && huge) work += NK_EXTENT_BYTES / 65536;
+    }
     while (work < budget && free_resident(p) < ready_bytes(p)) {
         uint32_t did = populate_piece(p);
         if (did == 0) break;

@@ -23,11 +23,11 @@
 
 struct nk_extent;
 
-/* Memory that unlocked prefetching may look at: it carries its size, and is retired instead of freed. */
+/* Memory that unlocked prefetching may look at is retired instead of freed; it carries its size. */
 struct nk_array_head {
     struct nk_array_head *next; /* in the retire list */
     uint64_t bytes;             /* of the whole allocation */
-    uint64_t count;             /* elements; prefetching checks indices against it */
+    uint64_t count;             /* elements */
     uint64_t pad;
 };
 
@@ -45,7 +45,7 @@ struct nk_pool {
     uint64_t resident_bytes;       /* atomic: touched pages, handed out or not */
     uint64_t extent_bytes;         /* atomic: mapped */
     uint64_t array_bytes;          /* atomic: arrays, retired ones included */
-    uint64_t huge_bytes;           /* ask for huge pages beyond this; 0 = never */
+    uint64_t huge_bytes;           /* ask for huge pages beyond this */
     uint32_t taken_since_step;     /* extents opened since the last pool step */
     uint32_t discard_at;           /* where the search for resident free pages is */
     bool step_busy;                /* one pool step at a time */

@@ -35,29 +35,25 @@ static uint64_t key_hash(const struct nk_seg *s, uint32_t epoch, const uint8_t *
     return nk_hash_sip13(&s->sip, p, n);
 }
 
-void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out) {
-    out->p = p;
-    out->n = n;
-    out->seg = (uint32_t)nk_hash_route(db->route_point, p, n) & db->seg_mask;
-    const struct nk_seg *s = &db->seg[out->seg];
-    out->epoch = __atomic_load_n(&s->epoch, __ATOMIC_RELAXED);
-    out->hash = key_hash(s, out->epoch, p, n);
+/* The prefetches read directories and bucket lines that a writer may be changing. Whatever they see is only
+ * used as an address to prefetch, so a stale or torn value does no harm as long as no read leaves its
+ * array: directories never get smaller while the gate is held shared, and a count is read before the
+ * array that it counts, which is published first. Arrays and pages stay mapped for as long. So the race is
+ * harmless, and hidden from the thread sanitizer. */
+__attribute__((no_sanitize("thread"))) static inline const struct nk_bucket *
+stale_bucket(const struct nk_seg *s, uint64_t hash) {
+    uint32_t n = __atomic_load_n(&s->tab.buckets, __ATOMIC_ACQUIRE), low = NK_GET(s->tab.low_mask);
+    struct nk_bucket **dir = __atomic_load_n(&s->tab.dir, __ATOMIC_ACQUIRE);
+    uint32_t i = (uint32_t)hash & (low * 2 + 1);
+    if (i >= n) i &= low;
+    if (dir == NULL || i >= n) return NULL;
+    const struct nk_bucket *page = __atomic_load_n(&dir[i / NK_CHUNK_BUCKETS], __ATOMIC_ACQUIRE);
+    return page != NULL ? &page[i % NK_CHUNK_BUCKETS] : NULL;
 }
 
-/* The prefetches read directories and bucket lines that a writer may be changing: whatever they see is
- * only used as an address to prefetch, checked against the array it came from; arrays and pages stay
- * mapped while the gate is held shared. So the race is harmless, and hidden from the thread sanitizer. */
-__attribute__((no_sanitize("thread"))) void nk_key_prefetch_bucket(const struct nk_db *db,
-                                                                   const struct nk_key *k) {
-    const struct nk_seg *s = &db->seg[k->seg];
-    struct nk_bucket **dir = __atomic_load_n(&s->tab.dir, __ATOMIC_ACQUIRE);
-    if (dir == NULL) return;
-    uint32_t low = NK_GET(s->tab.low_mask), n = NK_GET(s->tab.buckets);
-    uint32_t i = (uint32_t)k->hash & (low * 2 + 1);
-    if (i >= n) i &= low;
-    if (i / NK_CHUNK_BUCKETS >= ((const struct nk_array_head *)(const void *)dir)[-1].count) return;
-    struct nk_bucket *page = __atomic_load_n(&dir[i / NK_CHUNK_BUCKETS], __ATOMIC_ACQUIRE);
-    if (page != NULL) __builtin_prefetch(&page[i % NK_CHUNK_BUCKETS], 1);
+void nk_key_prefetch_bucket(const struct nk_db *db, const struct nk_key *k) {
+    const struct nk_bucket *b = stale_bucket(&db->seg[k->seg], k->hash);
+    if (b != NULL) __builtin_prefetch(b, 1);
 }
 
 __attribute__((no_sanitize("thread"))) void nk_key_prefetch_entry(const struct nk_db *db,
@@ -67,26 +63,30 @@ __attribute__((no_sanitize("thread"))) void nk_key_prefetch_entry(const struct n
     (void)k;
 #else
     const struct nk_seg *s = &db->seg[k->seg];
-    struct nk_bucket **dir = __atomic_load_n(&s->tab.dir, __ATOMIC_ACQUIRE);
-    uint64_t *span = __atomic_load_n(&s->arena.span, __ATOMIC_ACQUIRE);
-    if (dir == NULL || span == NULL) return;
-    uint32_t low = NK_GET(s->tab.low_mask), n = NK_GET(s->tab.buckets);
-    uint32_t i = (uint32_t)k->hash & (low * 2 + 1);
-    if (i >= n) i &= low;
-    if (i / NK_CHUNK_BUCKETS >= ((const struct nk_array_head *)(const void *)dir)[-1].count) return;
-    struct nk_bucket *page = __atomic_load_n(&dir[i / NK_CHUNK_BUCKETS], __ATOMIC_ACQUIRE);
-    if (page == NULL) return;
-    const struct nk_bucket *b = &page[i % NK_CHUNK_BUCKETS];
+    const struct nk_bucket *b = stale_bucket(s, k->hash);
+    if (b == NULL) return;
     uint32_t m = nk_bucket_match(b, nk_table_tag(k->hash));
     if (m == 0) return;
     uint32_t ref = NK_GET(b->ref[__builtin_ctz(m)]), num = NK_REF_SPAN(ref);
-    if (num >= ((const struct nk_array_head *)(const void *)span)[-1].count) return;
+    if (num >= __atomic_load_n(&s->arena.span_count, __ATOMIC_ACQUIRE)) return;
+    const uint64_t *span = __atomic_load_n(&s->arena.span, __ATOMIC_ACQUIRE);
+    if (span == NULL) return;
     uint64_t at = NK_GET(span[num]);
     const uint8_t *e = (const uint8_t *)(uintptr_t)((at & ~NK_SPAN_SHIFT_MASK) +
                                                     ((uint64_t)NK_REF_UNIT(ref) << (at & 63)));
     __builtin_prefetch(e, 1);
     __builtin_prefetch(e + NK_CACHE_LINE, 1);
 #endif
+}
+
+void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out) {
+    out->p = p;
+    out->n = n;
+    out->seg = (uint32_t)nk_hash_route(db->route_point, p, n) & db->seg_mask;
+    const struct nk_seg *s = &db->seg[out->seg];
+    out->epoch = __atomic_load_n(&s->epoch, __ATOMIC_RELAXED);
+    out->hash = key_hash(s, out->epoch, p, n);
+    nk_key_prefetch_bucket(db, out);
 }
 
 uint64_t nk_seg_entry_hash(void *seg, uint32_t ref) {
@@ -471,6 +471,9 @@ static void apply_expire(struct nk_seg *s, const struct nk_key *k, const struct 
         put.val = tail;
     put.bytes = meta & NK_META_BIG ? 0 : meta >> NK_META_VALUE_SHIFT;
     uint32_t with = put_meta(k, &put) | NK_META_EXPIRY;
+    /* reserved for the value that it had then: no other effect of the hold may have changed its size */
+    uint32_t need = nk_entry_key_off(with) + k->n + nk_entry_tail_bytes(with);
+    NK_ASSERT(nk_arena_block_bytes(&s->arena, r->ref) >= need);
     nk_arena_stamp(&s->arena, r->ref, with);
     entry_fill(s, nk_arena_ptr(&s->arena, r->ref), with, k, &put, version);
     slot_replace(s, it, r->ref);
@@ -531,7 +534,7 @@ uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *
 #endif
     if (NK_UNLIKELY(s->draining)) (void)nk_switch_drain(s, NK_DRAIN_ENTRIES);
     nk_seg_work_done(s);
-    nk_seg_report(s);
+    if (it.stamp != s->stamp) nk_seg_report(s); /* an overwrite in place changes no account */
     return version;
 }
 

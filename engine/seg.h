@@ -35,7 +35,8 @@ struct nk_key {
     uint32_t epoch; /* the segment's hash epoch when `hash` was computed */
 };
 
-/* nk_key_init: routes and hashes a key. Any thread under the shared gate, no lock. */
+/* nk_key_init: routes and hashes a key and asks for its bucket (a prefetch). Any thread under the shared
+ * gate, no lock. */
 void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out);
 
 /* nk_key_prefetch_bucket / _entry: the two prefetch passes over a batch of keys; hints, safe without the

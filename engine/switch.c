@@ -18,7 +18,7 @@
 bool nk_switch_begin(struct nk_seg *s) {
     struct nk_table fresh;
     nk_table_init(&fresh, &s->over, &s->db->pool, nk_seg_entry_hash, nk_seg_entry_warm, s);
-    if (nk_table_open(&fresh) != NITRO_OK) return false;
+    if (nk_table_open_like(&fresh, &s->tab) != NITRO_OK) return false;
     s->old = s->tab;
     s->old.hash = nk_seg_entry_hash_old;
     s->drain_at = s->old.buckets - 1;

@@ -107,6 +107,16 @@ int nk_table_open(struct nk_table *t) {
     return NK_LIKELY(t->dir != NULL) ? NITRO_OK : bucket_reserve(t, 0, &w);
 }
 
+int nk_table_open_like(struct nk_table *t, const struct nk_table *old) {
+    struct nk_work w = {0};
+    uint64_t pages = nk_array_count(old->dir);
+    t->dir = nk_array_new(t->pool, pages, sizeof *t->dir);
+    t->due = nk_array_new(t->pool, pages, DUE_BYTES_PER_PAGE);
+    int rc = t->dir != NULL && t->due != NULL ? bucket_reserve(t, 0, &w) : NITRO_ENOMEM;
+    if (rc != NITRO_OK) table_clear(t);
+    return rc;
+}
+
 /* ---- overflow buckets --------------------------------------------------------------------------*/
 
 void nk_over_init(struct nk_over *o, struct nk_pool *pool) { *o = (struct nk_over){.pool = pool}; }
@@ -386,7 +396,7 @@ bool nk_table_grow(struct nk_table *t, struct nk_work *w) {
     }
     split_chain(t, src, nk_table_bucket(t, to), half, bits, list);
     due_lower(t, to, t->due[from / NK_DUE_BUCKETS]);
-    t->buckets = to + 1;
+    __atomic_store_n(&t->buckets, to + 1, __ATOMIC_RELEASE); /* the page is there: stale_bucket */
     w->buckets += 2;
     w->entries += total;
     return true;

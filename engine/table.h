@@ -5,7 +5,7 @@
  * WHAT     Maps hashes to 4-byte references; it never looks at keys. The caller walks the chain of a hash
  *          with nk_table_head, nk_bucket_match and nk_table_next and compares keys itself.
  * THREADS  Under the segment's lock. Directories are nk_arrays and pages belong to the pool, so unlocked
- *          prefetching may look at stale ones.
+ *          prefetching may look at stale ones; a directory only grows.
  * HASH BITS  bucket: 0..31, tag: 56..63.
  */
 #ifndef NK_TABLE_H
@@ -83,6 +83,8 @@ bool nk_over_drop_page(struct nk_over *o);
 
 /* nk_table_open: makes sure that the first bucket exists. NITRO_OK, NITRO_ENOMEM, NITRO_EBUSY. */
 NITRO_MUST_CHECK int nk_table_open(struct nk_table *t);
+/* nk_table_open_like: likewise, with directories as large as those of `old`, whose place it will take. */
+NITRO_MUST_CHECK int nk_table_open_like(struct nk_table *t, const struct nk_table *old);
 
 NK_INLINE uint8_t nk_table_tag(uint64_t hash) {
     uint8_t tag = (uint8_t)(hash >> 56);

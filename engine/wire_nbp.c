@@ -16,6 +16,8 @@
 #include "crc32c.h"
 #include "session.h"
 
+#define BLOCK_FLAGS (NK_NBP_INTEGRITY | NK_NBP_EXT | NK_NBP_VERSION | NK_NBP_EXPIRY)
+
 /* A frame whose blocks have been taken off. */
 struct frame {
     struct nk_head head;
@@ -36,41 +38,47 @@ static NK_NOINLINE enum nk_parsed refuse(struct nk_parser *f, const struct frame
     return last ? NK_PARSED_LAST : NK_PARSED;
 }
 
-/* check_extensions: every one is skipped; none is known, so a critical one is refused. 0, or the
- * fault + 1. */
-static NK_NOINLINE int check_extensions(struct frame *fr) {
-    if (fr->end - fr->p < 2) return NK_FAULT_FRAME_BLOCKS + 1;
+/* check_extensions: every one is skipped; none is known, so a critical one is refused.
+ * NK_FAULT_NONE or the fault. */
+static NK_NOINLINE enum nk_fault check_extensions(struct frame *fr) {
+    if (fr->end - fr->p < 2) return NK_FAULT_FRAME_BLOCKS;
     size_t left = nk_load16(fr->p);
     fr->p += 2;
-    if ((size_t)(fr->end - fr->p) < left) return NK_FAULT_FRAME_BLOCKS + 1;
+    if ((size_t)(fr->end - fr->p) < left) return NK_FAULT_FRAME_BLOCKS;
     const uint8_t *p = fr->p;
     bool critical = false;
     fr->p += left;
     while (left > 0) {
-        if (left < 4 || left - 4 < nk_load16(p + 2)) return NK_FAULT_FRAME_BLOCKS + 1;
+        if (left < 4 || left - 4 < nk_load16(p + 2)) return NK_FAULT_FRAME_BLOCKS;
         critical |= (nk_load16(p) & 0x8000u) != 0;
         size_t used = 4u + nk_load16(p + 2);
         p += used;
         left -= used;
     }
-    return critical ? NK_FAULT_EXTENSION + 1 : 0;
+    return critical ? NK_FAULT_EXTENSION : NK_FAULT_NONE;
 }
 
-/* take_blocks: verifies and takes off the blocks. 0 or fault + 1, in the order of the
+/* take_integrity: verifies the body's checksum, if the frame has one, and takes the block off. (The
+ * header's checksum was verified before its length was believed.) */
+static NK_NOINLINE enum nk_fault take_integrity(struct frame *fr) {
+    if ((fr->head.flags & NK_NBP_INTEGRITY) == 0) return NK_FAULT_NONE;
+    if (fr->end - fr->p < NK_NBP_INTEGRITY_BYTES) return NK_FAULT_FRAME_BLOCKS;
+    fr->p += NK_NBP_INTEGRITY_BYTES;
+    if (nk_crc32c(0, fr->p, (size_t)(fr->end - fr->p)) != nk_load32(fr->p - 4))
+        return NK_FAULT_CHECKSUM_BODY;
+    return NK_FAULT_NONE;
+}
+
+/* take_blocks: verifies and takes off all blocks. NK_FAULT_NONE or the fault, in the order of the
  * specification. */
-static NK_NOINLINE int take_blocks(struct frame *fr) {
-    int bad = 0;
+static NK_NOINLINE enum nk_fault take_blocks(struct frame *fr) {
     struct nk_head *h = &fr->head;
-    if (h->flags & NK_NBP_INTEGRITY) {
-        if (fr->end - fr->p < NK_NBP_INTEGRITY_BYTES) return NK_FAULT_FRAME_BLOCKS + 1;
-        fr->p += NK_NBP_INTEGRITY_BYTES;
-        if (nk_crc32c(0, fr->p, (size_t)(fr->end - fr->p)) != nk_load32(fr->p - 4))
-            return NK_FAULT_CHECKSUM_BODY + 1;
-    }
+    enum nk_fault bad = take_integrity(fr);
+    if (bad != NK_FAULT_NONE) return bad;
     if (h->flags & NK_NBP_EXT) bad = check_extensions(fr);
-    if (bad == NK_FAULT_FRAME_BLOCKS + 1) return bad;
+    if (bad == NK_FAULT_FRAME_BLOCKS) return bad;
     size_t need = (h->flags & NK_NBP_VERSION ? 8u : 0u) + (h->flags & NK_NBP_EXPIRY ? 8u : 0u);
-    if ((size_t)(fr->end - fr->p) < need) return NK_FAULT_FRAME_BLOCKS + 1;
+    if ((size_t)(fr->end - fr->p) < need) return NK_FAULT_FRAME_BLOCKS;
     if (h->flags & NK_NBP_VERSION) {
         h->version = nk_load64(fr->p);
         fr->p += 8;
@@ -78,19 +86,19 @@ static NK_NOINLINE int take_blocks(struct frame *fr) {
     if (h->flags & NK_NBP_EXPIRY) {
         h->expiry = (int64_t)nk_load64(fr->p);
         fr->p += 8;
-        if (h->expiry == 0) return NK_FAULT_FRAME_EXPIRY + 1;
+        if (h->expiry == 0) return NK_FAULT_FRAME_EXPIRY;
     }
     return bad;
 }
 
-/* check_head: opcode and flags of a first frame. 0 or fault + 1. */
-NK_INLINE int check_head(const struct nk_head *h) {
+/* check_head: opcode and flags of a first frame. NK_FAULT_NONE or the fault. */
+NK_INLINE enum nk_fault check_head(const struct nk_head *h) {
     int allowed = nk_nbp_flags_allowed(h->opcode);
-    if (NK_UNLIKELY(allowed < 0)) return NK_FAULT_OPCODE + 1;
+    if (NK_UNLIKELY(allowed < 0)) return NK_FAULT_OPCODE;
     uint32_t blocks = h->flags & (NK_NBP_VERSION | NK_NBP_EXPIRY);
-    if (NK_UNLIKELY((blocks & ~(uint32_t)allowed) != 0)) return NK_FAULT_FLAG + 1;
-    if (NK_UNLIKELY(h->opcode == NK_NBP_EXPIRE && blocks == 0)) return NK_FAULT_FRAME_NO_EXPIRY + 1;
-    return 0;
+    if (NK_UNLIKELY((blocks & ~(uint32_t)allowed) != 0)) return NK_FAULT_FLAG;
+    if (NK_UNLIKELY(h->opcode == NK_NBP_EXPIRE && blocks == 0)) return NK_FAULT_FRAME_NO_EXPIRY;
+    return NK_FAULT_NONE;
 }
 
 /* half_fault: why a piece of a request could not be kept. */
@@ -109,18 +117,25 @@ static NK_NOINLINE enum nk_parsed begin_half(struct nk_parser *f, const struct f
     return NK_PARSED;
 }
 
+/* check_continuation: a further frame of h. NK_FAULT_NONE or the fault; the checksum comes
+ * before the flags. */
+static enum nk_fault check_continuation(const struct nk_half *h, struct frame *fr) {
+    enum nk_fault bad = take_integrity(fr);
+    if (bad != NK_FAULT_NONE) return bad;
+    if (fr->head.flags & (uint8_t) ~(NK_NBP_INTEGRITY | NK_NBP_MORE))
+        return NK_FAULT_CONTINUATION_FLAG;
+    if (fr->head.opcode != h->head.opcode) return NK_FAULT_CHUNK_OPCODE;
+    return NK_FAULT_NONE;
+}
+
 /* go_on_half: a continuation, perhaps the last. */
 static NK_NOINLINE enum nk_parsed go_on_half(struct nk_parser *f, struct nk_half *h,
                                              struct frame *fr) {
-    uint8_t flags = fr->head.flags;
-    if (flags & (uint8_t) ~(NK_NBP_INTEGRITY | NK_NBP_MORE))
-        return refuse(f, fr, NK_FAULT_CONTINUATION_FLAG, true);
-    int bad = take_blocks(fr);
-    if (bad != 0) return refuse(f, fr, (enum nk_fault)(bad - 1), true);
-    if (fr->head.opcode != h->head.opcode) return refuse(f, fr, NK_FAULT_CHUNK_OPCODE, true);
+    enum nk_fault bad = check_continuation(h, fr);
+    if (bad != NK_FAULT_NONE) return refuse(f, fr, bad, true);
     int rc = nk_half_append(f->db, h, fr->p, (size_t)(fr->end - fr->p));
     if (rc != NITRO_OK) return refuse(f, fr, half_fault(rc), true);
-    if (flags & NK_NBP_MORE) return NK_PARSED;
+    if (fr->head.flags & NK_NBP_MORE) return NK_PARSED;
 
     struct nk_head head = h->head;
     size_t n = h->body_bytes;
@@ -158,13 +173,11 @@ enum nk_parsed nk_nbp_next(struct nk_parser *f) {
         struct nk_half *h = nk_half_find(f->ss, fr.head.id);
         if (h != NULL) return go_on_half(f, h, &fr);
     }
-    int bad = NK_UNLIKELY((fr.head.flags &
-                           (NK_NBP_INTEGRITY | NK_NBP_EXT | NK_NBP_VERSION | NK_NBP_EXPIRY)) != 0)
-                  ? take_blocks(&fr)
-                  : 0;
-    if (bad == 0) bad = check_head(&fr.head);
+    enum nk_fault bad = NK_FAULT_NONE;
+    if (NK_UNLIKELY((fr.head.flags & BLOCK_FLAGS) != 0)) bad = take_blocks(&fr);
+    if (bad == NK_FAULT_NONE) bad = check_head(&fr.head);
     bool more = (fr.head.flags & NK_NBP_MORE) != 0;
-    if (NK_UNLIKELY(bad != 0)) return refuse(f, &fr, (enum nk_fault)(bad - 1), more);
+    if (NK_UNLIKELY(bad != NK_FAULT_NONE)) return refuse(f, &fr, bad, more);
     if (NK_UNLIKELY(more)) return begin_half(f, &fr);
     nk_nbp_decode(f, &fr.head, fr.p, (size_t)(fr.end - fr.p));
     c->count++;

@@ -117,38 +117,38 @@ NK_INLINE void set_key(struct nk_parser *f, struct nk_req *r, struct cursor *b) 
     if (NK_LIKELY(!b->is_short)) nk_key_init(f->db, s.p, (uint32_t)s.n, &r->key);
 }
 
-/* set_value: the rest is the request's value. 0 or fault + 1. */
-static int set_value(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
-    if (b->is_short) return NK_FAULT_FRAME_BODY + 1;
+/* set_value: the rest is the request's value. NK_FAULT_NONE or the fault. */
+static enum nk_fault set_value(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    if (b->is_short) return NK_FAULT_FRAME_BODY;
     struct nitro_slice v = take_rest(b);
-    if (v.n > f->max_value) return NK_FAULT_VALUE_SIZE + 1;
+    if (v.n > f->max_value) return NK_FAULT_VALUE_SIZE;
     f->c->pub.grow_bytes += r->key.n + v.n;
     return nk_parser_value(f, v.p, (uint32_t)v.n, &r->val, &r->val_len, &r->big);
 }
 
-static int get(struct nk_parser *f, struct nk_req *r, struct cursor *b, bool extended) {
+static enum nk_fault get(struct nk_parser *f, struct nk_req *r, struct cursor *b, bool extended) {
     r->op = NK_OP_GET;
     uint8_t options = extended ? take_u8(b) : 0;
     set_key(f, r, b);
-    if (NK_LIKELY(options == 0)) return 0;
-    if (!complete(b)) return NK_FAULT_FRAME_BODY + 1;
-    if (options & ~(GETX_VERSION | GETX_EXPIRY | GETX_LENGTH)) return NK_FAULT_OPTIONS + 1;
+    if (NK_LIKELY(options == 0)) return NK_FAULT_NONE;
+    if (!complete(b)) return NK_FAULT_FRAME_BODY;
+    if (options & ~(GETX_VERSION | GETX_EXPIRY | GETX_LENGTH)) return NK_FAULT_OPTIONS;
     r->flags = (options & GETX_VERSION ? NK_F_VERSION : 0) |
                (options & GETX_EXPIRY ? NK_F_EXPIRY : 0) |
                (options & GETX_LENGTH ? NK_F_LENGTH : 0);
-    return 0;
+    return NK_FAULT_NONE;
 }
 
-static int set(struct nk_parser *f, struct nk_req *r, struct cursor *b, bool extended) {
+static enum nk_fault set(struct nk_parser *f, struct nk_req *r, struct cursor *b, bool extended) {
     r->op = NK_OP_SET;
     uint8_t options = extended ? take_u8(b) : 0;
     set_key(f, r, b);
-    if (b->is_short) return NK_FAULT_FRAME_BODY + 1;
+    if (b->is_short) return NK_FAULT_FRAME_BODY;
     if (NK_UNLIKELY(options != 0)) {
         if ((options & ~(SETX_NX | SETX_XX | SETX_KEEPTTL | SETX_OLD | SETX_VERSION)) != 0 ||
             (options & (SETX_NX | SETX_XX)) == (SETX_NX | SETX_XX) ||
             ((options & SETX_KEEPTTL) != 0 && r->expire_ms != 0))
-            return NK_FAULT_OPTIONS + 1;
+            return NK_FAULT_OPTIONS;
         r->flags |= (options & SETX_NX ? NK_F_NX : 0) | (options & SETX_XX ? NK_F_XX : 0) |
                     (options & SETX_KEEPTTL ? NK_F_KEEPTTL : 0) |
                     (options & SETX_OLD ? NK_F_GET : 0) |
@@ -157,10 +157,10 @@ static int set(struct nk_parser *f, struct nk_req *r, struct cursor *b, bool ext
     return set_value(f, r, b);
 }
 
-static int keyed(struct nk_parser *f, struct nk_req *r, struct cursor *b, enum nk_op op) {
+static enum nk_fault keyed(struct nk_parser *f, struct nk_req *r, struct cursor *b, enum nk_op op) {
     r->op = (uint8_t)op;
     set_key(f, r, b);
-    return 0;
+    return NK_FAULT_NONE;
 }
 
 /* check_list: true if the cursor holds exactly `n` keys (with values); nothing is kept yet. */
@@ -172,20 +172,20 @@ static bool check_list(struct cursor b, uint32_t n, bool values) {
     return complete(&b);
 }
 
-static int keys(struct nk_parser *f, struct nk_req *r, struct cursor *b, enum nk_op op) {
+static enum nk_fault keys(struct nk_parser *f, struct nk_req *r, struct cursor *b, enum nk_op op) {
     uint32_t n = take_u32(b);
     r->op = (uint8_t)op;
-    if (!check_list(*b, n, op == NK_OP_MSET)) return NK_FAULT_FRAME_BODY + 1;
-    if (n > nk_db_max_args(f->db)) return NK_FAULT_ARGUMENTS + 1;
-    int bad = nk_parser_multi(f, r, n);
-    for (uint32_t i = 0; i < n && bad == 0; i++) {
+    if (!check_list(*b, n, op == NK_OP_MSET)) return NK_FAULT_FRAME_BODY;
+    if (n > nk_db_max_args(f->db)) return NK_FAULT_ARGUMENTS;
+    enum nk_fault bad = nk_parser_multi(f, r, n);
+    for (uint32_t i = 0; i < n && bad == NK_FAULT_NONE; i++) {
         struct nitro_slice k = take_string(b);
         struct nk_multi *m = nk_parser_multi_add(f, r, k.p, (uint32_t)k.n);
         if (op != NK_OP_MSET) continue;
         uint32_t bytes = take_u32(b);
         const uint8_t *v = take(b, bytes);
         if (bytes > f->max_value)
-            bad = NK_FAULT_VALUE_SIZE + 1;
+            bad = NK_FAULT_VALUE_SIZE;
         else
             bad = nk_parser_value(f, v, bytes, &m->val, &m->val_len, &m->big);
         f->c->pub.grow_bytes += k.n + bytes;
@@ -193,64 +193,65 @@ static int keys(struct nk_parser *f, struct nk_req *r, struct cursor *b, enum nk
     return bad;
 }
 
-static int scan(struct nk_req *r, struct cursor *b) {
+static enum nk_fault scan(struct nk_req *r, struct cursor *b) {
     r->op = NK_OP_SCAN;
     r->num = take_u64(b);
     r->arg_count = take_u32(b);
     if (r->arg_count == 0) r->arg_count = SCAN_COUNT_DEFAULT;
     uint8_t options = take_u8(b);
     struct nitro_slice pattern = take_string(b);
-    if (!complete(b)) return NK_FAULT_FRAME_BODY + 1;
-    if (options & ~SCAN_DETAILS) return NK_FAULT_OPTIONS + 1;
+    if (!complete(b)) return NK_FAULT_FRAME_BODY;
+    if (options & ~SCAN_DETAILS) return NK_FAULT_OPTIONS;
     r->flags = options & SCAN_DETAILS ? NK_F_VERSION : 0;
     if (pattern.n > 0) r->val = pattern.p;
     r->val_len = (uint32_t)pattern.n;
-    return 0;
+    return NK_FAULT_NONE;
 }
 
 /* host: the host gets the body as its only argument. HELLO's layout is checked here all the
  * same. */
-static int host(struct nk_parser *f, struct nk_req *r, struct cursor *b,
-                enum nitro_host_verb verb) {
+static enum nk_fault host(struct nk_parser *f, struct nk_req *r, struct cursor *b,
+                          enum nitro_host_verb verb) {
     struct cursor body = *b;
     if (verb == NITRO_HOST_HELLO) {
         uint8_t min = take_u8(b), max = take_u8(b);
         take_u32(b);
         take_string(b);
-        if (!complete(b)) return NK_FAULT_FRAME_BODY + 1;
-        if (min > max) return NK_FAULT_OPTIONS + 1;
+        if (!complete(b)) return NK_FAULT_FRAME_BODY;
+        if (min > max) return NK_FAULT_OPTIONS;
     }
-    int bad = nk_parser_args(f, r, 1);
-    if (bad != 0) return bad;
+    enum nk_fault bad = nk_parser_args(f, r, 1);
+    if (bad != NK_FAULT_NONE) return bad;
     r->op = NK_OP_HOST;
     r->code = (uint8_t)verb;
     f->c->slices[r->arg_at] = take_rest(&body);
     if (verb != NITRO_HOST_FLUSH) b->p = b->end;
-    return 0;
+    return NK_FAULT_NONE;
 }
 
-static int echo(struct nk_req *r, struct cursor *b) {
+static enum nk_fault echo(struct nk_req *r, struct cursor *b) {
     struct nitro_slice s = take_rest(b);
     r->op = NK_OP_ECHO;
     r->val = s.p;
     r->val_len = (uint32_t)s.n;
-    return 0;
+    return NK_FAULT_NONE;
 }
 
-static int incr(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+static enum nk_fault incr(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
     r->op = NK_OP_INCR;
     set_key(f, r, b);
     r->num = take_u64(b);
     f->c->pub.grow_bytes += r->key.n + 20u;
-    return 0;
+    return NK_FAULT_NONE;
 }
 
-static int plain(struct nk_req *r, enum nk_op op) {
+static enum nk_fault plain(struct nk_req *r, enum nk_op op) {
     r->op = (uint8_t)op;
-    return 0;
+    return NK_FAULT_NONE;
 }
 
-static int decode(struct nk_parser *f, uint8_t opcode, struct nk_req *r, struct cursor *b) {
+static enum nk_fault decode(struct nk_parser *f, uint8_t opcode, struct nk_req *r,
+                            struct cursor *b) {
     switch ((enum nk_nbp_op)opcode) {
     case NK_NBP_GET:
         return get(f, r, b, false);
@@ -298,7 +299,7 @@ static int decode(struct nk_parser *f, uint8_t opcode, struct nk_req *r, struct 
     case NK_NBP_FLUSH:
         return host(f, r, b, NITRO_HOST_FLUSH);
     }
-    return NK_FAULT_OPCODE + 1;
+    return NK_FAULT_OPCODE;
 }
 
 void nk_nbp_decode(struct nk_parser *f, const struct nk_head *head, const uint8_t *body, size_t n) {
@@ -312,12 +313,12 @@ void nk_nbp_decode(struct nk_parser *f, const struct nk_head *head, const uint8_
         r->num = head->version;
     }
     if (head->flags & NK_NBP_EXPIRY) r->expire_ms = absolute(f->now, head->expiry);
-    int bad = decode(f, head->opcode, r, &b);
-    if (NK_UNLIKELY(bad == 0 && !complete(&b))) bad = NK_FAULT_FRAME_BODY + 1;
-    if (NK_UNLIKELY(bad == 0 && (head->flags & NK_NBP_DURABILITY) >= NK_NBP_EVERYSEC))
-        bad = NK_FAULT_DURABILITY + 1;
-    if (NK_UNLIKELY(bad != 0)) {
+    enum nk_fault bad = decode(f, head->opcode, r, &b);
+    if (NK_UNLIKELY(bad == NK_FAULT_NONE && !complete(&b))) bad = NK_FAULT_FRAME_BODY;
+    if (NK_UNLIKELY(bad == NK_FAULT_NONE && (head->flags & NK_NBP_DURABILITY) >= NK_NBP_EVERYSEC))
+        bad = NK_FAULT_DURABILITY;
+    if (NK_UNLIKELY(bad != NK_FAULT_NONE)) {
         nk_req_drop(f->db, f->c, r);
-        fault(r, (enum nk_fault)(bad - 1));
+        fault(r, bad);
     }
 }

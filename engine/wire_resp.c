@@ -56,7 +56,8 @@ static NK_NOINLINE enum nk_parsed suspend(struct nk_parser *f, size_t at, size_t
     return nk_parser_need(f, upto);
 }
 
-/* begin_multibulk: reads "*count", one digit as a rule; leaves span_total 0 if the request is empty. */
+/* begin_multibulk: reads "*count", one digit as a rule; leaves span_total 0 if the request is
+ * empty. */
 static enum nk_parsed begin_multibulk(struct nk_parser *f) {
     struct nk_chunk *c = f->c;
     const uint8_t *from = c->pub.in + c->pub.in_pos, *p = from;
@@ -153,8 +154,8 @@ static NK_NOINLINE bool room_for_spans(struct nk_parser *f) {
     return rc == NITRO_OK;
 }
 
-/* short_bulk: the end of the argument at p, if it is shorter than 100 bytes, whole, and in order; else NULL,
- * and read_bulk finds out. Reads nothing behind `end`. */
+/* short_bulk: the end of the argument at p, if it is shorter than 100 bytes, whole, and in order;
+ * else NULL, and read_bulk finds out. Reads nothing behind `end`. */
 NK_INLINE const uint8_t *short_bulk(const uint8_t *p, const uint8_t *end, const uint8_t *from,
                                     struct nk_span *out) {
     if (NK_UNLIKELY(end - p < 6 || p[0] != '$')) return NULL;

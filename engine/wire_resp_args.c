@@ -187,8 +187,8 @@ static void set(const struct args *a, struct nk_req *r) {
     if (NK_UNLIKELY(a->n > 3) && !set_options(a, r)) return;
     if (!set_key(a, r, 1)) return;
     struct nitro_slice v = arg(a, 2);
-    int bad = nk_parser_value(a->f, v.p, (uint32_t)v.n, &r->val, &r->val_len, &r->big);
-    if (NK_UNLIKELY(bad != 0)) fault(r, (enum nk_fault)(bad - 1));
+    enum nk_fault bad = nk_parser_value(a->f, v.p, (uint32_t)v.n, &r->val, &r->val_len, &r->big);
+    if (NK_UNLIKELY(bad != NK_FAULT_NONE)) fault(r, bad);
     a->f->c->pub.grow_bytes += r->key.n + v.n;
 }
 
@@ -241,16 +241,16 @@ static void pexpire(const struct args *a, struct nk_req *r) { expire_in(a, r, 1)
 
 /* set_keys: the arguments from `first` on, every `step`-th, are the request's keys. */
 static bool set_keys(const struct args *a, struct nk_req *r, uint32_t first, uint32_t step) {
-    int bad = nk_parser_multi(a->f, r, (a->n - first) / step);
-    for (uint32_t i = first; bad == 0 && i < a->n; i += step) {
+    enum nk_fault bad = nk_parser_multi(a->f, r, (a->n - first) / step);
+    for (uint32_t i = first; bad == NK_FAULT_NONE && i < a->n; i += step) {
         struct nitro_slice s = arg(a, i);
         if (s.n > NITRO_KEY_MAX)
-            bad = NK_FAULT_KEY_SIZE + 1;
+            bad = NK_FAULT_KEY_SIZE;
         else
             nk_parser_multi_add(a->f, r, s.p, (uint32_t)s.n);
     }
-    if (bad != 0) fault(r, (enum nk_fault)(bad - 1));
-    return bad == 0;
+    if (bad != NK_FAULT_NONE) fault(r, bad);
+    return bad == NK_FAULT_NONE;
 }
 
 static void mget(const struct args *a, struct nk_req *r) {
@@ -289,10 +289,11 @@ static void mset(const struct args *a, struct nk_req *r) {
     for (uint32_t i = 0; i < r->arg_count; i++) {
         struct nk_multi *m = &a->f->c->multi[r->arg_at + i];
         struct nitro_slice v = arg(a, 2 + 2 * i);
-        int bad = nk_parser_value(a->f, v.p, (uint32_t)v.n, &m->val, &m->val_len, &m->big);
-        if (bad != 0) {
+        enum nk_fault bad =
+            nk_parser_value(a->f, v.p, (uint32_t)v.n, &m->val, &m->val_len, &m->big);
+        if (bad != NK_FAULT_NONE) {
             nk_req_drop(a->f->db, a->f->c, r);
-            fault(r, (enum nk_fault)(bad - 1));
+            fault(r, bad);
             return;
         }
         a->f->c->pub.grow_bytes += m->key.n + v.n;
@@ -390,9 +391,9 @@ static void memory(const struct args *a, struct nk_req *r) {
 
 /* host_args: keeps the arguments, the verb first, for the host or for an error that shows them. */
 static bool host_args(const struct args *a, struct nk_req *r, uint32_t n) {
-    int bad = nk_parser_args(a->f, r, n);
-    if (bad != 0) {
-        fault(r, (enum nk_fault)(bad - 1));
+    enum nk_fault bad = nk_parser_args(a->f, r, n);
+    if (bad != NK_FAULT_NONE) {
+        fault(r, bad);
         return false;
     }
     for (uint32_t i = 0; i < n; i++) a->f->c->slices[r->arg_at + i] = arg(a, i);

@@ -67,7 +67,7 @@ func (r *Reader) Next() (Message, error) {
 			return Message{}, err
 		}
 		if h.Kind != r.kind {
-			continue // a push: frame has checked that it is one
+			continue // a push: checkKind has seen that it is one
 		}
 		m, whole, err := r.accept(h, rest)
 		if err != nil || whole {
@@ -83,6 +83,9 @@ func (r *Reader) Buffered() int { return r.end - r.pos }
 // frame reads one frame, verifies its checksums, and returns what comes after its header.
 func (r *Reader) frame() (Header, []byte, error) {
 	r.shrink()
+	if err := r.checkKind(); err != nil {
+		return Header{}, nil, err
+	}
 	if err := r.fill(HeaderSize); err != nil {
 		return Header{}, nil, err
 	}
@@ -109,13 +112,23 @@ func (r *Reader) frame() (Header, []byte, error) {
 	return h, rest, r.spoiled(h, checkBody(h, rest))
 }
 
-// checkHeader looks at everything that decides how many bytes belong to the frame. Any error here means
-// that the position in the stream is lost.
-func (r *Reader) checkHeader(h Header) error {
-	if h.Kind != r.kind && (r.kind != KindReply || h.Kind != KindPush) {
-		return &FrameError{Status: EFRAME, Fatal: true,
-			Msg: fmt.Sprintf("a frame of kind %#02x starts with %#02x", uint8(r.kind), uint8(h.Kind))}
+// checkKind looks at the first byte of a frame. It doesn't wait for the rest of the header: a peer that
+// speaks something else may be waiting for an answer to fewer bytes.
+func (r *Reader) checkKind() error {
+	if err := r.fill(1); err != nil {
+		return err
 	}
+	kind := Kind(r.buf[r.pos])
+	if kind == r.kind || r.kind == KindReply && kind == KindPush {
+		return nil
+	}
+	return &FrameError{Status: EFRAME, Fatal: true,
+		Msg: fmt.Sprintf("a frame of kind %#02x starts with %#02x", uint8(r.kind), uint8(kind))}
+}
+
+// checkHeader looks at everything else that decides how many bytes belong to the frame. Any error here
+// means that the position in the stream is lost, as one of checkKind does.
+func (r *Reader) checkHeader(h Header) error {
 	if h.Flags&FlagIntegrity != 0 && h.Length >= integritySize {
 		if err := r.fill(HeaderSize + 4); err != nil {
 			return err

@@ -17,7 +17,6 @@ func TestOptionsAreChecked(t *testing.T) {
 		"max value":   {MaxValue: 1 << 30},
 		"max args":    {MaxArgs: -1},
 		"segments":    {Segments: 3},
-		"huge page":   {HugePageBytes: -1},
 	} {
 		if _, err := New(opt); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

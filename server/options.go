@@ -58,9 +58,6 @@ type Options struct {
 	// Segments is the number of separately locked parts of the store, a power of two up to 65,536. 0: DefaultSegments.
 	Segments int
 
-	// HugePageBytes asks the kernel for huge pages once the store holds that much. 0: never.
-	HugePageBytes int64
-
 	// Logger gets the server's messages. Nil: they are dropped.
 	Logger *slog.Logger
 }
@@ -110,8 +107,6 @@ func (o Options) validate() error {
 		return fmt.Errorf("server: max args is %d; it must be 1 to %d", o.MaxArgs, DefaultMaxArgs)
 	case o.Segments < 1 || o.Segments > 65536 || o.Segments&(o.Segments-1) != 0:
 		return fmt.Errorf("server: segments is %d; it must be a power of two, 1 to 65536", o.Segments)
-	case o.HugePageBytes < 0:
-		return fmt.Errorf("server: huge page threshold is %d bytes; use 0 for never", o.HugePageBytes)
 	}
 	return nil
 }

@@ -62,12 +62,11 @@ func New(opt Options) (*Server, error) {
 	}
 	maxMemory, why := effectiveMaxMemory(opt.MaxMemory)
 	store, err := engine.Open(engine.Options{
-		Segments:      opt.Segments,
-		MaxMemory:     maxMemory,
-		MaxValue:      opt.MaxValue,
-		MaxArgs:       opt.MaxArgs,
-		HugePageBytes: opt.HugePageBytes,
-		Logger:        opt.Logger,
+		Segments:  opt.Segments,
+		MaxMemory: maxMemory,
+		MaxValue:  opt.MaxValue,
+		MaxArgs:   opt.MaxArgs,
+		Logger:    opt.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("server: the store cannot be opened: %w", err)

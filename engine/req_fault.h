@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * req_fault.h - what can be wrong with a request, and in which words it is said (L6).
+ *
+ * WHAT   The parsers find a fault, the request becomes an NK_OP_ERROR with its number, and the
+ *        reply is made of the texts here when its turn comes (exec_reply.c).
+ */
+#ifndef NK_REQ_FAULT_H
+#define NK_REQ_FAULT_H
+
+/* RESP answers `-` prefix before middle after, binary the status `code` and before middle after.
+ *     X(NAME, code, prefix, before, after) */
+#define NK_FAULTS(X)                                                                               \
+    X(NONE, OK, "", "", "")                                                                        \
+    X(SYNTAX, EARGUMENT, "ERR ", "syntax error", "")                                               \
+    X(NOT_INTEGER, ENOTNUMBER, "ERR ", "value is not an integer or out of range", "")              \
+    X(OVERFLOW, EOVERFLOW, "ERR ", "increment or decrement would overflow", "")                    \
+    X(DECR_OVERFLOW, EOVERFLOW, "ERR ", "decrement would overflow", "")                            \
+    X(ARITY, EARGUMENT, "ERR ", "wrong number of arguments for '", "' command")                    \
+    X(EXPIRE_TIME, EARGUMENT, "ERR ", "invalid expire time in '", "' command")                     \
+    X(EXPIRE_OPTION, EARGUMENT, "ERR ", "Unsupported option ", "")                                 \
+    X(EXPIRE_NX, EARGUMENT, "ERR ",                                                                \
+      "NX and XX, GT or LT options at the same time are not compatible", "")                       \
+    X(EXPIRE_GT_LT, EARGUMENT, "ERR ", "GT and LT options at the same time are not compatible",    \
+      "")                                                                                          \
+    X(CURSOR, EARGUMENT, "ERR ", "invalid cursor", "")                                             \
+    X(SUBCOMMAND, EARGUMENT, "ERR ", "unknown subcommand '", "'. Try MEMORY HELP.")                \
+    X(UNKNOWN, EARGUMENT, "ERR ", "unknown command", "")                                           \
+    X(PATTERN_COST, ELIMIT, "ERR ",                                                                \
+      "the MATCH pattern needs too many steps on these keys, use fewer '*'", "")                   \
+    X(KEY_SIZE, EKEYSIZE, "ERR ", "key is longer than 65535 bytes", "")                            \
+    X(VALUE_SIZE, EVALUESIZE, "ERR ", "value is larger than the server's limit", "")               \
+    X(NO_MEMORY, ENOMEM, "OOM ", "the server is out of memory, the command was not applied", "")   \
+    X(MAX_MEMORY, EMAXMEMORY, "OOM ", "command not allowed when used memory > 'maxmemory'.", "")   \
+    X(INTERNAL, EINTERNAL, "ERR ", "internal error", "")                                           \
+    X(MBULK_LINE, EFRAME, "ERR ", "Protocol error: too big mbulk count string", "")                \
+    X(MBULK_LENGTH, EFRAME, "ERR ", "Protocol error: invalid multibulk length", "")                \
+    X(BULK_LINE, EFRAME, "ERR ", "Protocol error: too big bulk count string", "")                  \
+    X(BULK_LENGTH, EFRAME, "ERR ", "Protocol error: invalid bulk length", "")                      \
+    X(BULK_TYPE, EFRAME, "ERR ", "Protocol error: expected '$', got '", "'")                       \
+    X(BULK_END, EFRAME, "ERR ", "Protocol error: expected CRLF behind a bulk string", "")          \
+    X(INLINE_LINE, EFRAME, "ERR ", "Protocol error: too big inline request", "")                   \
+    X(INLINE_QUOTES, EFRAME, "ERR ", "Protocol error: unbalanced quotes in request", "")           \
+    X(REQUEST_SIZE, ELIMIT, "ERR ", "Protocol error: the request is larger than 1 GiB", "")        \
+    X(TLS, EUNSUPPORTED, "ERR ", "Protocol error: TLS is not supported on this port", "")          \
+    X(FRAME_KIND, EFRAME, "", "the first byte of a request must be 0xF5", "")                      \
+    X(FRAME_BLOCKS, EFRAME, "", "the frame ends inside its optional blocks", "")                   \
+    X(FRAME_BODY, EFRAME, "", "the body does not have the layout of its opcode", "")               \
+    X(FRAME_EXPIRY, EFRAME, "", "EXPIRY is 0, must be absolute (> 0) or relative (< 0)", "")       \
+    X(FRAME_NO_EXPIRY, EFRAME, "", "EXPIRE needs the EXPIRY block", "")                            \
+    X(OPCODE, EOPCODE, "", "unknown opcode", "")                                                   \
+    X(FLAG, EFLAG, "", "a flag is not allowed with this opcode", "")                               \
+    X(CONTINUATION_FLAG, EFLAG, "", "a continuation may have the flags INTEGRITY and MORE only",   \
+      "")                                                                                          \
+    X(EXTENSION, EEXTENSION, "", "unknown critical extension", "")                                 \
+    X(OPTIONS, EARGUMENT, "", "unknown or contradictory options", "")                              \
+    X(DURABILITY, EUNSUPPORTED, "",                                                                \
+      "this server keeps no log, durability everysec and always are not supported", "")            \
+    X(CHECKSUM_HEADER, ECHECKSUM, "", "checksum mismatch in a frame's header", "")                 \
+    X(CHECKSUM_BODY, ECHECKSUM, "", "checksum mismatch behind the frame's header", "")             \
+    X(CHUNK_OPCODE, ECHUNK, "", "a continuation has another opcode than its request", "")          \
+    X(CHUNK_IDS, ELIMIT, "", "more than 16 requests are half-sent", "")                            \
+    X(CHUNK_SIZE, EVALUESIZE, "", "the request is larger than the largest key and value", "")      \
+    X(ARGUMENTS, ELIMIT, "", "more keys in one request than the server's limit", "")
+
+enum nk_fault {
+#define NK_X(name, code, prefix, before, after) NK_FAULT_##name,
+    NK_FAULTS(NK_X)
+#undef NK_X
+        NK_FAULT_COUNT
+};
+_Static_assert(NK_FAULT_COUNT <= 256, "req.code is one byte");
+
+#endif
