@@ -1,0 +1,259 @@
+# NitroKV: everything that is built, checked or measured is a target here; CI calls nothing else.
+# `make` alone prints the targets. Building needs Go and a C compiler; checking needs `make deps`.
+
+GO      ?= go
+CC      ?= cc
+GCC     ?= gcc
+CLANG   ?= clang
+PREFIX  ?= /usr/local
+DESTDIR ?=
+JOBS    ?= 2
+
+# Seconds that each fuzz target searches for new inputs, and the share (percent) of the random tests'
+# full length that the slow checkers run. `make test-long` raises both.
+FUZZ_SECONDS ?= 3
+SLOW_PERCENT ?= 10
+TEST_PERCENT ?= 100
+
+# ---- flags ---------------------------------------------------------------------------------------
+# Code generation has one list, the one that cgo uses. Warnings are make's own: a newer compiler must
+# not break an embedder's `go build`.
+CODEGEN := $(shell sed -n 's/^.*\#cgo CFLAGS: *//p' engine/cgo.go 2>/dev/null)
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
+CHECKED := -g -DNK_CHECKED
+
+# A flavour is one way to compile the whole engine; its objects lie in obj/<flavour>/.
+FLAVOURS := lib plain malloc asan tsan fuzz
+CC_lib      = $(CC)
+FLAGS_lib   = -g -fPIC
+CC_plain    = $(GCC)
+FLAGS_plain = $(CHECKED) -DNK_VALGRIND
+CC_malloc    = $(GCC)
+FLAGS_malloc = $(CHECKED) -DNK_VALGRIND -DNK_ARENA_MALLOC
+CC_asan    = $(CLANG)
+FLAGS_asan = $(CHECKED) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all
+# (clang instruments atomic loads even in functions that no_sanitize excludes; gcc does not.)
+CC_tsan    = $(GCC)
+FLAGS_tsan = $(CHECKED) -O1 -fno-omit-frame-pointer -fsanitize=thread
+CC_fuzz    = $(CLANG)
+FLAGS_fuzz = $(CHECKED) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link \
+	-fno-sanitize-recover=all
+
+# ---- files ---------------------------------------------------------------------------------------
+ENGINE_C := $(wildcard engine/*.c)
+C_TESTS  := $(patsubst tests/c/%.c,%,$(wildcard tests/c/test_*.c))
+FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCHES  := $(wildcard tests/bench/*.c)
+SUPPORT  := support client collide model
+C_FILES  := $(wildcard engine/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
+	examples/*.[ch])
+GO_DIRS  := client cmd engine proto server tests
+
+# Compilers are quiet unless they have something to say; V=1 shows their command lines.
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+
+STEP     := scripts/step
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=all \
+	--errors-for-leak-kinds=all
+# Address space randomisation beyond 28 bits leaves the thread sanitiser no room for its shadow.
+NO_ASLR  := setarch $(shell uname -m) --addr-no-randomize
+SLOW     := NK_TEST_PERCENT=$(SLOW_PERCENT)
+FULL     := NK_TEST_PERCENT=$(TEST_PERCENT)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help all build run deps test test-long test-steps test-c race asan tsan valgrind fuzz \
+	fuzz-go lint format bench bench-peers lib check-lib install uninstall clean FORCE
+
+help:
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# ---- build ---------------------------------------------------------------------------------------
+all: build ## the same as build
+build: bin/nitrokv ## bin/nitrokv: server, CLI, benchmark (needs Go and a C compiler)
+
+# Go's own cache decides what is stale; it sees the C files too.
+bin/nitrokv: FORCE
+	$(GO) build -o $@ ./cmd/nitrokv
+
+run: build ## build, then serve on 127.0.0.1:6379
+	bin/nitrokv serve
+
+lib: lib/libnitrokv.a lib/libnitrokv.so ## libnitrokv.a and .so, for C programs
+
+install: build lib ## binary, library and header into PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	install -m 755 bin/nitrokv $(DESTDIR)$(PREFIX)/bin/nitrokv
+	install -m 644 lib/libnitrokv.a $(DESTDIR)$(PREFIX)/lib/libnitrokv.a
+	install -m 755 lib/libnitrokv.so.0 $(DESTDIR)$(PREFIX)/lib/libnitrokv.so.0
+	ln -sf libnitrokv.so.0 $(DESTDIR)$(PREFIX)/lib/libnitrokv.so
+	install -m 644 engine/nitro.h $(DESTDIR)$(PREFIX)/include/nitro.h
+
+uninstall: ## removes what install has put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/nitrokv $(DESTDIR)$(PREFIX)/lib/libnitrokv.a \
+		$(DESTDIR)$(PREFIX)/lib/libnitrokv.so.0 $(DESTDIR)$(PREFIX)/lib/libnitrokv.so \
+		$(DESTDIR)$(PREFIX)/include/nitro.h
+
+clean: ## removes what make has built, and nothing else
+	rm -rf bin lib obj
+
+# One object with every internal name made local: the archive exports what the shared library does.
+obj/lib/nitrokv.o: $(ENGINE_C:engine/%.c=obj/lib/%.o)
+	$(LD) -r -o $@.all $^
+	objcopy --localize-hidden $@.all $@
+	rm $@.all
+
+lib/libnitrokv.a: obj/lib/nitrokv.o
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $<
+
+lib/libnitrokv.so.0: obj/lib/nitrokv.o
+	@mkdir -p $(@D)
+	$(CC) -shared -Wl,-z,defs -Wl,-soname,libnitrokv.so.0 -o $@ $<
+
+lib/libnitrokv.so: lib/libnitrokv.so.0
+	ln -sf libnitrokv.so.0 $@
+
+obj/embed-static: examples/embed.c lib/libnitrokv.a
+	$(CC) -std=gnu11 -O2 $(WARN) -Iengine -o $@ examples/embed.c lib/libnitrokv.a
+
+obj/embed-shared: examples/embed.c lib/libnitrokv.so
+	$(CC) -std=gnu11 -O2 $(WARN) -Iengine -o $@ examples/embed.c -Llib -lnitrokv
+
+# ---- C tests: every flavour's objects once, every test program linked with them -------------------
+# obj/<flavour>/libengine.a exists so that a test names one file; nothing is installed from it.
+define flavour_rules
+obj/$(1)/%.o: engine/%.c Makefile engine/cgo.go
+	@mkdir -p $$(@D)
+	$(Q)$$(CC_$(1)) $$(CODEGEN) $$(WARN) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+$(foreach d,c fuzz bench,
+obj/$(1)/tests/%.o: tests/$(d)/%.c Makefile engine/cgo.go
+	@mkdir -p $$(@D)
+	$(Q)$$(CC_$(1)) $$(CODEGEN) $$(WARN) $$(FLAGS_$(1)) -Iengine -Itests/c -MMD -MP -c -o $$@ $$<
+)
+obj/$(1)/libengine.a: $$(ENGINE_C:engine/%.c=obj/$(1)/%.o) $$(SUPPORT:%=obj/$(1)/tests/%.o)
+	@rm -f $$@
+	$(Q)$$(AR) rcs $$@ $$^
+obj/$(1)/test_%: obj/$(1)/tests/test_%.o obj/$(1)/libengine.a
+	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -o $$@ $$^ -lcmocka
+obj/$(1)/tsan_gate: obj/$(1)/tests/tsan_gate.o obj/$(1)/libengine.a
+	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -o $$@ $$^ -lpthread
+obj/$(1)/fuzz_%: obj/$(1)/tests/fuzz_%.o obj/$(1)/libengine.a
+	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -fsanitize=fuzzer -o $$@ $$^
+-include $$(wildcard obj/$(1)/*.d obj/$(1)/tests/*.d)
+endef
+$(foreach f,$(FLAVOURS),$(eval $(call flavour_rules,$(f))))
+.SECONDARY:
+
+.PHONY: $(C_TESTS:%=plain-%) $(C_TESTS:%=asan-%) $(C_TESTS:%=valgrind-%) $(C_TESTS:%=malloc-%)
+$(C_TESTS:%=plain-%): plain-%: obj/plain/%
+	@$(FULL) $(STEP) $@ $<
+$(C_TESTS:%=asan-%): asan-%: obj/asan/%
+	@$(FULL) $(STEP) $@ $<
+$(C_TESTS:%=valgrind-%): valgrind-%: obj/plain/%
+	@$(SLOW) $(STEP) $@ $(VALGRIND) $<
+$(C_TESTS:%=malloc-%): malloc-%: obj/malloc/%
+	@$(SLOW) $(STEP) $@ $(VALGRIND) $<
+
+# The constants of collide.c are those that the finder finds.
+.PHONY: c-collision
+c-collision: obj/plain/tests/find_collision.o
+	@$(GCC) $(FLAGS_plain) -o obj/find_collision $<
+	@$(STEP) $@ scripts/check-collision
+
+test-c: $(C_TESTS:%=plain-%) c-collision ## the C tests alone, as they are
+asan: $(C_TESTS:%=asan-%) ## the C tests under the address and undefined behaviour sanitisers
+valgrind: $(C_TESTS:%=valgrind-%) $(C_TESTS:%=malloc-%) ## … under memcheck: arenas, then malloc
+
+tsan: obj/tsan/tsan_gate ## threads behind a gate, as the server runs them, under the sanitiser
+	@$(FULL) $(STEP) tsan-gate $(NO_ASLR) $<
+
+# ---- fuzzing -------------------------------------------------------------------------------------
+# The corpus is replayed first, so that an old crash is reported as what it is. New inputs and crashes
+# go to obj/; a crash worth keeping is copied to tests/fuzz/corpus/<target>/ under a name that says it.
+.PHONY: $(FUZZERS:fuzz_%=search-%)
+$(FUZZERS:fuzz_%=search-%): search-%: obj/fuzz/fuzz_%
+	@mkdir -p obj/fuzz/found/$*
+	@$(STEP) replay-$* $< -runs=0 -timeout=10 tests/fuzz/corpus/$*
+	@$(STEP) fuzz-$* $< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 \
+		-verbosity=0 -artifact_prefix=obj/fuzz/crash-$*- obj/fuzz/found/$* tests/fuzz/corpus/$*
+
+fuzz: $(FUZZERS:fuzz_%=search-%) ## replay the corpora, then search FUZZ_SECONDS for each C target
+
+# ---- Go ------------------------------------------------------------------------------------------
+.PHONY: e2e go-vet go-format static-check
+race: ## the Go tests under the race detector
+	@$(STEP) go-race $(GO) test -race -v ./...
+
+e2e: build ## the built server against go-redis, redis-cli, nc and the CLI
+	@NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -v ./...
+
+# ---- lint ----------------------------------------------------------------------------------------
+.PHONY: c-format c-includes c-symbols go-rules
+# The measuring programs are compiled by tests/peers when they run; here only for their warnings.
+LINT := c-format c-includes c-symbols go-format go-vet go-rules static-check check-lib \
+	$(BENCHES:tests/bench/%.c=obj/lib/tests/%.o)
+lint: $(LINT) ## every static check
+
+format: ## gofmt and clang-format, in place
+	clang-format -i $(C_FILES)
+	gofmt -w $(GO_DIRS)
+
+c-format:
+	@$(STEP) $@ clang-format --dry-run -Werror $(C_FILES)
+c-includes:
+	@$(STEP) $@ scripts/lint-includes $(wildcard engine/*.[ch])
+c-symbols: $(ENGINE_C:engine/%.c=obj/lib/%.o)
+	@$(STEP) $@ scripts/lint-symbols $^
+go-format:
+	@$(STEP) $@ scripts/lint-gofmt $(GO_DIRS)
+go-vet:
+	@$(STEP) $@ sh -c '$(GO) vet ./... && $(GO) -C tests vet ./...'
+go-rules:
+	@$(STEP) $@ scripts/lint-imports
+static-check: obj/staticcheck
+	@$(STEP) $@ sh -c 'obj/staticcheck ./... && cd tests && ../obj/staticcheck ./...'
+check-lib: lib obj/embed-static obj/embed-shared ## the library exports nitro_* alone, and embeds
+	@$(STEP) $@ scripts/check-lib
+
+obj/staticcheck: tests/go.mod
+	@mkdir -p $(@D)
+	$(GO) -C tests build -o ../$@ honnef.co/go/tools/cmd/staticcheck
+
+# ---- test ----------------------------------------------------------------------------------------
+deps: ## installs what the tests need (apt), and says so
+	@scripts/deps
+
+# What `make test` consists of. The summary counts a step that was never reached as failed.
+C_STEPS := $(foreach way,plain asan valgrind malloc,$(C_TESTS:%=$(way)-%)) c-collision tsan-gate
+FUZZ_STEPS := $(FUZZERS:fuzz_%=replay-%) $(FUZZERS:fuzz_%=fuzz-%)
+STEPS := $(filter-out %.o,$(LINT)) $(C_STEPS) $(FUZZ_STEPS) go-race go-e2e
+
+# Every step runs even when another has failed.
+test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 8 minutes)
+	@rm -rf obj/results && mkdir -p obj/results
+	@printf '%s\n' $(STEPS) >obj/results/expected
+	@$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=$(JOBS) test-steps; \
+		scripts/summary $$?
+
+test-steps: lint test-c valgrind asan tsan fuzz race e2e
+
+fuzz-go: ## search FUZZ_SECONDS with each Go fuzz target
+	@$(STEP) $@ scripts/fuzz-go $(FUZZ_SECONDS)
+
+test-long: ## test with ten times the random operations and a minute for each fuzz target
+	$(MAKE) test TEST_PERCENT=1000 SLOW_PERCENT=100 FUZZ_SECONDS=60
+	$(MAKE) fuzz-go FUZZ_SECONDS=60
+
+# ---- measuring -----------------------------------------------------------------------------------
+bench: build ## one server, one load: throughput and latency by the built-in benchmark
+	scripts/bench
+
+bench-peers: build ## side by side with redis-server and memcached (installs them)
+	scripts/deps-peers
+	$(GO) -C tests run ./peers -nitrokv $(CURDIR)/bin/nitrokv $(PEERS_FLAGS)
+
+FORCE:

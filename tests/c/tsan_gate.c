@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tsan_gate.c - real threads behind a reader-writer gate, as the Go server runs the engine, for the
+ * thread sanitiser.
+ *
+ * DESIGN
+ *   Workers hold the gate shared and send pipelines through a chunk of their own. One more thread runs
+ *   the background steps: shared, but RETIRE (and in the second round a flush) exclusively. All keys
+ *   lie in few segments, so that locks are contended, and some collide, so that a segment changes its
+ *   hash while others use it.
+ *   What a worker writes to its own keys it knows; what all workers add to the shared counters is
+ *   known at the end. So a lost update shows here even without the sanitiser, and a race shows with
+ *   it even if nothing is lost.
+ *
+ * ROUNDS
+ *   counters   exact replies on own keys, exact sums on shared ones
+ *   flushes    the store is emptied again and again under the workers; only its consistency and the
+ *              memory it leaves are checked
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "collide.h"
+
+#define WORKERS 3u
+#define ROUNDS 1500u /* pipelines of a worker, at 100 percent */
+#define OWN_KEYS 300u
+#define SHARED_KEYS 4u
+#define COLLIDE_BITS 9u
+#define PIPELINE 12u
+#define TEXT_MAX 400000u
+#define BIG_BYTES 70000u
+
+struct harness {
+    pthread_rwlock_t gate;
+    nitro_store *store;
+    struct nitro_options opt;
+    struct test_mem mem;
+    uint64_t rounds;
+    bool flushing;
+    uint32_t running; /* workers that are not done, atomic */
+    uint64_t added;   /* to the shared counters, atomic */
+};
+
+struct worker {
+    struct harness *h;
+    uint32_t number;
+    pthread_t thread;
+    struct test_rng rng;
+    struct test_client client;
+    char *request, *expected; /* TEXT_MAX bytes each */
+    size_t request_len, expected_len;
+    uint64_t cursor;     /* of a scan that goes on and on */
+    bool live[OWN_KEYS]; /* own keys that exist, with values by number */
+    uint32_t value[OWN_KEYS];
+};
+
+/* ---- the gate ----------------------------------------------------------------------------------*/
+
+/* A waiting writer goes first, as in Go: else the readers, who never all pause, would starve it. */
+static void gate_init(pthread_rwlock_t *gate) {
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    if (pthread_rwlock_init(gate, &attr) != 0) test_fail("pthread_rwlock_init");
+    pthread_rwlockattr_destroy(&attr);
+}
+
+static void gate_shared(pthread_rwlock_t *gate) {
+    if (pthread_rwlock_rdlock(gate) != 0) test_fail("pthread_rwlock_rdlock");
+}
+
+static void gate_exclusive(pthread_rwlock_t *gate) {
+    if (pthread_rwlock_wrlock(gate) != 0) test_fail("pthread_rwlock_wrlock");
+}
+
+static void gate_leave(pthread_rwlock_t *gate) {
+    if (pthread_rwlock_unlock(gate) != 0) test_fail("pthread_rwlock_unlock");
+}
+
+/* leave_and_return: on BUSY the host gives way, and lets a waiting writer through. */
+static void leave_and_return(void *ctx) {
+    struct harness *h = ctx;
+    gate_leave(&h->gate);
+    sched_yield();
+    gate_shared(&h->gate);
+}
+
+/* ---- a worker ----------------------------------------------------------------------------------*/
+
+static void add(char *buf, size_t *len, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(buf + *len, TEXT_MAX - *len, fmt, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= TEXT_MAX - *len) test_fail("a pipeline is longer than its buffer");
+    *len += (size_t)n;
+}
+
+static void request(struct worker *w, const char *verb, uint32_t key, const char *rest) {
+    add(w->request, &w->request_len, "%s own:%" PRIu32 ":%" PRIu32 "%s\r\n", verb, w->number, key,
+        rest);
+}
+
+static void own_set(struct worker *w, uint32_t key) {
+    char rest[32];
+    w->live[key] = true;
+    w->value[key] = (uint32_t)test_rng_next(&w->rng);
+    snprintf(rest, sizeof rest, " %" PRIu32, w->value[key]);
+    request(w, "SET", key, rest);
+    add(w->expected, &w->expected_len, "+OK\r\n");
+}
+
+static void own_get(struct worker *w, uint32_t key) {
+    char digits[16];
+    request(w, "GET", key, "");
+    if (!w->live[key]) {
+        add(w->expected, &w->expected_len, "$-1\r\n");
+        return;
+    }
+    int n = snprintf(digits, sizeof digits, "%" PRIu32, w->value[key]);
+    add(w->expected, &w->expected_len, "$%d\r\n%s\r\n", n, digits);
+}
+
+static void own_delete(struct worker *w, uint32_t key) {
+    request(w, "DEL", key, "");
+    add(w->expected, &w->expected_len, ":%d\r\n", w->live[key] ? 1 : 0);
+    w->live[key] = false;
+}
+
+/* own_multi: two keys of two segments in one atomic request. */
+static void own_multi(struct worker *w, uint32_t key) {
+    uint32_t next = (key + 1) % OWN_KEYS;
+    w->live[key] = w->live[next] = true;
+    w->value[key] = w->value[next] = key;
+    char rest[64];
+    snprintf(rest, sizeof rest, " %" PRIu32 " own:%" PRIu32 ":%" PRIu32 " %" PRIu32, key, w->number,
+             next, key);
+    request(w, "MSET", key, rest);
+    add(w->expected, &w->expected_len, "+OK\r\n");
+}
+
+/* send: the pipeline through the gate; what comes back is left in the client. */
+static void send(struct worker *w) {
+    gate_shared(&w->h->gate);
+    int rc = test_client_feed(&w->client, w->request, w->request_len);
+    gate_leave(&w->h->gate);
+    if (rc != NITRO_OK) test_fail("worker %" PRIu32 ": %s", w->number, nitro_strerror(rc));
+    w->request_len = 0;
+}
+
+static void own_pipeline(struct worker *w) {
+    for (unsigned i = 0; i < PIPELINE; i++) {
+        uint32_t key = (uint32_t)test_rng_below(&w->rng, OWN_KEYS);
+        switch (test_rng_below(&w->rng, 5)) {
+        case 0:
+            own_get(w, key);
+            break;
+        case 1:
+            own_delete(w, key);
+            break;
+        case 2:
+            own_multi(w, key);
+            break;
+        default:
+            own_set(w, key);
+        }
+    }
+    send(w);
+    if (!w->h->flushing && (w->client.out_len != w->expected_len ||
+                            memcmp(w->client.out, w->expected, w->expected_len) != 0))
+        test_fail("worker %" PRIu32 " got \"%.*s\" instead of \"%.*s\"", w->number,
+                  (int)w->client.out_len, (const char *)w->client.out, (int)w->expected_len,
+                  w->expected);
+    w->client.out_len = 0;
+    w->expected_len = 0;
+}
+
+static void shared_pipeline(struct worker *w) {
+    for (unsigned i = 0; i < PIPELINE; i++)
+        add(w->request, &w->request_len, "INCR shared:%" PRIu32 "\r\n",
+            (uint32_t)test_rng_below(&w->rng, SHARED_KEYS));
+    send(w);
+    if (w->client.out_len == 0 || memchr(w->client.out, '-', w->client.out_len) != NULL)
+        test_fail("an INCR failed: \"%.*s\"", (int)w->client.out_len, (const char *)w->client.out);
+    w->client.out_len = 0;
+    __atomic_fetch_add(&w->h->added, PIPELINE, __ATOMIC_RELAXED);
+}
+
+/* big_value: one block, replaced and read by all workers at once; it must come back in one piece. */
+static void big_value(struct worker *w) {
+    int letter = 'a' + (int)w->number;
+    add(w->request, &w->request_len, "*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%u\r\n", BIG_BYTES);
+    memset(w->request + w->request_len, letter, BIG_BYTES);
+    w->request_len += BIG_BYTES;
+    add(w->request, &w->request_len, "\r\nPEXPIRE big 60000\r\nGET big\r\n");
+    send(w);
+    const uint8_t *out = w->client.out;
+    size_t n = w->client.out_len;
+    bool found = n > BIG_BYTES;
+    if (!found && !w->h->flushing) test_fail("the big value has gone");
+    if (found && memcmp(out + n - BIG_BYTES - 1, out + n - BIG_BYTES - 2, BIG_BYTES - 1) != 0)
+        test_fail("the big value is made of two");
+    w->client.out_len = 0;
+}
+
+/* colliding_key: raw bytes, so it travels as an array. */
+static void colliding_key(struct worker *w) {
+    uint8_t key[COLLIDE_KEY_MAX];
+    uint32_t index = (uint32_t)test_rng_below(&w->rng, 1u << COLLIDE_BITS);
+    struct test_arg argv[] = {{"SET", 3}, {key, 0}, {"x", 1}};
+    argv[1].n = collide_key(w->h->opt.seed, COLLIDE_BITS, index, key);
+    gate_shared(&w->h->gate);
+    int rc = test_client_args(&w->client, argv, 3);
+    gate_leave(&w->h->gate);
+    if (rc != NITRO_OK || w->client.out_len != 5) test_fail("a colliding key was not set");
+    w->client.out_len = 0;
+}
+
+static void ignore_key(void *ctx, const void *key, size_t key_bytes,
+                       const struct nitro_info *info) {
+    (void)ctx;
+    (void)key;
+    (void)key_bytes;
+    (void)info;
+}
+
+/* again: true if a direct call came back with nothing done, and is to be repeated. */
+static bool again(struct worker *w, const char *what, int rc) {
+    if (rc == NITRO_OK) return false;
+    if (rc != NITRO_EBUSY) test_fail("%s: %s", what, nitro_strerror(rc));
+    leave_and_return(w->h);
+    return true;
+}
+
+/* direct_calls: what a program does that embeds the engine, on the same keys and counters. */
+static void direct_calls(struct worker *w) {
+    nitro_store *s = w->h->store;
+    char key[32], text[32] = "";
+    struct nitro_info info = {0};
+    int64_t sum = 0;
+    uint64_t cursor = test_rng_next(&w->rng) & 1 ? w->cursor : 0;
+    size_t n = (size_t)snprintf(key, sizeof key, "direct:%" PRIu32, w->number);
+    size_t value = (size_t)snprintf(text, sizeof text, "%" PRIu64, test_rng_next(&w->rng));
+    gate_shared(&w->h->gate);
+    while (again(w, "nitro_set", nitro_set(s, TEST_NOW, key, n, text, value, 0, 0, 0, NULL))) {}
+    for (unsigned i = 0; i < SHARED_KEYS; i++) {
+        char shared[32];
+        size_t m = (size_t)snprintf(shared, sizeof shared, "shared:%u", i);
+        while (again(w, "nitro_incr", nitro_incr(s, TEST_NOW, shared, m, 1, &sum))) {}
+    }
+    while (again(w, "nitro_scan", nitro_scan(s, TEST_NOW, &cursor, 20, ignore_key, NULL))) {}
+    int rc;
+    do rc = nitro_get(s, TEST_NOW, key, n, key, sizeof key, &info);
+    while (rc == NITRO_EBUSY && again(w, "nitro_get", rc));
+    gate_leave(&w->h->gate);
+    bool same = rc == NITRO_OK && info.bytes == value && memcmp(key, text, value) == 0;
+    if (!same && !w->h->flushing) test_fail("a direct read has not found what was set");
+    w->cursor = cursor;
+    __atomic_fetch_add(&w->h->added, SHARED_KEYS, __ATOMIC_RELAXED);
+}
+
+static void *worker_main(void *arg) {
+    struct worker *w = arg;
+    for (uint64_t i = 0; i < w->h->rounds; i++) {
+        own_pipeline(w);
+        shared_pipeline(w);
+        colliding_key(w);
+        direct_calls(w);
+        if (i % 16 == w->number) big_value(w);
+    }
+    __atomic_fetch_sub(&w->h->running, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void worker_start(struct worker *w, struct harness *h, uint32_t number) {
+    *w = (struct worker){.h = h, .number = number, .rng = {number * 7919u + 17}};
+    w->request = malloc(TEXT_MAX);
+    w->expected = malloc(TEXT_MAX);
+    if (w->request == NULL || w->expected == NULL) test_fail("the harness is out of memory");
+    if (test_client_open(&w->client, h->store, TEST_NOW) != NITRO_OK) test_fail("no client");
+    w->client.yield = leave_and_return;
+    w->client.yield_ctx = h;
+    if (pthread_create(&w->thread, NULL, worker_main, w) != 0) test_fail("pthread_create");
+}
+
+static void worker_stop(struct worker *w) {
+    test_client_close(&w->client);
+    free(w->request);
+    free(w->expected);
+}
+
+/* ---- background --------------------------------------------------------------------------------*/
+
+static void step(struct harness *h, enum nitro_step_kind kind) {
+    struct nitro_step_result r;
+    int rc = nitro_step(h->store, kind, TEST_NOW, 32, &r);
+    if (rc != NITRO_OK && rc != NITRO_EBUSY)
+        test_fail("step %d: %s", (int)kind, nitro_strerror(rc));
+}
+
+/* background: until the workers are done. */
+static void background(struct harness *h) {
+    for (uint32_t turn = 0; __atomic_load_n(&h->running, __ATOMIC_ACQUIRE) > 0; turn++) {
+        gate_shared(&h->gate);
+        step(h, NITRO_STEP_EXPIRE);
+        step(h, NITRO_STEP_RECLAIM);
+        step(h, NITRO_STEP_FREE);
+        step(h, NITRO_STEP_POOL);
+        int due = nitro_retire_due(h->store);
+        gate_leave(&h->gate);
+        bool flush = h->flushing && turn % 8 == 0;
+        if (due || flush) {
+            gate_exclusive(&h->gate);
+            if (flush && nitro_flush(h->store) != NITRO_OK) test_fail("nitro_flush");
+            step(h, NITRO_STEP_RETIRE);
+            gate_leave(&h->gate);
+        }
+        sched_yield();
+    }
+}
+
+/* ---- rounds ------------------------------------------------------------------------------------*/
+
+static uint64_t read_counter(nitro_store *s, uint32_t i) {
+    char key[32], text[32] = "";
+    struct nitro_info info;
+    int n = snprintf(key, sizeof key, "shared:%" PRIu32, i);
+    int rc = nitro_get(s, TEST_NOW, key, (size_t)n, text, sizeof text - 1, &info);
+    if (rc == NITRO_ENOTFOUND) return 0;
+    if (rc != NITRO_OK) test_fail("reading %s: %s", key, nitro_strerror(rc));
+    return strtoull(text, NULL, 10);
+}
+
+static void check_counters(struct harness *h) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < SHARED_KEYS; i++) sum += read_counter(h->store, i);
+    if (sum != h->added)
+        test_fail("the counters say %" PRIu64 ", the workers have added %" PRIu64, sum, h->added);
+}
+
+static void run_round(const char *name, bool flushing) {
+    struct harness h = {.flushing = flushing, .running = WORKERS, .rounds = test_scale(ROUNDS)};
+    static struct worker workers[WORKERS];
+    gate_init(&h.gate);
+    test_mem_init(&h.mem);
+    h.opt = test_options(&h.mem, 2);
+    h.store = test_open(&h.opt);
+    for (uint32_t i = 0; i < WORKERS; i++) worker_start(&workers[i], &h, i);
+    background(&h);
+    for (uint32_t i = 0; i < WORKERS; i++)
+        if (pthread_join(workers[i].thread, NULL) != 0) test_fail("pthread_join");
+    struct nitro_stats st;
+    nitro_stats(h.store, &st);
+    if (!flushing) {
+        check_counters(&h);
+        if (st.hash_switches == 0) test_fail("the colliding keys did not switch a hash");
+    }
+    for (uint32_t i = 0; i < WORKERS; i++) worker_stop(&workers[i]);
+    test_step_all(h.store, TEST_NOW);
+    test_check_bounds(h.store);
+    nitro_close(&h.store);
+    test_mem_check_empty(&h.mem);
+    pthread_rwlock_destroy(&h.gate);
+    printf("%s: %" PRIu64 " writes, %" PRIu64 " times busy, %" PRIu64 " hash switches: ok\n", name,
+           st.writes, st.lock_busy, st.hash_switches);
+}
+
+int main(void) {
+    run_round("counters", false);
+    run_round("flushes", true);
+    return 0;
+}
