@@ -1,0 +1,15 @@
+// Command nitrokv is the one binary of NitroKV: the server, a command line for it, and a load generator.
+//
+//	nitrokv serve                  run a server on 127.0.0.1:6379
+//	nitrokv put user_id 42069      store a value; "-" reads it from stdin, --file from a file
+//	nitrokv get user_id            write exactly the value's bytes to stdout
+//	nitrokv del user_id            remove keys
+//	nitrokv stats                  what the server says about itself
+//	nitrokv bench                  measure this or any other Redis-compatible server
+//
+// Verbs may be written in any case; set and delete are other names of put and del. The exit status is 0 when all went
+// well, 1 when a key was not found, and 2 after an error, which is described in one line on stderr.
+//
+// Every setting is declared once, as an option (options.go): its flag, its NITROKV_ variable, its default and its
+// documentation come from there. "nitrokv options" lists them.
+package main

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses.
+const (
+	exitOK       = 0
+	exitNotFound = 1
+	exitError    = 2
+)
+
+// errNotFound is the cause of every exit with exitNotFound.
+var errNotFound = errors.New("no such key")
+
+func main() {
+	os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, os.Environ()}))
+}
+
+// terminal is what a command sees of the world.
+type terminal struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	env    []string // as os.Environ
+}
+
+// run carries out one command line and returns the exit status. Whatever goes wrong becomes one line on stderr.
+func run(args []string, t terminal) int {
+	root := newRoot(t)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	err := prepare(root, args)
+	if err == nil {
+		err = root.Execute()
+	}
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errNotFound):
+		fmt.Fprintln(t.stderr, oneLine(err))
+		return exitNotFound
+	default:
+		fmt.Fprintln(t.stderr, oneLine(err))
+		return exitError
+	}
+}
+
+// oneLine makes a line of an error, however many it joins, with the program's name in front once.
+func oneLine(err error) string {
+	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+	return "nitrokv: " + strings.TrimPrefix(text, "nitrokv: ")
+}
+
+// newRoot builds the command tree.
+func newRoot(t terminal) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "nitrokv",
+		Short:         "NitroKV, a key-value server that any Redis client can use",
+		Long:          "NitroKV, a key-value server that any Redis client can use.\n\nStart with \"nitrokv serve\", then \"nitrokv put KEY VALUE\" and \"nitrokv get KEY\".",
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       versionText(),
+	}
+	root.SetIn(t.stdin)
+	root.SetOut(t.stdout)
+	root.SetErr(t.stderr)
+	root.SetVersionTemplate("{{.Version}}")
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(newServe(t), newPut(t), newGet(t), newDel(t), newStats(t), newBench(t), newVersion(), newOptions())
+	return root
+}
+
+// flagError says where the flags are listed.
+func flagError(c *cobra.Command, err error) error {
+	return fmt.Errorf("%s: %w; \"%s --help\" lists the options", c.Name(), err, c.CommandPath())
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// resolveServe resolves the options of "serve" for one command line and environment.
+func resolveServe(t *testing.T, args, env []string) (*serveConfig, error) {
+	t.Helper()
+	cfg := &serveConfig{}
+	s := &settings{options: cfg.options()}
+	c := &cobra.Command{Use: "serve"}
+	s.attach(c)
+	if err := c.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	return cfg, cfg.finish(s, env)
+}
+
+func TestPrecedence(t *testing.T) {
+	for _, test := range []struct {
+		args, env []string
+		want      int
+	}{
+		{nil, nil, 256},
+		{nil, []string{"NITROKV_SEGMENTS=16"}, 16},
+		{nil, []string{"NITROKV_SEGMENTS="}, 256},
+		{nil, []string{"NITROKV_SEGMENTS=16", "NITROKV_SEGMENTS=32"}, 32},
+		{[]string{"--segments", "64"}, []string{"NITROKV_SEGMENTS=16"}, 64},
+		{[]string{"--segments=64"}, []string{"NITROKV_SEGMENTS=nonsense"}, 64},
+	} {
+		cfg, err := resolveServe(t, test.args, test.env)
+		if err != nil || cfg.server.Segments != test.want {
+			t.Errorf("%q with %q: %d, %v; want %d", test.args, test.env, cfg.server.Segments, err, test.want)
+		}
+	}
+}
+
+func TestListenAndPort(t *testing.T) {
+	for _, test := range []struct {
+		args, env []string
+		want      string
+	}{
+		{nil, nil, "127.0.0.1:6379"},
+		{[]string{"--port", "7"}, nil, "127.0.0.1:7"},
+		{[]string{"--port", "7"}, []string{"NITROKV_LISTEN=h:1"}, "127.0.0.1:7"},
+		{[]string{"--listen", "h:1"}, []string{"NITROKV_PORT=7"}, "h:1"},
+		{[]string{"--listen", "h:1", "--listen", "h:2"}, []string{"NITROKV_LISTEN=h:3"}, "h:1 h:2"},
+		{nil, []string{"NITROKV_LISTEN=h:1, [::1]:2"}, "h:1 [::1]:2"},
+	} {
+		cfg, err := resolveServe(t, test.args, test.env)
+		if got := strings.Join(cfg.server.Listen, " "); err != nil || got != test.want {
+			t.Errorf("%q with %q: %q, %v; want %q", test.args, test.env, got, err, test.want)
+		}
+	}
+	for _, test := range [][2][]string{
+		{{"--port", "7", "--listen", "h:1"}, nil},
+		{nil, {"NITROKV_PORT=7", "NITROKV_LISTEN=h:1"}},
+	} {
+		if _, err := resolveServe(t, test[0], test[1]); err == nil || !strings.Contains(err.Error(), "--port and --listen") {
+			t.Errorf("%q: error %v", test, err)
+		}
+	}
+}
+
+// A bad value's error names where it came from.
+func TestBadValueNamesItsSource(t *testing.T) {
+	for want, test := range map[string][2][]string{
+		`--segments "3": not a power of two`:          {{"--segments", "3"}, nil},
+		`NITROKV_SEGMENTS "3": not a power`:           {nil, {"NITROKV_SEGMENTS=3"}},
+		`NITROKV_MAX_MEMORY "much": not a size`:       {nil, {"NITROKV_MAX_MEMORY=much"}},
+		`--wal "on": this version has no write-ahead`: {{"--wal", "on"}, nil},
+		`--log-level "loud": unknown; use debug`:      {{"--log-level", "loud"}, nil},
+	} {
+		if _, err := resolveServe(t, test[0], test[1]); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+func TestServeOptionsReachTheServer(t *testing.T) {
+	cfg, err := resolveServe(t, []string{
+		"--insecure-no-auth", "--segments=8", "--max-memory=1GiB", "--max-value=1MiB", "--max-clients=77", "--idle-timeout=5s",
+		"--write-timeout=6s", "--procs=3", "--log-level=debug", "--log-format=json", "--shutdown-timeout=7s", "--wal=off",
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := cfg.server
+	if !o.InsecureNoAuth || o.Segments != 8 || o.MaxMemory != 1<<30 || o.MaxValue != 1<<20 || o.MaxClients != 77 ||
+		o.IdleTimeout.Seconds() != 5 || o.WriteTimeout.Seconds() != 6 {
+		t.Errorf("server options %+v", o)
+	}
+	if cfg.procs != 3 || cfg.level.Level() != slog.LevelDebug || cfg.format != "json" || cfg.stopLimit.Seconds() != 7 {
+		t.Errorf("procs %d, level %v, format %s, limit %v", cfg.procs, cfg.level.Level(), cfg.format, cfg.stopLimit)
+	}
+}
+
+// Whatever the table says must be true: defaults parse, names are spelled and used alike, everything is documented.
+func TestOptionTable(t *testing.T) {
+	table := optionsTable()
+	for _, s := range allSettings() {
+		seen := make(map[string]bool)
+		for i := range s.options {
+			o := &s.options[i]
+			if o.def != "" || o.arg == "" {
+				if err := o.set(o.def); err != nil {
+					t.Errorf("the default of --%s is refused: %v", o.name, err)
+				}
+			}
+			if seen[o.name] || o.help == "" || o.name != strings.ToLower(o.name) || strings.HasSuffix(o.help, ".") {
+				t.Errorf("--%s: twice in a command, without help, or misspelled", o.name)
+			}
+			seen[o.name] = true
+			if !strings.Contains(table, "| `"+strings.TrimSpace("--"+o.name+" "+o.arg)+"` |") {
+				t.Errorf("--%s is not in the reference", o.name)
+			}
+			if v := o.variable(); !o.flag && (!strings.HasPrefix(v, envPrefix) || !strings.Contains(table, "`"+v+"`")) {
+				t.Errorf("--%s: variable %q is not in the reference", o.name, v)
+			}
+		}
+	}
+}
+
+func TestUnknownVariableWarns(t *testing.T) {
+	var out bytes.Buffer
+	warnUnknown(terminal{stderr: &out, env: []string{"NITROKV_ADDR=h:1", "NITROKV_SEGMENT=3", "HOME=/", "NITROKV_RATE=5"}})
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "NITROKV_SEGMENT is set") || !strings.Contains(lines[1], "NITROKV_RATE") {
+		t.Errorf("warnings %q", lines)
+	}
+}
+
+func TestPrepare(t *testing.T) {
+	for _, test := range []struct{ in, want string }{
+		{"get k", "get|--|k"},
+		{"GET k", "get|--|k"},
+		{"Set k v", "put|--|k|v"},
+		{"DELETE k", "del|--|k"},
+		{"put k -5", "put|--|k|-5"},
+		{"put -k -", "put|--|-k|-"},
+		{"put k --", "put|--|k"},
+		{"put k -- --", "put|--|k|--"},
+		{"put k -- --ttl", "put|--|k|--ttl"},
+		{"put k ---", "put|--|k|---"},
+		{"put k --5", "put|--|k|--5"},
+		{"put k v --ttl 5s", "put|--ttl|5s|--|k|v"},
+		{"put --ttl=5s k -v", "put|--ttl=5s|--|k|-v"},
+		{"--addr h:1 get k", "get|--addr|h:1|--|k"},
+		{"--addr=h:1 PUT k -1", "put|--addr=h:1|--|k|-1"},
+		{"get k -h", "get|-h|--|k"},
+		{"serve --port 0", "serve|--port|0"},
+		{"--port 0 serve", "serve|--port|0"},
+		{"help PUT", "help|put"},
+		{"--help", "--help"},
+	} {
+		root := newRoot(terminal{})
+		root.InitDefaultHelpCmd()
+		var got []string
+		if err := prepare(root, strings.Fields(test.in)); err != nil {
+			t.Errorf("%q: %v", test.in, err)
+			continue
+		}
+		got = argsOf(t, root)
+		if strings.Join(got, "|") != test.want {
+			t.Errorf("%q becomes %q, want %q", test.in, strings.Join(got, "|"), test.want)
+		}
+	}
+}
+
+// argsOf returns what cobra will work with: it has no accessor, so a command that takes anything reads them.
+func argsOf(t *testing.T, root *cobra.Command) []string {
+	t.Helper()
+	var got []string
+	for _, c := range append(slices.Clone(root.Commands()), root) {
+		name := c.Name()
+		c.DisableFlagParsing, c.Args, c.Run = true, cobra.ArbitraryArgs, nil
+		c.RunE = func(_ *cobra.Command, args []string) error {
+			if c != root {
+				got = append(got, name)
+			}
+			got = append(got, args...)
+			return nil
+		}
+	}
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestSuggestions(t *testing.T) {
+	for verb, want := range map[string]string{
+		"gte": `"get"`, "putt": `"put"`, "PTU": `"put"`, "delet": `"delete"`, "sreve": `"serve"`, "bnech": `"bench"`, "stat": `"stats"`,
+		"help-me-please": "", "xyzzy": "", "": "",
+	} {
+		root := newRoot(terminal{})
+		root.InitDefaultHelpCmd()
+		err := prepare(root, []string{verb})
+		if err == nil {
+			t.Errorf("%q is taken for a verb", verb)
+			continue
+		}
+		if has := strings.Contains(err.Error(), "did you mean"); has != (want != "") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want a suggestion of %s", verb, err, want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"get", "get", 0}, {"", "get", 3}, {"gte", "get", 1}, {"gt", "get", 1}, {"gett", "get", 1}, {"git", "get", 1}, {"put", "get", 2}} {
+		if got := distance(test.a, test.b); got != test.want {
+			t.Errorf("%q to %q: %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+}

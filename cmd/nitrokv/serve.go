@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nitrokv/nitrokv/server"
+)
+
+// serveConfig is what the options of "nitrokv serve" set.
+type serveConfig struct {
+	server    server.Options
+	port      int
+	procs     int // 0: what Go finds in affinity and cgroup quota
+	level     slog.LevelVar
+	format    string
+	wal       string
+	stopLimit time.Duration
+}
+
+func (c *serveConfig) options() []option {
+	o := &c.server
+	return []option{
+		{name: "listen", arg: "HOST:PORT", def: server.DefaultListen, many: true, set: appendTo(&o.Listen),
+			help: "Address to serve on; may be given several times, an empty host means every interface"},
+		{name: "port", arg: "N", def: "6379", set: intTo(&c.port, 0, 65535),
+			help: "Port on 127.0.0.1, in place of --listen; 0 takes a free one"},
+		{name: "insecure-no-auth", def: "false", set: boolTo(&o.InsecureNoAuth),
+			help: "Allow addresses that other machines can reach, although there is no password: anybody there can read and delete everything"},
+		{name: "segments", arg: "N", def: strconv.Itoa(server.DefaultSegments), set: powerTo(&o.Segments, 1<<16),
+			help: "Separately locked parts of the store, a power of two"},
+		{name: "max-memory", arg: "SIZE", def: "auto", set: maxMemoryTo(&o.MaxMemory),
+			help: "Memory for keys, values, index and clients; beyond it writes that grow get an error. auto: 80 % of the cgroup's limit if there is one; off: no limit"},
+		{name: "max-value", arg: "SIZE", def: "512MiB", set: positive(sizeTo(&o.MaxValue), &o.MaxValue),
+			help: "Largest value, up to 512MiB"},
+		{name: "max-clients", arg: "N", def: strconv.Itoa(server.DefaultMaxClients), set: intTo(&o.MaxClients, 1, 1<<20),
+			help: "Connections at once; one more gets an error and is closed"},
+		{name: "idle-timeout", arg: "DURATION", def: "0s", set: durationTo(&o.IdleTimeout),
+			help: "Close connections that send nothing for that long; 0 means never"},
+		{name: "write-timeout", arg: "DURATION", def: server.DefaultWriteTimeout.String(), set: positive(durationTo(&o.WriteTimeout), &o.WriteTimeout),
+			help: "Close connections that don't take their replies for that long"},
+		{name: "wal", arg: "MODE", def: "off", set: walTo(&c.wal),
+			help: "Write-ahead log; off is the only mode there is: nothing is kept when the server stops"},
+		{name: "procs", arg: "N", def: "auto", set: procsTo(&c.procs),
+			help: "Processors to use at once; auto: as many as affinity and cgroup quota allow"},
+		{name: "log-level", arg: "LEVEL", def: "info", set: levelTo(&c.level),
+			help: "Least severe messages to log: debug, info, warn or error"},
+		{name: "log-format", arg: "FORMAT", def: "auto", set: wordTo(&c.format, "auto", "text", "json"),
+			help: "text, json, or auto: text on a terminal and JSON otherwise"},
+		{name: "shutdown-timeout", arg: "DURATION", def: "10s", set: durationTo(&c.stopLimit),
+			help: "After SIGTERM or SIGINT, how long running requests may take before they are cut off; a second signal doesn't wait"},
+	}
+}
+
+func newServe(t terminal) *cobra.Command {
+	var cfg serveConfig
+	s := &settings{options: cfg.options()}
+	c := &cobra.Command{
+		Use:     "serve [options]",
+		Short:   "Run a server",
+		Long:    "Run a server for the binary protocol, RESP (any Redis client) and inline commands on one port, until SIGTERM or SIGINT.",
+		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB\n  nitrokv serve --listen 127.0.0.1:6379 --listen [::1]:6379",
+		Args:    noOperands,
+		RunE: func(c *cobra.Command, _ []string) error {
+			warnUnknown(t)
+			if err := cfg.finish(s, t.env); err != nil {
+				return fmt.Errorf("serve: %w", err)
+			}
+			if err := cfg.run(t.stderr); err != nil {
+				return fmt.Errorf("serve: %w", trimPrefix(err, "server: "))
+			}
+			return nil
+		},
+	}
+	c.DisableFlagsInUseLine = true
+	s.attach(c)
+	return c
+}
+
+// finish resolves the options and settles --port against --listen: the stronger source wins.
+func (c *serveConfig) finish(s *settings, env []string) error {
+	if err := s.resolve(env); err != nil {
+		return err
+	}
+	port, listen := s.sources["port"], s.sources["listen"]
+	switch {
+	case port == fromDefault || port < listen:
+	case port == listen:
+		return errors.New("--port and --listen are both given; --port N is short for --listen 127.0.0.1:N, so use one of them")
+	default:
+		c.server.Listen = []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port))}
+	}
+	return nil
+}
+
+// run serves until a signal comes.
+func (c *serveConfig) run(stderr io.Writer) error {
+	out := &heldWriter{w: stderr}
+	log := slog.New(c.logHandler(out, isTerminal(stderr)))
+	if c.procs > 0 {
+		runtime.GOMAXPROCS(c.procs)
+	}
+	// The signals are caught before the port is open: whoever sees it open may send one.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	c.server.Logger = log
+	srv, err := server.New(c.server)
+	if err != nil {
+		return err
+	}
+	if err := srv.Listen(); err != nil {
+		return err // the store is empty and goes with the process
+	}
+	if err := out.release(); err != nil {
+		return fmt.Errorf("write the log to stderr: %w", err)
+	}
+	log.Warn("nothing is kept: there is no log on disk, all data is gone when this process ends", "wal", c.wal)
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve() }()
+	select {
+	case err := <-ended:
+		return errors.Join(err, c.shutdown(srv, signals))
+	case sig := <-signals:
+		log.Info("a signal ends the server", "signal", sig.String(), "limit", c.stopLimit.String())
+		if err := c.shutdown(srv, signals); err != nil {
+			return err
+		}
+		return <-ended
+	}
+}
+
+// shutdown stops gracefully within the limit. A signal meanwhile ends that at once: nothing is waited for any more,
+// the end of the process takes what is left.
+func (c *serveConfig) shutdown(srv *server.Server, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.stopLimit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- srv.Shutdown(ctx) }()
+	select {
+	case err := <-done:
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("requests were cut off: they were not finished within --shutdown-timeout %v", c.stopLimit)
+		}
+		return err
+	case <-signals:
+		return errors.New("requests may have been cut off: a second signal came before they were finished")
+	}
+}
+
+// A heldWriter keeps what is logged while the server starts until it is certain that it does: if not, the error is the
+// only line.
+type heldWriter struct {
+	mu   sync.Mutex // guards the fields below
+	w    io.Writer
+	held []byte
+	open bool
+}
+
+func (h *heldWriter) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open {
+		return h.w.Write(b)
+	}
+	h.held = append(h.held, b...)
+	return len(b), nil
+}
+
+// release writes what was kept, and everything else from now on.
+func (h *heldWriter) release() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := h.w.Write(h.held)
+	h.open, h.held = true, nil
+	return err
+}
+
+func (c *serveConfig) logHandler(w io.Writer, terminal bool) slog.Handler {
+	o := &slog.HandlerOptions{Level: &c.level}
+	if c.format == "text" || c.format == "auto" && terminal {
+		return slog.NewTextHandler(w, o)
+	}
+	return slog.NewJSONHandler(w, o)
+}
+
+// trimPrefix takes a package's name off the front of an error's text; the chain stays.
+func trimPrefix(err error, prefix string) error {
+	return &trimmed{err, strings.TrimPrefix(err.Error(), prefix)}
+}
+
+type trimmed struct {
+	error
+	text string
+}
+
+func (t *trimmed) Error() string { return t.text }
+func (t *trimmed) Unwrap() error { return t.error }
+
+func noOperands(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s: unexpected %q; \"%s --help\" shows the usage", c.Name(), args[0], c.CommandPath())
+	}
+	return nil
+}
+
+// appendTo collects addresses.
+func appendTo(dst *[]string) func(string) error {
+	return func(text string) error {
+		_, port, err := net.SplitHostPort(text)
+		if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+			return errors.New("not an address; write host:port, for example 127.0.0.1:6379 or [::1]:6379")
+		}
+		*dst = append(*dst, text)
+		return nil
+	}
+}
+
+func powerTo(dst *int, high int) func(string) error {
+	return func(text string) error {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > high || n&(n-1) != 0 {
+			return fmt.Errorf("not a power of two from 1 to %d; use for example 256", high)
+		}
+		*dst = n
+		return nil
+	}
+}
+
+// maxMemoryTo translates to server.Options: 0 is automatic there, and no limit is negative.
+func maxMemoryTo(dst *int64) func(string) error {
+	return func(text string) error {
+		switch strings.ToLower(text) {
+		case "auto":
+			*dst = 0
+			return nil
+		case "off", "0":
+			*dst = -1
+			return nil
+		}
+		return sizeTo(dst)(text)
+	}
+}
+
+func procsTo(dst *int) func(string) error {
+	return func(text string) error {
+		if strings.EqualFold(text, "auto") {
+			*dst = 0
+			return nil
+		}
+		return intTo(dst, 1, 1024)(text)
+	}
+}
+
+func levelTo(dst *slog.LevelVar) func(string) error {
+	return func(text string) error {
+		var word string
+		if err := wordTo(&word, "debug", "info", "warn", "error")(text); err != nil {
+			return err
+		}
+		return dst.UnmarshalText([]byte(word))
+	}
+}
+
+// walTo accepts what is true: there is no log.
+func walTo(dst *string) func(string) error {
+	return func(text string) error {
+		if !strings.EqualFold(text, "off") {
+			return errors.New("this version has no write-ahead log, so nothing is kept when the server stops; the only value is off")
+		}
+		*dst = "off"
+		return nil
+	}
+}
