@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// A toolbox compiles the C programs of tests/bench against the engine and keeps what they reported.
+type toolbox struct {
+	bench   *bench
+	engines map[string]string // folder with the engine's objects, by extra flag
+	reports map[string]report // by command line, or by name of a repeated measurement
+}
+
+// A report is what a program printed: one sample or several of each metric.
+type report map[string][]float64
+
+func newToolbox(b *bench) *toolbox {
+	return &toolbox{bench: b, engines: map[string]string{}, reports: map[string]report{}}
+}
+
+// compiler is the C compiler that cgo would take.
+func compiler() string {
+	if cc := os.Getenv("CC"); cc != "" {
+		return cc
+	}
+	return "cc"
+}
+
+var cgoFlags = regexp.MustCompile(`(?m)^\s*(?://)?\s*#cgo CFLAGS:(.*)$`)
+
+// engineFlags reads the engine's code generation flags from where cgo reads them, so that both are the same code.
+func engineFlags(root string) ([]string, error) {
+	path := filepath.Join(root, "engine", "cgo.go")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var flags []string
+	for _, m := range cgoFlags.FindAllSubmatch(text, -1) {
+		flags = append(flags, strings.Fields(string(m[1]))...)
+	}
+	if len(flags) == 0 {
+		return nil, fmt.Errorf("%s has no #cgo CFLAGS line", path)
+	}
+	return flags, nil
+}
+
+// engine compiles the engine once with an extra flag (or none) and returns the folder of its objects.
+func (t *toolbox) engine(ctx context.Context, extra string) (string, error) {
+	if dir, ok := t.engines[extra]; ok {
+		return dir, nil
+	}
+	flags, err := engineFlags(t.bench.root)
+	if err != nil {
+		return "", err
+	}
+	sources, err := filepath.Glob(filepath.Join(t.bench.root, "engine", "*.c"))
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(t.bench.dir, "engine-*")
+	if err != nil {
+		return "", err
+	}
+	argv := append([]string{compiler()}, flags...)
+	if extra != "" {
+		argv = append(argv, extra)
+	}
+	argv = append(append(argv, "-c"), sources...)
+	if _, err := output(ctx, dir, anyCPU, argv...); err != nil {
+		return "", fmt.Errorf("compile the engine: %w", err)
+	}
+	t.engines[extra] = dir
+	return dir, nil
+}
+
+// build compiles one program of tests/bench and links it with the engine.
+func (t *toolbox) build(ctx context.Context, program, extra string) (string, error) {
+	objects, err := t.engine(ctx, extra)
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(objects, program)
+	if _, err := os.Stat(binary); err == nil {
+		return binary, nil
+	}
+	linked, err := filepath.Glob(filepath.Join(objects, "*.o"))
+	if err != nil {
+		return "", err
+	}
+	tests := filepath.Join(t.bench.root, "tests")
+	argv := []string{compiler(), "-std=gnu11", "-O2", "-I" + filepath.Join(t.bench.root, "engine"), "-I" + filepath.Join(tests, "c"),
+		"-o", binary, filepath.Join(tests, "bench", program+".c"), filepath.Join(tests, "c", "collide.c")}
+	if _, err := output(ctx, objects, anyCPU, append(argv, linked...)...); err != nil {
+		return "", fmt.Errorf("compile %s: %w", program, err)
+	}
+	return binary, nil
+}
+
+// run returns what a program reports, from an earlier run with the same arguments if there was one.
+func (t *toolbox) run(ctx context.Context, program, extra string, args ...string) (report, error) {
+	line := strings.Join(append([]string{program, extra}, args...), " ")
+	if got := t.reports[line]; got != nil {
+		return got, nil
+	}
+	got, err := t.runFresh(ctx, program, extra, args...)
+	if err != nil {
+		return nil, err
+	}
+	t.reports[line] = got
+	return got, nil
+}
+
+func (t *toolbox) runFresh(ctx context.Context, program, extra string, args ...string) (report, error) {
+	binary, err := t.build(ctx, program, extra)
+	if err != nil {
+		return nil, err
+	}
+	text, err := output(ctx, t.bench.dir, t.bench.serverCPU, append([]string{binary}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return parseMetrics(text)
+}
+
+// rounds repeats a measurement as often as the run asks for, once for all the rows that read it, and returns the samples of
+// all rounds in one report.
+func (t *toolbox) rounds(name string, measure func() (report, error)) (report, error) {
+	if got := t.reports[name]; got != nil {
+		return got, nil
+	}
+	all := report{}
+	for range t.bench.cfg.rounds {
+		one, err := measure()
+		if err != nil {
+			return nil, err
+		}
+		for metric, samples := range one {
+			all[metric] = append(all[metric], samples...)
+		}
+	}
+	t.reports[name] = all
+	return all, nil
+}
+
+// parseMetrics reads lines of "name value"; "#" begins a comment.
+func parseMetrics(text []byte) (report, error) {
+	got := report{}
+	for line := range bytes.Lines(text) {
+		fields := strings.Fields(string(line))
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		if len(fields) != 2 {
+			return nil, fmt.Errorf("line %q is not a name and a value", line)
+		}
+		value, err := strconv.ParseFloat(fields[1], 64)
+		if err != nil {
+			return nil, fmt.Errorf("line %q: %w", line, err)
+		}
+		got[fields[0]] = append(got[fields[0]], value)
+	}
+	return got, nil
+}
+
+// pick takes the named metrics' samples out of a report; a missing one is an error, not a zero.
+func (r report) pick(names ...string) ([][]float64, error) {
+	values := make([][]float64, len(names))
+	for i, name := range names {
+		if values[i] = r[name]; values[i] == nil {
+			return nil, fmt.Errorf("the program did not report %q", name)
+		}
+	}
+	return values, nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// A limit is what a row must reach and what it should.
+type limit struct {
+	must, reach float64
+	atLeast     bool // larger is better
+	none        bool // for information only
+}
+
+func atMost(must, reach float64) limit  { return limit{must: must, reach: reach} }
+func atLeast(must, reach float64) limit { return limit{must: must, reach: reach, atLeast: true} }
+
+var forInformation = limit{none: true}
+
+func (l limit) holds(value, bound float64) bool {
+	if l.atLeast {
+		return value >= bound
+	}
+	return value <= bound
+}
+
+func (l limit) sign() string {
+	if l.atLeast {
+		return "≥"
+	}
+	return "≤"
+}
+
+// A series is all samples of one contender, or of one quantity, in a row.
+type series struct {
+	name, unit string
+	values     []float64
+}
+
+// A result is what measuring a row gave.
+type result struct {
+	value      float64  // compared with the limit
+	reachValue *float64 // compared with limit.reach instead of value, where the issue names another quantity
+	series     []series
+	notes      []string
+	discarded  string // why the row says nothing, or empty
+	broken     string // a condition beside the number that doesn't hold: a MISS whatever the number
+}
+
+// A row is one line of the comparison.
+type row struct {
+	id      string
+	title   string
+	limit   limit
+	measure func(ctx context.Context, s *session) (result, error)
+}
+
+// A session is a run with what rows share: the speed rows use the same loads.
+type session struct {
+	*bench
+	speed  *speed
+	memory map[int]*memoryRun
+	tools  *toolbox
+}
+
+// rows is the table of the comparison, in the order of its printing.
+// CHECKLIST for a new row: here, and the table in docs/BENCHMARKS.md.
+func rows() []row {
+	return []row{
+		{"cpu-p1", "server CPU per request vs Redis, no pipelining", atMost(1.10, 0.90), cpuRow(1)},
+		{"cpu-p16", "… pipeline 16", atMost(0.50, 0.36), cpuRow(16)},
+		{"cpu-p64", "… pipeline 64", atMost(0.27, 0.18), cpuRow(64)},
+		{"ops-p64", "requests per second at pipeline 64 vs Redis", atLeast(3, 5), opsRow(64)},
+		{"p99", "p99 without pipelining vs Redis, open loop at half of Redis's maximum", atMost(1.1, 0.6), p99Row},
+		{"unpinned", "requests per second at pipeline 64 vs Redis, nothing pinned", forInformation, unpinnedRow},
+		{"threads-p1", "in-process throughput of 2 goroutines vs 1, no pipelining", atLeast(1.5, 1.8), threadsRow("p1")},
+		{"threads-p16", "… pipeline 16", atLeast(1.5, 1.8), threadsRow("p16")},
+		{"threads-p64", "… pipeline 64", atLeast(1.5, 1.8), threadsRow("p64")},
+		{"threads-hot", "… all writes on one key", atLeast(0.7, 0.9), threadsRow("hot")},
+		{"memory-1m", "resident bytes per key beyond key and value, smaller store", atMost(26, 20), memoryRow(false, fillPhase)},
+		{"memory-10m", "… larger store", atMost(26, 20), memoryRow(true, fillPhase)},
+		{"memory-c", "… in a C process without Go, smaller store", atMost(26, 20), cMemoryRow("fill_per_key")},
+		{"memory-c-10m", "… larger store", atMost(26, 20), cMemoryLargeRow},
+		{"memory-stats", "what nitro_stats says vs the resident growth of a C process, error", atMost(0.03, 0.01), cMemoryRow("stats_error")},
+		{"overwrite", "bytes per key after 5 overwrites of 16–512 B a key", atMost(40, 32), memoryRow(false, overwritePhase)},
+		{"overwrite-c", "… in a C process", atMost(40, 32), cMemoryRow("overwrite_per_key")},
+		{"delete", "resident vs live bytes ten seconds after deleting 90 %", atMost(2, 1.5), memoryRow(false, deletePhase)},
+		{"delete-c", "… in a C process", atMost(2, 1.5), cMemoryRow("delete_ratio")},
+		{"table-work", "most work of one call while the table grows, share of the asserted bound", atMost(1, 1), tableWorkRow},
+		{"table-ops", "SETs over 50 µs of thread CPU (reach: 20 µs) beyond an empty clock loop's", atMost(5, 5), tableOpsRow},
+		{"collide-chain", "entries one call walks under attack, hash switch compiled off", atLeast(1000, 1000), collideChainRow},
+		{"collide-one", "keys with one equal seeded hash in one segment vs honest keys, time", atMost(3, 1.5), collideRow(1)},
+		{"collide-many", "… that differ only in what the choice of segment reads", atMost(3, 1.5), collideRow(256)},
+		{"get-chain", "dependent GETs, larger store, vs two dependent DRAM misses", atMost(1.4, 1.15), getChainRow("get_ns")},
+		{"mget", "64-key MGET per key vs two dependent DRAM misses", atMost(0.35, 0.28), getChainRow("mget_key_ns")},
+		{"idle", "resident bytes per idle connection after one SET", atMost(8192, 4096), idleRow},
+	}
+}
+
+// chosen returns the rows whose id begins with one of the comma-separated prefixes.
+func chosen(only string) ([]row, error) {
+	if only == "" {
+		return rows(), nil
+	}
+	var out []row
+	for _, r := range rows() {
+		for prefix := range strings.SplitSeq(only, ",") {
+			if strings.HasPrefix(r.id, prefix) {
+				out = append(out, r)
+				break
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, refusef("-only %q names no row; -list shows them", only)
+	}
+	return out, nil
+}
+
+func listRows(w io.Writer) {
+	for _, r := range rows() {
+		fmt.Fprintf(w, "%-14s %-16s %s\n", r.id, r.limit.text(), r.title)
+	}
+}
+
+// text shows the limit as "≤ 1.1 (0.9)".
+func (l limit) text() string {
+	if l.none {
+		return "information"
+	}
+	return fmt.Sprintf("%s %g (%g)", l.sign(), l.must, l.reach)
+}
