@@ -24,7 +24,7 @@ enum { NK_EPOCH_FNV = 0, NK_EPOCH_SIP = 1 };
 /* Bounds on the work under one lock hold, asserted in test builds: of one effect, and of one piece of a step.
  * An effect splits or merges one bucket; a piece of a step visits 16 chains or moves 64 entries. Bytes are
  * those cleared or copied beside the entry itself: a page of buckets, a directory that doubles (24 bytes
- * per 576 keys of the segment), entries moved out of a sparse span. While a segment changes its hash, each
+ * per 576 keys of the segment; the bound is that of a segment of 25M), entries moved out of a sparse span. While a segment changes its hash, each
  * moved entry may split a bucket of the new table. */
 #define NK_BOUND_EFFECT_BUCKETS 4u
 #define NK_BOUND_EFFECT_ENTRIES (2u * NK_CHAIN_ATTACK)
@@ -32,7 +32,7 @@ enum { NK_EPOCH_FNV = 0, NK_EPOCH_SIP = 1 };
 #define NK_BOUND_STEP_ENTRIES (NK_DUE_BUCKETS * NK_CHAIN_ATTACK)
 #define NK_BOUND_DRAIN_BUCKETS (2u * NK_DRAIN_STEP_ENTRIES)
 #define NK_BOUND_DRAIN_ENTRIES (NK_DRAIN_STEP_ENTRIES * (NK_CHAIN_ATTACK + 1u))
-#define NK_BOUND_BYTES (256u * 1024)
+#define NK_BOUND_BYTES (1024u * 1024)
 /* Entries that one step moves, and one write, while a segment changes its hash. */
 #define NK_DRAIN_STEP_ENTRIES 64u
 #define NK_DRAIN_ENTRIES 32u

@@ -26,7 +26,7 @@ type Options struct {
 	MaxValue int64
 	// MaxArgs is the largest number of arguments of one RESP request. 0: 1,048,576.
 	MaxArgs int
-	// HugePageBytes asks for huge pages once so much memory is mapped. 0: from 256 MiB on; negative: never.
+	// HugePageBytes asks for huge pages once so much memory is mapped. 0: from 16 MiB on; negative: never.
 	HugePageBytes int64
 	// ManualSteps leaves background work (expiry, giving memory back) to calls of Step: for tests and simulations.
 	// Without it the store runs its own goroutines until Close.

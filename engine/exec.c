@@ -26,11 +26,19 @@ void nk_exec_release(struct nk_exec *x) {
     x->held = NULL;
 }
 
-/* look_ahead: asks for the entry of request i, if there is such a request and it has one key. */
+/* look_ahead: asks for the entry of request i, if there is such a request and it has one key. look_again
+ * does so for the few keys whose entry was not in their first bucket. */
 NK_INLINE void look_ahead(const struct nk_exec *x, uint32_t i) {
+    if (i >= x->c->pub.count) return;
+    struct nk_req *r = &x->c->reqs[i];
+    if (NK_LIKELY(r->op <= NK_OP_KEYED_LAST)) nk_key_prefetch_entry(x->db, &r->key);
+}
+
+NK_INLINE void look_again(const struct nk_exec *x, uint32_t i) {
+    if (i >= x->c->pub.count) return;
     const struct nk_req *r = &x->c->reqs[i];
-    if (NK_LIKELY(i < x->c->pub.count && r->op <= NK_OP_KEYED_LAST))
-        nk_key_prefetch_entry(x->db, &r->key);
+    if (NK_UNLIKELY(r->key.over != 0) && r->op <= NK_OP_KEYED_LAST)
+        nk_key_prefetch_over(x->db, &r->key);
 }
 
 static int run_count(struct nk_exec *x, const struct nk_req *r) {
@@ -149,10 +157,12 @@ static int loop(struct nk_exec *x) {
     struct nk_chunk *c = x->c;
     uint32_t count = c->pub.count, first = c->pub.next + 1;
     for (uint32_t i = first; i < first + NK_EXEC_AHEAD - 1 && i < count; i++) look_ahead(x, i);
+    for (uint32_t i = first; i < first + NK_EXEC_AGAIN - 1 && i < count; i++) look_again(x, i);
     while (c->pub.next < count) {
         uint32_t i = c->pub.next;
         if (NK_UNLIKELY(c->pub.out_len >= NK_OUT_SOFT)) return NITRO_STOP_OUT;
-        if (i + NK_EXEC_AHEAD < count) look_ahead(x, i + NK_EXEC_AHEAD);
+        look_ahead(x, i + NK_EXEC_AHEAD);
+        look_again(x, i + NK_EXEC_AGAIN);
         struct nk_req *r = &c->reqs[i];
         x->next_index = i + 1 < count && r[1].op <= NK_OP_KEYED_LAST ? r[1].key.seg : NK_NO_SEG;
         int stop = run(x, r);

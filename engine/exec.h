@@ -23,6 +23,7 @@
 #include "wire_nbp.h"
 
 #define NK_EXEC_AHEAD 12u         /* requests between asking for an entry and using it */
+#define NK_EXEC_AGAIN 5u          /* likewise, if it is in an overflow bucket */
 #define NK_EXEC_WINDOW 32u        /* keys of one request that are prefetched together */
 #define NK_EXEC_KEEP_RUNS 16u     /* requests in one hold of a lock */
 #define NK_EXEC_KEEP_BYTES 65536u /* bytes copied in one hold of a lock */

@@ -13,12 +13,13 @@
  */
 #include "exec.h"
 
-/* prefetch_keys: both passes over the next keys of a request. */
+/* prefetch_keys: all passes over the next keys of a request. */
 static void prefetch_keys(struct nk_exec *x, const struct nk_req *r, uint32_t from) {
-    const struct nk_multi *m = x->c->multi + r->arg_at;
+    struct nk_multi *m = x->c->multi + r->arg_at;
     uint32_t to = (uint32_t)nk_min_u64(from + NK_EXEC_WINDOW, r->arg_count);
     for (uint32_t i = from; i < to; i++) nk_key_prefetch_bucket(x->db, &m[i].key);
     for (uint32_t i = from; i < to; i++) nk_key_prefetch_entry(x->db, &m[i].key);
+    for (uint32_t i = from; i < to; i++) nk_key_prefetch_over(x->db, &m[i].key);
 }
 
 /* look: finds key i of r. Locked if the result is not NULL. */

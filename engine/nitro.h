@@ -137,7 +137,7 @@ struct nitro_options {
     uint32_t max_value;             /* bytes; 0 = NITRO_VALUE_MAX */
     uint32_t max_args;              /* arguments of one RESP request; 0 = 1,048,576 */
     uint64_t huge_page_bytes;       /* ask for huge pages once this much memory is mapped; 0 =
-                                       256 MiB, UINT64_MAX = never */
+                                       16 MiB, UINT64_MAX = never */
     const struct nitro_mem *mem;    /* NULL = nitro_mem_system() */
 };
 
@@ -316,7 +316,7 @@ NITRO_API NITRO_MUST_CHECK int nitro_execute(nitro_store *s, nitro_session *ss, 
  * The host calls each kind every few milliseconds while `more` is set, and about ten times a second
  * otherwise. One thread per kind at a time. `budget` bounds the work of one call (buckets for EXPIRE,
  * entries for RECLAIM, 64 KiB pieces for FREE and POOL, items for RETIRE); work is split into segment
- * lock holds of at most 16 buckets, 64 entries or 64 KiB. */
+ * lock holds of 16 chains looked through, 64 entries moved, or 64 KiB and one entry copied. */
 enum nitro_step_kind {
     NITRO_STEP_EXPIRE,  /* shared: removes expired keys that nobody reads */
     NITRO_STEP_RECLAIM, /* shared: drains hash switches, shrinks tables, evacuates sparse spans */

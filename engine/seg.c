@@ -56,18 +56,14 @@ void nk_key_prefetch_bucket(const struct nk_db *db, const struct nk_key *k) {
     if (b != NULL) __builtin_prefetch(b, 1);
 }
 
-__attribute__((no_sanitize("thread"))) void nk_key_prefetch_entry(const struct nk_db *db,
-                                                                  const struct nk_key *k) {
+/* Asks for the two lines that an entry begins with. */
+__attribute__((no_sanitize("thread"))) static inline void warm_ref(const struct nk_seg *s,
+                                                                   uint32_t ref) {
 #ifdef NK_ARENA_MALLOC
-    (void)db; /* a block's memory may be freed under our feet in this build */
-    (void)k;
+    (void)s; /* a block's memory may be freed under our feet in this build */
+    (void)ref;
 #else
-    const struct nk_seg *s = &db->seg[k->seg];
-    const struct nk_bucket *b = stale_bucket(s, k->hash);
-    if (b == NULL) return;
-    uint32_t m = nk_bucket_match(b, nk_table_tag(k->hash));
-    if (m == 0) return;
-    uint32_t ref = NK_GET(b->ref[__builtin_ctz(m)]), num = NK_REF_SPAN(ref);
+    uint32_t num = NK_REF_SPAN(ref);
     if (num >= __atomic_load_n(&s->arena.span_count, __ATOMIC_ACQUIRE)) return;
     const uint64_t *span = __atomic_load_n(&s->arena.span, __ATOMIC_ACQUIRE);
     if (span == NULL) return;
@@ -79,9 +75,45 @@ __attribute__((no_sanitize("thread"))) void nk_key_prefetch_entry(const struct n
 #endif
 }
 
+__attribute__((no_sanitize("thread"))) static inline const struct nk_bucket *
+stale_over(const struct nk_seg *s, uint32_t n) {
+    if ((n - 1) / NK_CHUNK_BUCKETS >= __atomic_load_n(&s->over.pages, __ATOMIC_ACQUIRE))
+        return NULL;
+    struct nk_bucket **dir = __atomic_load_n(&s->over.dir, __ATOMIC_ACQUIRE);
+    const struct nk_bucket *page = NK_GET(dir[(n - 1) / NK_CHUNK_BUCKETS]);
+    return page != NULL ? &page[(n - 1) % NK_CHUNK_BUCKETS] : NULL;
+}
+
+__attribute__((no_sanitize("thread"))) void nk_key_prefetch_entry(const struct nk_db *db,
+                                                                  struct nk_key *k) {
+    const struct nk_seg *s = &db->seg[k->seg];
+    const struct nk_bucket *b = stale_bucket(s, k->hash);
+    if (b == NULL) return;
+    uint32_t m = nk_bucket_match(b, nk_table_tag(k->hash));
+    if (NK_LIKELY(m != 0)) {
+        warm_ref(s, NK_GET(b->ref[__builtin_ctz(m)]));
+        return;
+    }
+    k->over = NK_GET(b->next);
+    if (k->over == 0) return;
+    const struct nk_bucket *next = stale_over(s, k->over);
+    if (next != NULL) __builtin_prefetch(next, 1);
+}
+
+__attribute__((no_sanitize("thread"))) void nk_key_prefetch_over(const struct nk_db *db,
+                                                                 const struct nk_key *k) {
+    if (NK_LIKELY(k->over == 0)) return;
+    const struct nk_seg *s = &db->seg[k->seg];
+    const struct nk_bucket *b = stale_over(s, k->over);
+    if (b == NULL) return;
+    uint32_t m = nk_bucket_match(b, nk_table_tag(k->hash));
+    if (m != 0) warm_ref(s, NK_GET(b->ref[__builtin_ctz(m)]));
+}
+
 void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out) {
     out->p = p;
     out->n = n;
+    out->over = 0;
     out->seg = (uint32_t)nk_hash_route(db->route_point, p, n) & db->seg_mask;
     const struct nk_seg *s = &db->seg[out->seg];
     out->epoch = __atomic_load_n(&s->epoch, __ATOMIC_RELAXED);

@@ -33,16 +33,19 @@ struct nk_key {
     uint32_t seg;   /* index of its segment */
     uint64_t hash;  /* by the segment's hash function at `epoch` */
     uint32_t epoch; /* the segment's hash epoch when `hash` was computed */
+    uint32_t over;  /* hint: overflow bucket to look at (nk_key_prefetch_entry), 0 = none */
 };
 
 /* nk_key_init: routes and hashes a key and asks for its bucket (a prefetch). Any thread under the shared
  * gate, no lock. */
 void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out);
 
-/* nk_key_prefetch_bucket / _entry: the two prefetch passes over a batch of keys; hints, safe without the
+/* Prefetch passes over a batch of keys, with some other work between them: the bucket, then the entry, then,
+ * for a key whose entry is not in its first bucket, the entry in the next one. Hints, safe without the
  * lock under the shared gate. */
 void nk_key_prefetch_bucket(const struct nk_db *db, const struct nk_key *k);
-void nk_key_prefetch_entry(const struct nk_db *db, const struct nk_key *k);
+void nk_key_prefetch_entry(const struct nk_db *db, struct nk_key *k);
+void nk_key_prefetch_over(const struct nk_db *db, const struct nk_key *k);
 
 /* ---- large values ------------------------------------------------------------------------------
  * A value over NK_VALUE_BIG bytes lives in a block of its own, is filled before any lock is taken and
@@ -112,12 +115,15 @@ struct nk_resv {
 
 /* nk_seg_reserve: sets aside what the effect on (k, it) needs. `it` must come from nk_seg_find in the same
  * lock hold. NITRO_OK, NITRO_ENOMEM, NITRO_EMAXMEMORY (only for effects that grow the store),
- * NITRO_EBUSY (a leaf lock was held: back out and report BUSY). On error nothing has changed. */
+ * NITRO_EBUSY (a leaf lock was held: back out and report BUSY). On error nothing has changed. Every success
+ * is followed by exactly one nk_seg_apply or nk_seg_abort in the same lock hold. */
 NITRO_MUST_CHECK int nk_seg_reserve(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                                     const struct nk_effect *e, struct nk_resv *r);
 /* nk_seg_apply: makes the effect, with the memory of *r (r is spent). Cannot fail. Several reservations may
- * be applied one after the other in one lock hold; an item that an earlier apply has made stale is
- * looked up again. Returns the new version of the entry (for DELETE: the version of the delete). */
+ * be applied one after the other in one lock hold, in the order in which they were made; an item that an
+ * earlier apply has made stale is looked up again. NK_EFFECT_EXPIRE may not follow a put of the same key
+ * in one hold: its block was measured before. Returns the new version of the entry (for DELETE: the
+ * version of the delete). */
 uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                       const struct nk_effect *e, struct nk_resv *r, int64_t now_ms);
 /* nk_seg_abort: gives a reservation back. */

@@ -148,7 +148,7 @@ static int over_page_add(struct nk_over *o) {
     if (rc != NITRO_OK) return rc;
     o->dir[o->pages] = p;
     o->free[o->pages] = ~0ull;
-    o->pages++;
+    __atomic_store_n(&o->pages, o->pages + 1, __ATOMIC_RELEASE); /* read by unlocked prefetching */
     return NITRO_OK;
 }
 

@@ -65,7 +65,7 @@ void test_step_all(nitro_store *s, int64_t now_ms);
  * 64 KiB; a write may besides split a bucket, follow chains, and drain a little of a switch. */
 #define TEST_BUCKETS_MAX 64u
 #define TEST_ENTRIES_MAX (16u * 44u)
-#define TEST_BYTES_MAX 65536u
+#define TEST_BYTES_MAX (65536u + 131094u) /* 64 KiB and the longest entry */
 void test_check_bounds(nitro_store *s);
 
 /* The contents of a store: number of keys, and sums that depend on every key, value and expiry, but not

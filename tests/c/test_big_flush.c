@@ -220,7 +220,7 @@ static void flush__full_store__empty_at_once_freed_in_pieces(void **state) {
     struct nitro_info info;
     world_open(&w, 4);
     uint64_t used = stats(&w).used_bytes;
-    uint32_t n = (uint32_t)test_scale(10000), calls = 0;
+    uint32_t n = 2000 + (uint32_t)test_scale(8000), calls = 0;
     fill(&w, n);
     assert_int_equal(nitro_flush(w.store), NITRO_OK);
     struct nitro_stats st = stats(&w);

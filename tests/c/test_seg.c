@@ -374,7 +374,7 @@ static void seg_apply__duplicates_in_one_hold__last_one_counts(void **state) {
 static void seg_apply__giant_hold_of_colliding_keys__all_arrive(void **state) {
     (void)state;
     struct world w;
-    uint32_t n = (uint32_t)test_scale(HOLD_KEYS), total = 2 * n;
+    uint32_t n = (uint32_t)nk_min_u64(test_scale(HOLD_KEYS), 1u << HOLD_BITS), total = 2 * n;
     struct hold {
         uint8_t key[COLLIDE_KEY_MAX];
         struct nk_key k;

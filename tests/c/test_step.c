@@ -184,7 +184,7 @@ static void step_reclaim__after_mass_delete__resident_bytes_fall(void **state) {
     (void)state;
     struct world w;
     world_open(&w, 4);
-    uint32_t n = (uint32_t)test_scale(60000);
+    uint32_t n = 10000 + (uint32_t)test_scale(50000);
     for (uint32_t i = 0; i < n; i++) set(&w, i, 20 + i % 400, 0);
     test_step_all(w.store, TEST_NOW);
     struct nitro_stats full = stats(&w);
