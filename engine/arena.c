@@ -197,9 +197,12 @@ static void tag_free(struct nk_arena *a, uint32_t ref, uint32_t units) {
 /* ---- spans -------------------------------------------------------------------------------------*/
 
 /* A span for a block of `bytes`: proportional to what the class holds, a few blocks at least. In a large
- * class the share is larger: there slack matters less than a span table that stays in the cache. */
+ * class the share grows with it (64 KiB from 4 MiB on): there slack matters less than a span table that
+ * stays in the cache. Not at once: all segments reach a size at about the same time. */
 static uint32_t span_order(const struct nk_arena_class *c, uint32_t cls, uint32_t bytes) {
-    uint64_t share = c->span_bytes / (cls == 1 ? 8 : c->span_bytes < LARGE_CLASS ? 256 : 32);
+    uint64_t share = c->span_bytes / (cls == 1 ? 8 : 256);
+    if (cls == 0 && c->span_bytes >= LARGE_CLASS)
+        share = (c->span_bytes >> 14) * (c->span_bytes >> 14);
     uint64_t want = nk_max_u64(share, (uint64_t)bytes * (cls == 0 ? 8 : 4));
     uint32_t lo = cls == 0 ? 0 : 4, hi = cls == 0 ? 4 : 8, order = lo;
     while (order < hi && ((uint64_t)NK_PAGE << (order + 1)) <= want) order++;

@@ -5,7 +5,7 @@
 #include "db.h"
 #include "err.h"
 
-#define HUGE_PAGE_BYTES (16u * 1024 * 1024)
+#define HUGE_PAGE_BYTES (256u * 1024 * 1024)
 
 static int check_options(const struct nitro_options *o, struct nitro_err *err) {
     if (o == NULL) return nk_err_set(err, NITRO_EARGUMENT, 0, "open a store: no options given");

@@ -10,7 +10,7 @@ import "time"
 // Step is a kind of background work.
 type Step int
 
-// The kinds of background work. StepRetire takes the store's gate exclusively, the others share it.
+// The kinds of background work. StepRetire takes the store's gate exclusively, StepPool not at all, the others share it.
 const (
 	StepExpire  Step = C.NITRO_STEP_EXPIRE  // removes expired keys that nobody reads
 	StepReclaim Step = C.NITRO_STEP_RECLAIM // shrinks tables, evacuates sparse memory
@@ -95,10 +95,14 @@ func (s *Store) Step(kind Step, budget uint32) (more bool) {
 	if kind < 0 || int(kind) >= len(stepBudgets) {
 		return false
 	}
-	if kind == StepRetire {
+	switch kind {
+	case StepRetire:
 		s.gate.lock()
 		defer s.gate.unlock()
-	} else {
+	case StepPool: // needs no gate; a fresh huge page may take the kernel milliseconds
+		s.poolMu.Lock()
+		defer s.poolMu.Unlock()
+	default:
 		t := s.gate.rlock()
 		defer s.gate.runlock(t)
 	}

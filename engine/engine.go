@@ -26,7 +26,7 @@ type Options struct {
 	MaxValue int64
 	// MaxArgs is the largest number of arguments of one RESP request. 0: 1,048,576.
 	MaxArgs int
-	// HugePageBytes asks for huge pages once so much memory is mapped. 0: from 16 MiB on; negative: never.
+	// HugePageBytes asks for huge pages once so much memory is mapped. 0: from 256 MiB on; negative: never.
 	HugePageBytes int64
 	// ManualSteps leaves background work (expiry, giving memory back) to calls of Step: for tests and simulations.
 	// Without it the store runs its own goroutines until Close.
@@ -41,7 +41,8 @@ type Store struct {
 	gate   *gate
 	clock  *clock
 	chunks chunkPool
-	closed atomic.Bool // set under the exclusive gate; read under the shared one
+	closed atomic.Bool // set under the exclusive gate; read under the shared one or under poolMu
+	poolMu sync.Mutex  // keeps StepPool and Close apart; order: gate, then poolMu
 
 	stop chan struct{} // closed by Close: the drivers end
 	wg   sync.WaitGroup
@@ -108,6 +109,8 @@ func (s *Store) Close() error {
 	s.wg.Wait()
 	s.gate.lock()
 	defer s.gate.unlock()
+	s.poolMu.Lock()
+	defer s.poolMu.Unlock()
 	s.freeChunks()
 	C.nitro_close(&s.c)
 	return nil

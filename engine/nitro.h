@@ -137,7 +137,7 @@ struct nitro_options {
     uint32_t max_value;             /* bytes; 0 = NITRO_VALUE_MAX */
     uint32_t max_args;              /* arguments of one RESP request; 0 = 1,048,576 */
     uint64_t huge_page_bytes;       /* ask for huge pages once this much memory is mapped; 0 =
-                                       16 MiB, UINT64_MAX = never */
+                                       256 MiB, UINT64_MAX = never */
     const struct nitro_mem *mem;    /* NULL = nitro_mem_system() */
 };
 
@@ -321,7 +321,8 @@ enum nitro_step_kind {
     NITRO_STEP_EXPIRE,  /* shared: removes expired keys that nobody reads */
     NITRO_STEP_RECLAIM, /* shared: drains hash switches, shrinks tables, evacuates sparse spans */
     NITRO_STEP_FREE,    /* shared: frees what FLUSHALL and large values left, piece by piece */
-    NITRO_STEP_POOL,    /* shared: populates memory ahead of need, gives unused pages back */
+    NITRO_STEP_POOL,    /* no gate: populates memory ahead of need, gives unused pages back (a huge
+                           page can take the kernel milliseconds); not during nitro_close */
     NITRO_STEP_RETIRE,  /* EXCLUSIVE: frees memory that unlocked prefetching might still look at */
     NITRO_STEP_KINDS
 };

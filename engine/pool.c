@@ -392,9 +392,22 @@ static uint64_t free_resident(const struct nk_pool *p) {
     return resident > used ? resident - used : 0;
 }
 
+/* Beyond huge_bytes: whether the extent that is being filled is nearly full and the next one still cold. Its
+ * first touch would clear 2 MiB in the middle of a request. */
+static bool huge_page_wanted(struct nk_pool *p) {
+    if (!huge_regime(p) || !nk_spin_try(&p->lock, POOL_SPINS)) return false;
+    const struct nk_extent *next = free_extent(p, true);
+    bool filling = p->by_order[NK_ORDER_MAX] != NULL || p->by_order[NK_ORDER_MAX - 1] != NULL;
+    bool wanted = !filling && next != NULL && next->huge && next->touched_pages == 0;
+    nk_spin_unlock(&p->lock);
+    return wanted;
+}
+
 /* The free block to make resident next: one that pick_extent will soon hand out. */
 static bool find_cold(struct nk_pool *p, struct claim *c) {
-    for (uint32_t l = 1; l <= NK_ORDER_MAX + 1; l++) {
+    uint32_t first =
+        free_resident(p) < ready_bytes(p) ? 1 : NK_ORDER_MAX + 1; /* huge_page_wanted */
+    for (uint32_t l = first; l <= NK_ORDER_MAX + 1; l++) {
         struct nk_extent *x = p->by_order[l];
         for (uint32_t i = 0; x != NULL && i < 4; i++, x = x->next)
             if (x->touched_pages < NK_EXTENT_PAGES && find_block(x, false, c)) return true;
@@ -492,8 +505,10 @@ uint32_t nk_pool_step(struct nk_pool *p, uint32_t budget, bool *more) {
     *more = false;
     if (__atomic_exchange_n(&p->step_busy, true, __ATOMIC_ACQUIRE)) return 0;
     bool growing = __atomic_exchange_n(&p->taken_since_step, 0, __ATOMIC_RELAXED) != 0;
-    nk_pool_refill(p); /* an extent in hand: a get need not map one under a segment's lock */
-    while (work < budget && free_resident(p) < ready_bytes(p)) {
+    /* extents in hand: a get need not map one on the path of a request */
+    while (__atomic_load_n(&p->free_extents, __ATOMIC_RELAXED) < NK_SPARE_EXTENTS)
+        if (extent_open(p) != NITRO_OK) break;
+    while (work < budget && (free_resident(p) < ready_bytes(p) || huge_page_wanted(p))) {
         uint32_t did = populate_piece(p);
         if (did == 0) break;
         work += did;
@@ -520,6 +535,15 @@ static void array_free(struct nk_pool *p, struct nk_array_head *h) {
     nk_mem_free(p->mem, h, h->bytes);
 }
 
+static struct nk_extent *pop_doomed(struct nk_pool *p) {
+    while (!nk_spin_try(&p->lock, POOL_SPINS)) {
+    } /* only a pool step can hold it now, and briefly */
+    struct nk_extent *x = p->doomed;
+    if (x != NULL) __atomic_store_n(&p->doomed, x->next, __ATOMIC_RELAXED);
+    nk_spin_unlock(&p->lock);
+    return x;
+}
+
 uint32_t nk_pool_retire_step(struct nk_pool *p, uint32_t budget, bool *more) {
     uint32_t work = 0;
     for (; p->retired != NULL && work < budget; work++) {
@@ -527,9 +551,9 @@ uint32_t nk_pool_retire_step(struct nk_pool *p, uint32_t budget, bool *more) {
         p->retired = h->next;
         array_free(p, h);
     }
-    for (; p->doomed != NULL && work < budget; work++) {
-        struct nk_extent *x = p->doomed;
-        p->doomed = x->next;
+    for (; work < budget; work++) {
+        struct nk_extent *x = pop_doomed(p);
+        if (x == NULL) break;
         extent_free(p, x);
     }
     *more = nk_pool_retire_due(p);

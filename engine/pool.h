@@ -3,7 +3,7 @@
  * pool.h - store-wide page pool: 2 MiB extents cut into power-of-two blocks of 4 KiB to 2 MiB (L2).
  *
  * THREADS   All functions may run at once under the shared gate, except nk_pool_retire_step and
- *           nk_pool_fini (exclusive). A short leaf lock is inside; get gives up after a bounded spin
+ *           nk_pool_fini (exclusive); nk_pool_step needs no gate. A short leaf lock is inside; get gives up after a bounded spin
  *           (NITRO_EBUSY), put never fails and never waits.
  * OWNERSHIP A block belongs to the caller from get until put. Its contents are undefined, but its memory
  *           stays mapped even after put, until an exclusive retire step: unlocked prefetching may

@@ -196,7 +196,7 @@ static void pool_step__empty_pool__makes_a_share_resident(void **state) {
     assert_int_equal(nk_pool_step(&w.pool, 0, &more), 0);
     assert_int_equal(w.pool.resident_bytes, 0);
     steps_until_done(&w);
-    assert_int_equal(w.pool.extent_bytes, NK_EXTENT_BYTES);
+    assert_int_equal(w.pool.extent_bytes, SPARE_BYTES);
     assert_int_equal(w.pool.resident_bytes, NK_READY_MIN);
     void *p = must_get(&w, 4);
     assert_int_equal(w.pool.resident_bytes, NK_READY_MIN); /* it was resident already */
@@ -411,6 +411,52 @@ static void pool__many_extents__are_found_by_address(void **state) {
     world_close(&w);
 }
 
+/* The advice that an allocator was given, by kind, and the last populated length. */
+static struct {
+    uint32_t count[NITRO_ADVISE_SMALL + 1];
+    size_t populated_bytes;
+} advised;
+
+static int note_advice(void *ctx, void *p, size_t bytes, enum nitro_advice advice) {
+    (void)ctx;
+    advised.count[advice]++;
+    if (advice == NITRO_ADVISE_POPULATE) advised.populated_bytes = bytes;
+    return nitro_mem_system()->advise(NULL, p, bytes, advice);
+}
+
+/* Beyond the threshold extents ask for a huge page, which a step makes resident before the extent that is
+ * being filled is full; a part that is given back ends that for its extent. */
+static void pool_step__beyond_huge_bytes__asks_for_huge_pages(void **state) {
+    (void)state;
+    struct world w;
+    void *block[64];
+    world_open_huge(&w, NK_EXTENT_BYTES);
+    w.mem.table.advise = note_advice;
+    memset(&advised, 0, sizeof advised);
+    void *first = must_get(&w, NK_ORDER_MAX);
+    assert_int_equal(advised.count[NITRO_ADVISE_HUGE], 0);
+    steps_until_done(&w);
+    assert_true(advised.count[NITRO_ADVISE_HUGE] > 0);
+    assert_int_equal(advised.populated_bytes, NK_EXTENT_BYTES);
+    uint64_t resident = w.pool.resident_bytes;
+    for (uint32_t i = 0; i < 64; i++) {
+        block[i] = must_get(&w, 4);
+        mark(block[i], 4, i);
+        if (i == 16) assert_int_equal(w.pool.resident_bytes, resident); /* no cold touch */
+        steps_until_done(&w);
+    }
+    for (uint32_t i = 0; i < 64; i++)
+        if (i % 32 != 0) nk_pool_put(&w.pool, block[i], 4);
+    nk_pool_put(&w.pool, first, NK_ORDER_MAX);
+    steps_until_done(&w);
+    assert_true(advised.count[NITRO_ADVISE_SMALL] > 0);
+    assert_true(w.pool.resident_bytes - w.pool.used_bytes <=
+                REST_BYTES + 2 * (uint64_t)NK_EXTENT_BYTES);
+    for (uint32_t i = 0; i < 64; i += 32) check_mark(block[i], 4, i);
+    for (uint32_t i = 0; i < 64; i += 32) nk_pool_put(&w.pool, block[i], 4);
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pool_put__all_pages_of_an_extent__merge),
@@ -428,6 +474,7 @@ int main(void) {
         cmocka_unit_test(pool_get__nth_call_refused__no_memory_then_well),
         cmocka_unit_test(pool_step__no_memory__changes_nothing),
         cmocka_unit_test(pool__many_extents__are_found_by_address),
+        cmocka_unit_test(pool_step__beyond_huge_bytes__asks_for_huge_pages),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }
