@@ -419,13 +419,15 @@ static bool find_cold(struct nk_pool *p, struct claim *c) {
 static uint32_t populate_piece(struct nk_pool *p) {
     struct claim c;
     if (!nk_spin_try(&p->lock, POOL_SPINS)) return 0;
-    bool found = find_cold(p, &c);
-    if (found) claim_take(p, &c);
-    nk_spin_unlock(&p->lock);
-    if (!found) return 0;
+    if (!find_cold(p, &c)) {
+        nk_spin_unlock(&p->lock);
+        return 0;
+    }
+    claim_take(p, &c);
     uint32_t page = c.index << c.order, end = page + (1u << c.order);
     while (touched_in(c.x, page, 1) == 1) page++;
     uint32_t pages = end - page < POPULATE_PAGES || c.x->huge ? end - page : POPULATE_PAGES;
+    nk_spin_unlock(&p->lock);
     (void)nk_mem_advise(p->mem, c.x->base + (size_t)page * NK_PAGE, (size_t)pages * NK_PAGE,
                         NITRO_ADVISE_POPULATE);
     while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* the claim must be undone; holders are brief */
@@ -464,14 +466,16 @@ static uint32_t discard_block(struct nk_pool *p) {
     drain_deferred(p);
     struct nk_extent *x = next_dirty_extent(p);
     bool found = x != NULL && find_block(x, true, &c);
-    if (found) claim_take(p, &c);
+    bool huge = found && x->huge;
+    if (found) {
+        claim_take(p, &c);
+        x->huge = false;
+    }
     nk_spin_unlock(&p->lock);
     if (!found) return 0;
     uint32_t page = c.index << c.order, pages = 1u << c.order;
-    if (x->huge) { /* or the kernel may join it again, and make the discarded part resident */
+    if (huge) /* or the kernel may join it again, and make the discarded part resident */
         (void)nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_SMALL);
-        x->huge = false;
-    }
     int rc = nk_mem_advise(p->mem, x->base + (size_t)page * NK_PAGE, (size_t)pages * NK_PAGE,
                            NITRO_ADVISE_DISCARD);
     while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* as above */

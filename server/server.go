@@ -228,7 +228,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	errs = append(errs, s.drain(ctx))
 	s.workers.Wait()
 	errs = append(errs, s.store.Close())
-	s.log.Info("stopped", "requests", s.total.requests.Load(), "uptime", time.Since(s.started).Round(time.Millisecond))
+	s.log.Info("stopped", "requests", s.total.requests.Load(), "uptime", time.Since(s.started).Round(time.Millisecond).String())
 	return errors.Join(errs...)
 }
 
