@@ -311,7 +311,7 @@ func demandEffect(t *testing.T, s *Server, name string, args []string) {
 func TestRedisCLI(t *testing.T) {
 	cli, err := exec.LookPath("redis-cli")
 	if err != nil {
-		t.Skip("redis-cli is not installed")
+		t.Fatal("redis-cli is not installed; make deps installs it")
 	}
 	s := start(t, Options{})
 	_, port, err := net.SplitHostPort(s.Addr().String())
