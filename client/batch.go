@@ -35,6 +35,7 @@ func (c *Client) Batch() *Batch { return &Batch{client: c} }
 func (b *Batch) Len() int { return len(b.requests) }
 
 func (b *Batch) add(r request, err error) {
+	r.flags |= b.client.level
 	b.requests = append(b.requests, r)
 	b.failed = append(b.failed, err)
 }

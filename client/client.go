@@ -13,6 +13,12 @@ import (
 
 // Client is a set of connections to one server. Make it with Open.
 type Client struct {
+	*pool
+	level proto.Flags // the durability bits of every request
+}
+
+// pool is what a client shares with those that WithDurability has made of it.
+type pool struct {
 	addr   string
 	opt    Options
 	slots  []slot
@@ -37,17 +43,18 @@ func Open(addr string, o *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{addr: addr, opt: opt, seed: maphash.MakeSeed()}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.slots = make([]slot, opt.Conns)
-	for i := range c.slots {
-		c.slots[i].client = c
+	p := &pool{addr: addr, opt: opt, seed: maphash.MakeSeed()}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.slots = make([]slot, opt.Conns)
+	for i := range p.slots {
+		p.slots[i].pool = p
 	}
-	return c, nil
+	return &Client{pool: p, level: opt.Durability.flags()}, nil
 }
 
 // Close ends all connections and waits for their goroutines. Calls under way fail with ErrClosed, those
-// whose request was sent and may change something with ErrOutcomeUnknown too. Closing twice is fine.
+// whose request was sent and may change something with ErrOutcomeUnknown too. Closing twice is fine. It
+// closes what WithDurability has made of the client, too.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -58,23 +65,23 @@ func (c *Client) Close() error {
 }
 
 // goroutine runs f in a goroutine that Close waits for; false if the client is closed.
-func (c *Client) goroutine(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+func (p *pool) goroutine(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
 		return false
 	}
-	c.wg.Go(f)
+	p.wg.Go(f)
 	return true
 }
 
 // slotOf chooses the connection: the same for the same key, so that one goroutine's calls on a key stay in
 // order even if it has given one of them up.
-func (c *Client) slotOf(key string) *slot {
-	if len(c.slots) == 1 {
-		return &c.slots[0]
+func (p *pool) slotOf(key string) *slot {
+	if len(p.slots) == 1 {
+		return &p.slots[0]
 	}
-	return &c.slots[maphash.String(c.seed, key)%uint64(len(c.slots))]
+	return &p.slots[maphash.String(p.seed, key)%uint64(len(p.slots))]
 }
 
 const tries = 4 // of a request that the server says it did not apply
@@ -82,6 +89,7 @@ const tries = 4 // of a request that the server says it did not apply
 // do sends the request, waits for its reply, and repeats both where that is safe. On success the call holds
 // a reply of class 0.
 func (c *Client) do(ctx context.Context, r *request, ca *call) error {
+	r.flags |= c.level
 	s := c.slotOf(r.firstKey())
 	relinked := false
 	for try := 1; ; try++ {
@@ -94,11 +102,7 @@ func (c *Client) do(ctx context.Context, r *request, ca *call) error {
 			return nil
 		case again == repeatOnce && !relinked:
 			relinked = true
-		case again == repeatLater && try < tries:
-			if sleep(ctx, backoff(try)) != nil {
-				return err
-			}
-		default:
+		case !again.after(ctx, try):
 			return err
 		}
 	}
@@ -108,10 +112,22 @@ func (c *Client) do(ctx context.Context, r *request, ca *call) error {
 type repeat int
 
 const (
-	repeatNever repeat = iota
-	repeatOnce         // on a new connection: a read, or surely not carried out
-	repeatLater        // after a pause: the server says that it was not applied
+	repeatNever  repeat = iota
+	repeatOnce          // on a new connection: a read, or surely not carried out
+	repeatLater         // after a pause: the server says that it was not applied
+	repeatLoaded        // the same, but the reason may last: the server is loading its data
 )
+
+// after reports whether the request may be sent again after that many tries, and makes the pause before.
+// A server that is loading is waited for as long as the context allows, if it says how long that is.
+func (again repeat) after(ctx context.Context, try int) bool {
+	more := again == repeatLater && try < tries
+	if again == repeatLoaded {
+		_, limited := ctx.Deadline()
+		more = limited || try < tries
+	}
+	return more && sleep(ctx, backoff(try)) == nil
+}
 
 // once sends the request and waits for its reply.
 func (c *Client) once(ctx context.Context, s *slot, r *request, ca *call) (repeat, error) {
@@ -153,12 +169,22 @@ func (ca *call) result(r *request) (repeat, error) {
 	case proto.ClassOK:
 		return repeatNever, nil
 	case proto.ClassNotApplied:
-		if ca.status == proto.ENOMEM || ca.status == proto.EMAXMEMORY {
-			return repeatNever, statusError(r, ca.status, ca.text) // a pause of milliseconds frees no memory
-		}
-		return repeatLater, statusError(r, ca.status, ca.text)
+		return repeatOf(ca.status), statusError(r, ca.status, ca.text)
 	}
 	return repeatNever, statusError(r, ca.status, ca.text)
+}
+
+// repeatOf says whether a pause may help against a status that means "surely not applied".
+func repeatOf(s proto.Status) repeat {
+	switch s {
+	case proto.ENOMEM, proto.EMAXMEMORY, proto.ELOGFULL: // milliseconds free no memory and no disk
+		return repeatNever
+	case proto.EREADONLY: // until a restart
+		return repeatNever
+	case proto.ELOADING:
+		return repeatLoaded
+	}
+	return repeatLater
 }
 
 func againUnlessClosed(lost error) repeat {

@@ -151,6 +151,12 @@ func (c *Client) Flush(ctx context.Context) error {
 	return c.plain(ctx, &request{op: proto.OpFlush})
 }
 
+// Sync returns nil when every write that was acknowledged before the call is on disk, at whatever level and
+// to whatever client. ErrUnsupported means that the server keeps no log; ErrNotDurable that its log failed.
+func (c *Client) Sync(ctx context.Context) error {
+	return c.plain(ctx, &request{op: proto.OpSync})
+}
+
 // Stats returns the server's statistics as "name:value" lines: one section, or all if it is empty.
 func (c *Client) Stats(ctx context.Context, section string) (string, error) {
 	b, err := c.bytes(ctx, &request{op: proto.OpStats, value: []byte(section)})

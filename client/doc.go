@@ -36,6 +36,16 @@
 // ErrOutcomeUnknown, and the caller decides: for instance by reading the key, or by having used
 // [Client.CompareAndSwap] in the first place.
 //
+// # Durability
+//
+// A call that has returned nil is as safe as the server's level says: on disk, unless the server was started
+// with another one. [Options].Durability and [Client.WithDurability] choose another level for a client or a
+// call, [Client.Sync] makes everything durable that was acknowledged before it. What an error says about a
+// write holds: [ErrBusy], [ErrLoading], [ErrLogFull], [ErrReadOnly] and [ErrOutOfMemory] mean that nothing was
+// applied, ErrOutcomeUnknown that it may be there, or may be after a restart of the server. [ErrNotDurable]
+// withholds an answer that a restart could take back. A server that is loading its data is waited for while
+// the context lasts; without a deadline, for a few tries.
+//
 // # Caveats
 //
 // Values are copied: once when sent, once when received. A context without a deadline and a server that

@@ -21,6 +21,10 @@ var (
 	ErrUnauthorized    = errors.New("nitrokv: not authenticated")
 	ErrBusy            = errors.New("nitrokv: the server is busy, nothing was applied")
 	ErrOutOfMemory     = errors.New("nitrokv: the server is out of memory, nothing was applied")
+	ErrLoading         = errors.New("nitrokv: the server is loading its data, nothing was applied")
+	ErrLogFull         = errors.New("nitrokv: the server's disk has no room for its log, nothing was applied")
+	ErrReadOnly        = errors.New("nitrokv: the server's log has failed, it takes no writes, nothing was applied")
+	ErrNotDurable      = errors.New("nitrokv: the server's log failed before this was durable")
 	ErrOutcomeUnknown  = errors.New("nitrokv: the outcome is unknown, the write may have been applied")
 	ErrClosed          = errors.New("nitrokv: the client is closed")
 
@@ -98,6 +102,10 @@ var sentinels = map[proto.Status]error{
 	proto.EBUSY:         ErrBusy,
 	proto.ENOMEM:        ErrOutOfMemory,
 	proto.EMAXMEMORY:    ErrOutOfMemory,
+	proto.ELOADING:      ErrLoading,
+	proto.ELOGFULL:      ErrLogFull,
+	proto.EREADONLY:     ErrReadOnly,
+	proto.ENOTDURABLE:   ErrNotDurable,
 }
 
 // Is makes the Err… variables match. A status that this version does not know matches by its class where a

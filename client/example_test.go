@@ -81,6 +81,30 @@ func ExampleClient_Batch() {
 	// Output: hello 1
 }
 
+// What may be lost if the power fails, and what must not, over the same connections.
+func ExampleClient_WithDurability() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, &client.Options{Durability: client.Always})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	if err := c.Set(ctx, "order:7", []byte("paid")); err != nil {
+		log.Fatal(err)
+	}
+	quick := c.WithDurability(client.Never)
+	for i := range 3 {
+		if err := quick.Set(ctx, fmt.Sprint("seen:", i), nil); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Now the quick ones are on disk as well.
+	fmt.Println(c.Sync(ctx))
+	// Output: <nil>
+}
+
 // A loop that saw no error saw every key.
 func ExampleClient_Scan() {
 	addr, stop := client.StartFake()

@@ -173,7 +173,7 @@ func (s *fakeServer) answer(m *proto.Message) []byte {
 		return s.many(meta, &r)
 	case proto.OpSet, proto.OpSetX:
 		return s.set(meta, &r)
-	case proto.OpNoop:
+	case proto.OpNoop, proto.OpSync:
 	default:
 		return s.keyed(meta, &r)
 	}

@@ -20,6 +20,9 @@ type Options struct {
 	// their turn. 0 means what the server allows, at most 65,535.
 	MaxPending int
 
+	// Durability is the level of every request; see Client.WithDurability. Zero means the server's.
+	Durability Durability
+
 	// Checksums adds a CRC-32C to every frame in both directions, for networks that can't be trusted to
 	// deliver what was sent. It costs 16 bytes per round trip.
 	Checksums bool
@@ -42,6 +45,10 @@ func (o *Options) withDefaults() (Options, error) {
 		return full, fmt.Errorf("nitrokv: options: Conns %d, MaxPending %d and DialTimeout %v must not be "+
 			"negative, Name (%d bytes) at most 1,024 bytes", full.Conns, full.MaxPending, full.DialTimeout,
 			len(full.Name))
+	}
+	if full.Durability > Always {
+		return full, fmt.Errorf("nitrokv: options: Durability is %d; use one of the constants ServerDefault to Always",
+			full.Durability)
 	}
 	for i := range len(full.Name) {
 		if b := full.Name[i]; b <= ' ' || b > '~' {

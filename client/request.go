@@ -85,6 +85,8 @@ func (r *request) appendOther(dst []byte, m proto.Meta) []byte {
 		return proto.AppendCount(dst, m)
 	case proto.OpFlush:
 		return proto.AppendFlush(dst, m)
+	case proto.OpSync:
+		return proto.AppendSync(dst, m)
 	}
 	return proto.AppendNoop(dst, m)
 }

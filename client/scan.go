@@ -32,7 +32,7 @@ type Entry struct {
 // connection may be a restarted one, which the position in the scan means nothing to.
 func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		r := request{op: proto.OpScan, scan: proto.Scan{Pattern: o.Pattern, Count: o.Count}}
+		r := request{op: proto.OpScan, flags: c.level, scan: proto.Scan{Pattern: o.Pattern, Count: o.Count}}
 		if o.Count == 0 {
 			r.scan.Count = 512
 		}
@@ -86,7 +86,7 @@ func (cn *conn) scanPage(ctx context.Context, r *request, ca *call) (proto.ScanR
 			}
 			return page, nil
 		}
-		if again != repeatLater || try == tries || sleep(ctx, backoff(try)) != nil {
+		if !again.after(ctx, try) {
 			return proto.ScanReply{}, err
 		}
 	}

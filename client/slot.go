@@ -23,7 +23,7 @@ const (
 
 // slot is the place of one connection, which it makes when needed and replaces when broken.
 type slot struct {
-	client  *Client
+	pool    *pool
 	current atomic.Pointer[conn] // the latest; may be broken
 
 	mu       sync.Mutex // guards the fields below
@@ -69,7 +69,7 @@ func (s *slot) join() (*attempt, error) {
 		close(a.done)
 		return a, nil
 	}
-	if !s.client.goroutine(func() { s.connect(a) }) {
+	if !s.pool.goroutine(func() { s.connect(a) }) {
 		return nil, ErrClosed
 	}
 	s.attempt = a
@@ -96,7 +96,7 @@ func (s *slot) connect(a *attempt) {
 	s.mu.Unlock()
 	close(a.done)
 	if cn != nil {
-		stop := context.AfterFunc(s.client.ctx, func() { cn.close(ErrClosed) })
+		stop := context.AfterFunc(s.pool.ctx, func() { cn.close(ErrClosed) })
 		cn.run()
 		stop()
 	}
@@ -113,22 +113,22 @@ func backoff(failures int) time.Duration {
 }
 
 func (s *slot) dialAfter(pause time.Duration) (*conn, error) {
-	c := s.client
-	if err := sleep(c.ctx, pause); err != nil {
+	p := s.pool
+	if err := sleep(p.ctx, pause); err != nil {
 		return nil, ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.opt.DialTimeout)
+	ctx, cancel := context.WithTimeout(p.ctx, p.opt.DialTimeout)
 	defer cancel()
-	nc, err := c.opt.Dial(ctx, "tcp", c.addr)
+	nc, err := p.opt.Dial(ctx, "tcp", p.addr)
 	if err != nil {
-		if c.ctx.Err() != nil {
+		if p.ctx.Err() != nil {
 			return nil, ErrClosed
 		}
-		return nil, &lostError{addr: c.addr, cause: err}
+		return nil, &lostError{addr: p.addr, cause: err}
 	}
-	cn, err := greet(ctx, c.addr, nc, &c.opt)
+	cn, err := greet(ctx, p.addr, nc, &p.opt)
 	if err != nil {
-		return nil, errors.Join(&lostError{addr: c.addr, cause: err}, nc.Close())
+		return nil, errors.Join(&lostError{addr: p.addr, cause: err}, nc.Close())
 	}
 	return cn, nil
 }

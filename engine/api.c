@@ -1,22 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * api.c - direct use: one call, one effect on one key (L5).
+ * api.c - direct use: one call, one effect on one key, or a batch of them (L5).
  */
 #include "db.h"
+#include "mem.h"
 #include "num.h"
 
 /* The key and its segment, locked. */
 static int open_key(nitro_store *s, const void *key, size_t n, struct nk_key *k,
                     struct nk_seg **seg) {
     if (n > NITRO_KEY_MAX) return NITRO_EKEYSIZE;
+    if (NK_UNLIKELY(s->db.loading)) return NITRO_ELOADING;
     nk_key_init(&s->db, key, (uint32_t)n, k);
     *seg = nk_db_seg(&s->db, k->seg);
     return nk_seg_lock(*seg) ? NITRO_OK : NITRO_EBUSY;
 }
 
 static void fill_info(const struct nk_item *it, struct nitro_info *info) {
-    *info =
-        (struct nitro_info){.version = it->version, .expire_ms = it->expire_ms, .bytes = it->bytes};
+    *info = (struct nitro_info){.version = it->version,
+                                .expire_ms = it->expire_ms,
+                                .bytes = it->bytes,
+                                .shown_lsn = it->shown};
+}
+
+/* What a write answers: the version that it made, or what its refusal shows. */
+static void fill_written(int code, const struct nk_item *it, uint64_t version,
+                         struct nitro_info *info) {
+    if (info == NULL) return;
+    if (code == NITRO_OK)
+        *info = (struct nitro_info){.version = version, .shown_lsn = version};
+    else
+        info->shown_lsn = it->shown;
 }
 
 int nitro_get(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes, void *buf,
@@ -33,6 +47,7 @@ int nitro_get(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
     else if (it.found && n > 0)
         memcpy(buf, it.val, n);
     nk_seg_unlock(seg);
+    info->shown_lsn = it.shown;
     if (!it.found) return NITRO_ENOTFOUND;
     fill_info(&it, info);
     if (it.big != NULL) {
@@ -59,17 +74,22 @@ static int set_effect(nitro_store *s, int64_t now_ms, const void *key, size_t ke
     struct nk_item it;
     int rc = open_key(s, key, key_bytes, &k, &seg);
     if (rc != NITRO_OK) return rc;
+    uint64_t version = 0;
     nk_seg_find(seg, &k, now_ms, false, &it);
     rc = check_set(&it, flags, expected);
     if (rc == NITRO_OK) {
-        uint64_t version = 0;
-        if (flags & NITRO_SET_KEEPTTL) e->expire_ms = it.expire_ms;
+        if ((flags & NITRO_SET_KEEPTTL) && e->expire_ms != it.expire_ms) {
+            e->expire_ms = it.expire_ms;
+            e->crc = 0;
+        }
         rc = nk_seg_put(seg, &k, &it, e, now_ms, &version);
-        if (rc == NITRO_OK && info != NULL)
-            *info =
-                (struct nitro_info){.version = version, .expire_ms = e->expire_ms, .bytes = bytes};
     }
     nk_seg_unlock(seg);
+    fill_written(rc, &it, version, info);
+    if (rc == NITRO_OK && info != NULL) {
+        info->expire_ms = e->expire_ms;
+        info->bytes = bytes;
+    }
     return rc;
 }
 
@@ -83,6 +103,8 @@ int nitro_set(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
         if (!nk_db_room(&s->db, value_bytes)) return NITRO_EMAXMEMORY;
         e.big = nk_big_new(&s->db, value, value_bytes);
         if (e.big == NULL) return NITRO_ENOMEM;
+        if (key_bytes <= NITRO_KEY_MAX)
+            nk_effect_crc(&s->db, &(struct nk_key){.p = key, .n = (uint32_t)key_bytes}, &e);
     } else {
         e.val = value;
         e.bytes = (uint32_t)value_bytes;
@@ -92,16 +114,19 @@ int nitro_set(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
     return rc;
 }
 
-int nitro_delete(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes) {
+int nitro_delete(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
+                 struct nitro_info *info) {
     struct nk_key k;
     struct nk_seg *seg;
     struct nk_item it;
     int rc = open_key(s, key, key_bytes, &k, &seg);
     if (rc != NITRO_OK) return rc;
     nk_seg_find(seg, &k, now_ms, false, &it);
+    uint64_t version = 0;
     struct nk_effect e = {.kind = NK_EFFECT_DELETE};
-    rc = it.found ? nk_seg_put(seg, &k, &it, &e, now_ms, NULL) : NITRO_ENOTFOUND;
+    rc = it.found ? nk_seg_put(seg, &k, &it, &e, now_ms, &version) : NITRO_ENOTFOUND;
     nk_seg_unlock(seg);
+    fill_written(rc, &it, version, info);
     return rc;
 }
 
@@ -114,7 +139,7 @@ static int add_number(const struct nk_item *it, int64_t delta, int64_t *sum) {
 }
 
 int nitro_incr(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes, int64_t delta,
-               int64_t *result) {
+               int64_t *result, struct nitro_info *info) {
     struct nk_key k;
     struct nk_seg *seg;
     struct nk_item it;
@@ -122,20 +147,22 @@ int nitro_incr(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes
     int rc = open_key(s, key, key_bytes, &k, &seg);
     if (rc != NITRO_OK) return rc;
     nk_seg_find(seg, &k, now_ms, false, &it);
+    uint64_t version = 0;
     rc = add_number(&it, delta, &sum);
     if (rc == NITRO_OK) {
         uint8_t text[NK_NUM_MAX];
         struct nk_effect e = {.kind = NK_EFFECT_PUT, .val = text, .expire_ms = it.expire_ms};
         e.bytes = (uint32_t)(nk_num_put_i64(text, sum) - text);
-        rc = nk_seg_put(seg, &k, &it, &e, now_ms, NULL);
+        rc = nk_seg_put(seg, &k, &it, &e, now_ms, &version);
     }
     nk_seg_unlock(seg);
+    fill_written(rc, &it, version, info);
     if (rc == NITRO_OK) *result = sum;
     return rc;
 }
 
 int nitro_expire(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
-                 int64_t expire_ms) {
+                 int64_t expire_ms, struct nitro_info *info) {
     struct nk_key k;
     struct nk_seg *seg;
     struct nk_item it;
@@ -145,8 +172,10 @@ int nitro_expire(nitro_store *s, int64_t now_ms, const void *key, size_t key_byt
     nk_seg_find(seg, &k, now_ms, false, &it);
     struct nk_effect e = {.kind = NK_EFFECT_EXPIRE, .expire_ms = expire_ms};
     if (expire_ms != 0 && expire_ms <= now_ms) e = (struct nk_effect){.kind = NK_EFFECT_DELETE};
-    rc = it.found ? nk_seg_put(seg, &k, &it, &e, now_ms, NULL) : NITRO_ENOTFOUND;
+    uint64_t version = 0;
+    rc = it.found ? nk_seg_put(seg, &k, &it, &e, now_ms, &version) : NITRO_ENOTFOUND;
     nk_seg_unlock(seg);
+    fill_written(rc, &it, version, info);
     return rc;
 }
 
@@ -162,7 +191,77 @@ static void pass_on(void *ctx, const struct nk_scan_entry *e) {
 }
 
 int nitro_scan(nitro_store *s, int64_t now_ms, uint64_t *cursor, uint32_t count, nitro_scan_fn *fn,
-               void *ctx) {
+               void *ctx, uint64_t *shown_lsn) {
     struct scan_call c = {.fn = fn, .ctx = ctx};
-    return nk_db_scan(&s->db, now_ms, cursor, count, pass_on, &c);
+    uint64_t seen = 0;
+    if (s->db.loading) return NITRO_ELOADING;
+    int rc = nk_db_scan(&s->db, now_ms, cursor, count, pass_on, &c, &seen);
+    if (rc == NITRO_OK && shown_lsn != NULL) *shown_lsn = seen;
+    return rc;
+}
+
+/* ---- batches -----------------------------------------------------------------------------------*/
+
+/* What a batch needs beside its keys, in one piece of memory. */
+struct batch_memory {
+    void *p;
+    size_t bytes;
+    struct nk_batch b;
+};
+
+static bool batch_memory(struct nk_db *db, uint32_t count, struct batch_memory *m) {
+    size_t list = nk_min_u64(count, db->segments) + 1;
+    size_t keys = count * sizeof *m->b.m, times = count * sizeof *m->b.expiries;
+    size_t map = count > NK_BATCH_SHORT ? NITRO_SEGMENTS_MAX / 8 : 0;
+    m->bytes =
+        keys + times + map + nk_round_up(nk_max_u64(list, NK_BATCH_SHORT) * sizeof(uint32_t), 8);
+    m->p = nk_mem_zalloc(db->mem, m->bytes);
+    if (m->p == NULL) return false;
+    uint8_t *at = m->p;
+    m->b = (struct nk_batch){.m = (void *)at,
+                             .count = count,
+                             .expiries = (void *)(at + keys),
+                             .map = (void *)(at + keys + times),
+                             .segs = (void *)(at + keys + times + map)};
+    return true;
+}
+
+/* Takes one operation over; a large value is copied to where it will stay. */
+static int take_op(struct nk_db *db, const struct nitro_op *op, struct nk_multi *m,
+                   int64_t *expire_ms) {
+    if (op->key_bytes > NITRO_KEY_MAX) return NITRO_EKEYSIZE;
+    if (op->value_bytes > db->max_value) return NITRO_EVALUESIZE;
+    if (op->expire_ms < 0) return NITRO_EARGUMENT;
+    nk_key_init(db, op->key, (uint32_t)op->key_bytes, &m->key);
+    m->remove = op->remove != 0;
+    *expire_ms = op->expire_ms;
+    if (m->remove) return NITRO_OK;
+    if (op->value_bytes <= NK_VALUE_BIG) {
+        m->val = op->value;
+        m->val_len = (uint32_t)op->value_bytes;
+        return NITRO_OK;
+    }
+    if (!nk_db_room(db, op->value_bytes)) return NITRO_EMAXMEMORY;
+    m->big = nk_big_new(db, op->value, op->value_bytes);
+    return m->big != NULL ? NITRO_OK : NITRO_ENOMEM;
+}
+
+int nitro_write(nitro_store *s, int64_t now_ms, const struct nitro_op *ops, uint32_t count,
+                struct nitro_info *info) {
+    struct nk_db *db = &s->db;
+    struct batch_memory m;
+    if (db->loading) return NITRO_ELOADING;
+    if (count == 0) return NITRO_EARGUMENT;
+    if (!batch_memory(db, count, &m)) return NITRO_ENOMEM;
+    int rc = NITRO_OK;
+    for (uint32_t i = 0; i < count && rc == NITRO_OK; i++)
+        rc = take_op(db, &ops[i], &m.b.m[i], (int64_t *)(uintptr_t)&m.b.expiries[i]);
+    if (rc == NITRO_OK) rc = nk_db_batch(db, &m.b, now_ms);
+    if (rc == NITRO_OK && info != NULL)
+        *info = (struct nitro_info){.version = m.b.last_lsn,
+                                    .shown_lsn = nk_max_u64(m.b.last_lsn, m.b.shown)};
+    for (uint32_t i = 0; i < count; i++)
+        if (m.b.m[i].big != NULL) nk_big_release(db, m.b.m[i].big);
+    nk_mem_free(db->mem, m.p, m.bytes);
+    return rc;
 }

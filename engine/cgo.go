@@ -42,6 +42,36 @@ package engine
 #cgo nocallback nitro_chunk_reply
 #cgo noescape nitro_chunk_skip
 #cgo nocallback nitro_chunk_skip
+#cgo noescape nitro_write
+#cgo nocallback nitro_write
+#cgo noescape nitro_flush
+#cgo nocallback nitro_flush
+#cgo noescape nitro_log_need
+#cgo nocallback nitro_log_need
+#cgo noescape nitro_log_view_of
+#cgo nocallback nitro_log_view_of
+#cgo noescape nitro_log_write
+#cgo nocallback nitro_log_write
+#cgo noescape nitro_log_sync
+#cgo nocallback nitro_log_sync
+#cgo noescape nitro_log_fill
+#cgo nocallback nitro_log_fill
+#cgo noescape nitro_log_note
+#cgo nocallback nitro_log_note
+#cgo noescape nitro_log_stop
+#cgo nocallback nitro_log_stop
+#cgo noescape nitro_log_error
+#cgo nocallback nitro_log_error
+#cgo noescape nitro_recover_scan
+#cgo nocallback nitro_recover_scan
+#cgo noescape nitro_recover_replay
+#cgo nocallback nitro_recover_replay
+#cgo noescape nitro_recover_progress
+#cgo nocallback nitro_recover_progress
+#cgo noescape nitro_recover_finish
+#cgo nocallback nitro_recover_finish
+#cgo noescape nitro_chunk_gate
+#cgo nocallback nitro_chunk_gate
 #include "nitro.h"
 */
 import "C"

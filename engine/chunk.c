@@ -105,6 +105,7 @@ static void drop_requests(struct nk_db *db, struct nk_chunk *c) {
     c->pub.count = c->pub.next = 0;
     c->slice_count = c->multi_count = 0;
     c->started = false;
+    c->shown = 0;
 }
 
 /* drop_arrays: gives back what only unusual requests need. */
@@ -128,6 +129,7 @@ void nitro_chunk_close(nitro_store *s, nitro_chunk **cp) {
     drop_requests(db, c);
     drop_arrays(db, c);
     release(db, c->spans, c->span_cap * sizeof *c->spans);
+    release(db, c->pub.gates, c->pub.gate_cap * sizeof *c->pub.gates);
     release(db, c->pub.in, c->pub.in_cap + NK_IN_SLACK);
     release(db, c->pub.out, c->pub.out_cap);
     release(db, c->reqs, NK_CHUNK_REQS * sizeof *c->reqs);
@@ -169,6 +171,7 @@ void nitro_chunk_reset(nitro_store *s, nitro_chunk *pub) {
     drop_requests(nk_front_db(s), c);
     shrink(nk_front_db(s), c);
     pub->in_len = pub->in_pos = pub->in_need = pub->out_len = 0;
+    pub->gate_count = 0;
     pub->big = NULL;
     pub->big_len = 0;
     pub->closing = pub->more = 0;
@@ -288,7 +291,7 @@ static void begin(struct nk_parser *f) {
     drop_requests(f->db, f->c);
     c->more = 0;
     c->in_need = 0;
-    c->grow_bytes = c->log_bytes = 0;
+    c->grow_bytes = 0;
     if (f->ss->proto == NITRO_PROTO_UNKNOWN && c->in_pos < c->in_len)
         f->ss->proto = c->in[c->in_pos] == NK_NBP_REQUEST ? NITRO_PROTO_BINARY : NITRO_PROTO_RESP2;
 }

@@ -38,6 +38,7 @@ const (
 	StopOut  Stop = C.NITRO_STOP_OUT  // the reply buffer is full
 	StopBig  Stop = C.NITRO_STOP_BIG  // after Out, Big must be written
 	StopHost Stop = C.NITRO_STOP_HOST // the host must run a request: HostVerb, Reply, Skip
+	StopRoom Stop = C.NITRO_STOP_ROOM // no room in the log yet: Store.MakeRoom(RoomBytes)
 )
 
 // HostVerb is a request that the host must answer itself.
@@ -55,6 +56,8 @@ const (
 	HostSelect  HostVerb = C.NITRO_HOST_SELECT
 	HostQuit    HostVerb = C.NITRO_HOST_QUIT
 	HostReset   HostVerb = C.NITRO_HOST_RESET
+	HostWaitAOF HostVerb = C.NITRO_HOST_WAITAOF // RESP: numlocal, numreplicas, timeout
+	HostSync    HostVerb = C.NITRO_HOST_SYNC    // binary: everything that is appended now
 )
 
 // StashMax is the most input that Stash takes.
@@ -75,6 +78,7 @@ func (s *Store) NewSession(id uint64) (*Session, error) {
 		return nil, ErrNoMemory
 	}
 	c.id = C.uint64_t(id)
+	c.level = C.uint8_t(s.level)
 	return &Session{s: s, c: c}, nil
 }
 
@@ -93,6 +97,15 @@ func (ss *Session) SetProtocol(p Protocol) { ss.c.proto = C.uint8_t(p) }
 
 // Requests is the number of requests that the engine has run so far; it doesn't count those that the host ran.
 func (ss *Session) Requests() uint64 { return uint64(ss.c.requests) }
+
+// Level is that of the client's requests that name none; at first it is the store's.
+func (ss *Session) Level() Level { return Level(ss.c.level) }
+
+// SetLevel changes the level of later requests.
+func (ss *Session) SetLevel(l Level) { ss.c.level = C.uint8_t(l) }
+
+// LastLSN is the LSN of the client's newest write; 0 if there is none.
+func (ss *Session) LastLSN() uint64 { return uint64(ss.c.last_lsn) }
 
 // Chunk is a read buffer, the requests found in it, and a buffer for their replies, all in C memory. One
 // goroutine owns it from Acquire to Release. The slices it returns are views of that memory, valid until the
@@ -146,7 +159,7 @@ func (s *Store) acquireSlow(t *stripe) (*Chunk, error) {
 func (c *Chunk) Release() {
 	s, t := c.s, c.stripe
 	c.stripe = nil
-	if c.c.in_len != 0 || c.c.out_len != 0 || c.c.count != 0 {
+	if c.c.in_len != 0 || c.c.out_len != 0 || c.c.count != 0 || c.c.gate_count != 0 {
 		c.empty()
 	}
 	if !t.free.CompareAndSwap(nil, c) && !s.chunks.keep(c) {
@@ -262,8 +275,47 @@ func (c *Chunk) Execute(ss *Session, now int64) Stop {
 // Out is the encoded replies; ClearOut drops them.
 func (c *Chunk) Out() []byte { return unsafe.Slice((*byte)(c.c.out), int(c.c.out_len)) }
 
-// ClearOut empties the reply buffer after Out has been written.
-func (c *Chunk) ClearOut() { c.c.out_len = 0 }
+// ClearOut empties the reply buffer, and forgets the gates, after Out has been written or taken.
+func (c *Chunk) ClearOut() { c.c.out_len, c.c.gate_count = 0, 0 }
+
+// Gate is a reply in Out that must not be sent yet: Out[From:To], until LSN is durable (LevelAlways) or written (the
+// other levels). Gates are in the order of their replies; a reply without one need not wait. Big, and the rest of a
+// reply of which only a part fitted into Out, wait with the last one.
+type Gate struct {
+	LSN      uint64
+	From, To int
+	ID       uint16 // of the binary request
+	Level    Level
+	Wrote    bool  // the request wrote, else it only read
+	Flags    uint8 // of the binary request
+	Part     bool  // not the whole reply: more of it comes with the next Execute
+}
+
+// Gates is the number of replies in Out that must wait.
+func (c *Chunk) Gates() int { return int(c.c.gate_count) }
+
+// Gate is the i-th of them.
+func (c *Chunk) Gate(i int) Gate {
+	g := &unsafe.Slice(c.c.gates, int(c.c.gate_count))[i]
+	return Gate{LSN: uint64(g.lsn), From: int(g.from), To: int(g.to), ID: uint16(g.id), Level: Level(g.level),
+		Wrote: g.wrote != 0, Flags: uint8(g.flags), Part: g.part != 0}
+}
+
+// GateReply makes what Reply has appended to Out since offset `from` wait for lsn, at the session's level.
+// ErrNoMemory.
+func (c *Chunk) GateReply(ss *Session, from int, lsn uint64, wrote bool) error {
+	var w C.int
+	if wrote {
+		w = 1
+	}
+	c.stripe.mu.RLock()
+	code := C.nitro_chunk_gate(c.s.c, ss.c, c.c, C.size_t(from), C.uint64_t(lsn), w)
+	c.stripe.mu.RUnlock()
+	return errorOf(code)
+}
+
+// RoomBytes is what the request that has stopped with StopRoom needs in the log.
+func (c *Chunk) RoomBytes() uint64 { return uint64(c.c.room_bytes) }
 
 // Big is the large value to write after Out, with StopBig; valid until the next Execute.
 func (c *Chunk) Big() []byte { return unsafe.Slice((*byte)(c.c.big), int(c.c.big_len)) }

@@ -77,6 +77,23 @@ func (l *clockLine) at0(t time.Duration) int64 {
 	return l.ns + d + d/1_000_000*l.ppm
 }
 
+// raise makes the clock go on from ms if it is before that: times in the log must not lie ahead of the clock that
+// goes on writing it. It is steered back slowly, like any other difference from the wall clock.
+func (c *clock) raise(ms int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, ns := c.mono(), ms*int64(time.Millisecond)
+	if c.line.Load().at0(t) >= ns {
+		return
+	}
+	c.offset = time.Duration(c.wall().UnixNano() - ns)
+	c.line.Store(&clockLine{at: t, ns: ns})
+	if -c.offset >= jumpAtLeast {
+		c.log.Warn("the system clock is behind the newest time in the log; expiry times follow the log's",
+			"behind", -c.offset.Round(time.Millisecond))
+	}
+}
+
 // adjust steers the clock towards the wall clock; the driver calls it every adjustEvery.
 func (c *clock) adjust() {
 	c.mu.Lock()

@@ -106,3 +106,24 @@ func TestClockNeverGoesBackwards(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+func TestClockIsNotBeforeTheLog(t *testing.T) {
+	var text bytes.Buffer
+	f, c := newFakeClock(slog.New(slog.NewTextHandler(&text, nil)))
+	start := c.now()
+	c.raise(start - 1)
+	if c.now() != start || text.Len() != 0 {
+		t.Errorf("a log that is older moved the clock by %d ms, with %q", c.now()-start, text.String())
+	}
+	c.raise(start + 10_000)
+	if got := c.now(); got != start+10_000 || !strings.Contains(text.String(), "behind=10s") {
+		t.Errorf("raised by 10 s the clock is %d ms on, with %q", got-start, text.String())
+	}
+	text.Reset()
+	f.pass(time.Second, 0)
+	c.adjust() // it goes on, and from here on it is steered back, without another report
+	f.pass(time.Second, 0)
+	if got := c.now() - start; got != 10_000+1000+995 || text.Len() != 0 {
+		t.Errorf("after two more seconds: %d ms, with %q", got, text.String())
+	}
+}

@@ -120,6 +120,8 @@ static enum nk_verb find_7_8(uint64_t word) {
         return NK_VERB_FLUSHDB;
     case W8('C', 'O', 'M', 'M', 'A', 'N', 'D', 0):
         return NK_VERB_COMMAND;
+    case W8('W', 'A', 'I', 'T', 'A', 'O', 'F', 0):
+        return NK_VERB_WAITAOF;
     case W8('F', 'L', 'U', 'S', 'H', 'A', 'L', 'L'):
         return NK_VERB_FLUSHALL;
     default:

@@ -84,7 +84,10 @@
     X(TTL, "ttl", 2, NK_CMD_R | NK_CMD_F, 1, 1, 1, "generic",                                      \
       "Answers in seconds how long a key will live.", "key")                                       \
     X(TYPE, "type", 2, NK_CMD_R | NK_CMD_F, 1, 1, 1, "generic",                                    \
-      "Answers the type of a key's value, string or none.", "key")
+      "Answers the type of a key's value, string or none.", "key")                                 \
+    X(WAITAOF, "waitaof", 4, 0, 0, 0, 0, "generic",                                                \
+      "Waits until this connection's writes are on disk; answers how many logs and replicas.",     \
+      "numlocal numreplicas timeout")
 
 enum nk_verb {
 #define NK_X(name, ...) NK_VERB_##name,

@@ -4,6 +4,7 @@
  */
 #include "db.h"
 #include "err.h"
+#include "recover.h"
 
 #define HUGE_PAGE_BYTES (256u * 1024 * 1024)
 
@@ -30,6 +31,27 @@ static void set_secrets(struct nk_db *db, const uint8_t *seed, struct nk_sip_key
     db->route_point = nk_load64(seed + 8) % (NK_P61 - 2) + 1;
     sip->k0 = nk_load64(seed + 16);
     sip->k1 = nk_load64(seed + 24);
+}
+
+static void release_big(void *ctx, void *object) { nk_big_release(ctx, object); }
+
+/* The log of a store that is otherwise ready; the store is loading from now on. */
+static int open_log(struct nk_db *db, const struct nitro_options *o, struct nitro_err *err) {
+    struct nk_log_options lo = {.mem = db->mem,
+                                .vfs = o->vfs != NULL ? o->vfs : nitro_vfs_system(),
+                                .dir = o->dir,
+                                .file_bytes = o->log_file_bytes != 0 ? o->log_file_bytes
+                                                                     : NK_LOG_FILE_DEFAULT,
+                                .seed = o->log_seed,
+                                .release = release_big,
+                                .release_ctx = db};
+    int rc = nk_log_open(&lo, &db->log, err);
+    if (rc != NITRO_OK) return rc;
+    db->marks = nk_mem_zalloc(db->mem, NK_MARKS * sizeof *db->marks);
+    if (db->marks == NULL)
+        return nk_err_set(err, NITRO_ENOMEM, 0, "open a store: no memory for its log");
+    db->loading = true;
+    return NITRO_OK;
 }
 
 int nitro_open(const struct nitro_options *o, nitro_store **out, struct nitro_err *err) {
@@ -59,6 +81,13 @@ int nitro_open(const struct nitro_options *o, nitro_store **out, struct nitro_er
     nk_pool_init(&db->pool, mem, o->huge_page_bytes != 0 ? o->huge_page_bytes : HUGE_PAGE_BYTES);
     for (uint32_t i = 0; i < db->segments; i++) nk_seg_init(&db->seg[i], db, i, &sip);
     nk_db_used_add(db, (int64_t)(store_bytes + seg_array_bytes(db)));
+    if (o->dir != NULL) {
+        rc = open_log(db, o, err);
+        if (rc != NITRO_OK) {
+            nitro_close(&s);
+            return rc;
+        }
+    }
     *out = s;
     return NITRO_OK;
 }
@@ -70,6 +99,8 @@ void nitro_close(nitro_store **sp) {
     struct nk_db *db = &s->db;
     for (uint32_t i = 0; i < db->segments; i++) nk_seg_free_all(&db->seg[i]);
     nk_garbage_free_all(db);
+    nk_log_close(&db->log);
+    nk_mem_free(db->mem, db->marks, NK_MARKS * sizeof *db->marks);
     bool more = true;
     while (more) (void)nk_big_free_step(db, UINT32_MAX / 2, &more);
     nk_pool_fini(&db->pool);
@@ -106,10 +137,13 @@ void nitro_add_client_bytes(nitro_store *s, int64_t delta) { nk_db_count_chunk(&
 
 /* The tables' counts are plain fields of their segment, written under its lock and read here without it:
  * aligned words, so a reader sees an old or a new value, never a mixture. */
-__attribute__((no_sanitize("thread"))) uint64_t nk_db_keys(struct nk_db *db) {
-    uint64_t n = 0;
-    for (uint32_t i = 0; i < db->segments; i++)
+__attribute__((no_sanitize("thread"))) uint64_t nk_db_keys(struct nk_db *db, uint64_t *shown) {
+    uint64_t n = 0, lsn = 0;
+    for (uint32_t i = 0; i < db->segments; i++) {
         n += NK_GET(db->seg[i].tab.count) + NK_GET(db->seg[i].old.count);
+        lsn = nk_max_u64(lsn, NK_GET(db->seg[i].last_lsn));
+    }
+    if (shown != NULL) *shown = lsn;
     return n;
 }
 
@@ -148,6 +182,8 @@ void nitro_stats(nitro_store *store, struct nitro_stats *out) {
     uint64_t handed_out = NK_GET(db->pool.used_bytes), touched = NK_GET(db->pool.resident_bytes);
     o.pool_free_bytes = touched > handed_out ? touched - handed_out : 0;
     o.fixed_bytes = seg_array_bytes(db) + nk_round_up(sizeof *store, NK_PAGE);
+    if (db->log != NULL)
+        o.fixed_bytes += NK_RING_BYTES + NK_MARKS * sizeof *db->marks + sizeof *db->log;
     o.table_bytes += NK_GET(db->pool.array_bytes);
     o.chunk_bytes = NK_GET(db->chunk_bytes);
     o.garbage_bytes = NK_GET(db->garbage_bytes);

@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "hash.h"
+#include "log.h"
 #include "seg.h"
 #include "table.h"
 
@@ -51,6 +52,7 @@ struct nk_seg {
     uint64_t stamp;        /* changes whenever a slot may have moved */
     uint64_t next_version; /* times the number of segments, plus index */
     uint64_t writes, key_bytes, value_bytes;
+    uint64_t last_lsn;   /* of its newest effect; 0 without a log */
     uint32_t pending;    /* reservations not yet applied or aborted */
     struct nk_work work; /* of the current call */
 
@@ -63,6 +65,15 @@ struct nk_seg {
     uint64_t expired, deletes, with_expiry, splits, merges, switches, busy, evacuated;
     uint64_t max_buckets, max_entries, max_bytes;
 } NK_ALIGNED(128);
+
+/* For each slot the newest LSN by which a key in it may have gone: deleted, or expired after a write of that
+ * LSN. A miss shows it (docs/design/0003, 6). */
+#define NK_MARKS 4096u
+NK_INLINE uint64_t *nk_mark_slot(uint64_t *marks, uint32_t mark) {
+    return &marks[mark & (NK_MARKS - 1)];
+}
+/* nk_db_mark: a key with these bits has gone by `lsn`. */
+void nk_db_mark(struct nk_db *db, uint32_t mark, uint64_t lsn);
 
 /* What FLUSHALL took out of the segments, freed piece by piece. */
 struct nk_garbage {
@@ -84,6 +95,12 @@ struct nk_db {
     const struct nitro_mem *mem;
     struct nk_pool pool;
     uint32_t max_value, max_args;
+    struct nk_log *log; /* NULL = nothing is kept */
+    uint64_t *marks;    /* NK_MARKS; with a log: see nk_db_marked */
+    uint64_t flush_lsn; /* of the newest FLUSH */
+    bool loading;
+    uint64_t replayed_bytes, replay_bytes; /* atomic: read by all parts; of log */
+    uint32_t replay_parts;                 /* atomic */
 
     uint64_t max_memory NK_ALIGNED(NK_CACHE_LINE);  /* atomic; 0 = no limit */
     uint64_t used_bytes;                            /* atomic: what max_memory is compared with */
@@ -111,6 +128,8 @@ void nk_seg_work_done(struct nk_seg *s);
 void nk_seg_report(struct nk_seg *s);
 /* nk_seg_drop: removes the (expired) entry in a slot of the current table. Under the lock. */
 void nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at);
+/* nk_seg_clear: removes everything of one segment, at once (for replay). */
+void nk_seg_clear(struct nk_seg *s);
 uint64_t nk_seg_live_bytes(const struct nk_seg *s);
 
 /* Hash of the key of an entry, by the current function or by the one before the switch. */

@@ -1,6 +1,7 @@
-// Package engine embeds the NitroKV engine: a key-value store in memory, written in C, as a Go library.
+// Package engine embeds the NitroKV engine: a key-value store in memory with a log on disk, written in C, as a Go
+// library.
 //
-//	store, err := engine.Open(engine.Options{MaxMemory: 1 << 30})
+//	store, err := engine.Open(engine.Options{Dir: "data", MaxMemory: 1 << 30})
 //	if err != nil {
 //		return err
 //	}
@@ -12,8 +13,24 @@
 //
 // # Concurrency
 //
-// A Store may be used from any number of goroutines. Single calls are atomic; CompareAndSwap builds larger
-// changes from them. A Session and a Chunk, which a server uses, belong to one goroutine at a time.
+// A Store may be used from any number of goroutines. Single calls are atomic, and so is Write, which makes several
+// changes as one; CompareAndSwap builds larger changes from reads. A Session and a Chunk, which a server uses, belong
+// to one goroutine at a time.
+//
+// # Durability
+//
+// With Options.Dir every effect goes to a log before anybody sees it. Options.Level says when a write returns: when
+// it is durable (LevelAlways, the default), or when it is written, so that killing the process can't take it back
+// (LevelEverysec, LevelNever). Reads follow the same rule: what Get returns, a miss included, is as safe as a write
+// of the store's level would be. Goroutines that write at the same time share one sync. Sync makes durable what the
+// lower levels have written.
+//
+// A failed write or sync of the log is final. A write that was waiting for it returns ErrUnknownOutcome: it may be
+// there after a restart. Later writes return ErrReadOnly, reads of what is not durable ErrNotDurable; all else can
+// still be read. A full disk is not a failure: writes return ErrLogFull, and surely have done nothing, until there is
+// room again.
+//
+// Without Options.Dir nothing is kept beyond the life of the process, and all of this costs nothing.
 //
 // # Memory
 //
@@ -28,12 +45,14 @@
 //
 // # Caveats
 //
-// Nothing is kept beyond the life of the process. Building the package needs a C compiler (gcc or clang). The
-// clock that decides about expiry never goes backwards and follows changes of the system's clock slowly.
+// Every start reads the whole log, which grows with each write. One process has the folder at a time. Building the
+// package needs a C compiler (gcc or clang). The clock that decides about expiry never goes backwards, is never
+// before the newest time in the log, and follows changes of the system's clock slowly.
 //
 // # Layout
 //
-// engine.go opens and closes, kv.go and scan.go are the calls of an embedding program, chunk.go is what a
-// server uses: a whole read buffer of requests per call into C. gate.go keeps exclusive work apart from all
-// other, drive.go runs the background work, clock.go is the time.
+// engine.go opens and closes, recover.go loads; kv.go and scan.go are the calls of an embedding program, chunk.go is
+// what a server uses: a whole read buffer of requests per call into C. commit.go brings the log to the disk, with
+// wait.go for those who wait and room.go for space ahead; journal.go is its way into C. gate.go keeps exclusive work
+// apart from all other, drive.go runs the background work, clock.go is the time.
 package engine

@@ -5,12 +5,16 @@ package engine
 */
 import "C"
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // Step is a kind of background work.
 type Step int
 
-// The kinds of background work. StepRetire takes the store's gate exclusively, StepPool not at all, the others share it.
+// The kinds of background work. StepRetire takes the store's gate exclusively, StepPool not at all, the others share
+// it.
 const (
 	StepExpire  Step = C.NITRO_STEP_EXPIRE  // removes expired keys that nobody reads
 	StepReclaim Step = C.NITRO_STEP_RECLAIM // shrinks tables, evacuates sparse memory
@@ -36,12 +40,99 @@ const (
 	stepIdle = 100 * time.Millisecond
 )
 
-// startDrivers runs one goroutine for each kind of step, and one for the clock, until Close.
+// What the drivers of the log do without being asked.
+const (
+	syncTick   = 500 * time.Millisecond // everysec records are synced within this
+	otherTicks = 10                     // and all others within so many ticks
+	noteEvery  = time.Second            // how often CONTROL is told the durable LSN
+
+	// throttleAge is the age of an everysec record that is not durable at which writers of that level park.
+	throttleAge = time.Second
+)
+
+// startDrivers runs one goroutine for each kind of step, one for the clock, and those of the log, until Close.
 func (s *Store) startDrivers() {
+	if s.opt.OnLogFailure != nil {
+		s.wg.Go(s.reportFailure)
+	}
+	if s.opt.ManualSteps {
+		return
+	}
 	for k := range stepBudgets {
 		s.wg.Go(func() { s.driveSteps(Step(k)) })
 	}
 	s.wg.Go(s.driveClock)
+	if s.LogState() != LogNone {
+		s.startLogDrivers()
+	}
+}
+
+func (s *Store) startLogDrivers() {
+	s.wg.Go(s.driveSync)
+	s.wg.Go(s.driveFill)
+	for range releasers() {
+		s.wg.Go(s.driveRelease)
+	}
+}
+
+// releasers is how many goroutines tell waiters. One writes replies about as fast as one processor can; a second one
+// helps where there is a processor for it.
+func releasers() int { return min(runtime.GOMAXPROCS(0), 4) }
+
+// driveSync is the syncer: it makes durable what is waited for, at once, and what is not, in its own time.
+func (s *Store) driveSync() {
+	tick := time.NewTicker(syncTick)
+	defer tick.Stop()
+	for n := 1; ; {
+		select {
+		case <-s.stop:
+			return
+		case <-s.commit.wantSync:
+			s.commit.serve()
+		case <-tick.C:
+			s.commit.background(n%otherTicks == 0)
+			n++
+		}
+	}
+}
+
+// driveFill is the filler: it keeps room ahead of the appends, and looks for some on a full disk.
+func (s *Store) driveFill() {
+	retry := time.NewTimer(fillRetry)
+	defer retry.Stop()
+	retry.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.commit.wantFill:
+		case <-retry.C:
+		}
+		if s.commit.fillAhead() {
+			retry.Reset(fillRetry)
+		}
+	}
+}
+
+// driveRelease is a releaser: it tells waiters that their LSN is durable.
+func (s *Store) driveRelease() {
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.commit.wantRelease:
+			s.commit.release()
+		}
+	}
+}
+
+// reportFailure tells the host, once, that the log has failed.
+func (s *Store) reportFailure() {
+	select {
+	case <-s.stop:
+	case <-s.commit.failed:
+		s.opt.OnLogFailure(s.LogError())
+	}
 }
 
 func (s *Store) driveSteps(kind Step) {
@@ -106,7 +197,7 @@ func (s *Store) Step(kind Step, budget uint32) (more bool) {
 		t := s.gate.rlock()
 		defer s.gate.runlock(t)
 	}
-	if s.closed.Load() {
+	if s.closed.Load() || s.loading.Load() {
 		return false
 	}
 	var res C.struct_nitro_step_result

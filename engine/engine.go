@@ -2,6 +2,7 @@ package engine
 
 /*
 #include "nitro.h"
+#include <stdlib.h>
 */
 import "C"
 
@@ -10,13 +11,27 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
 )
 
-// Options configures a Store. The zero value is a store in memory without a limit.
+// Options configures a Store. The zero value is a store in memory without a limit, of which nothing is kept.
 type Options struct {
+	// Dir is the data folder; it is created if it is missing, and locked. Every write goes to the log in it, and Open
+	// loads what is there. Empty: no log, nothing is kept.
+	Dir string
+	// LogFileBytes is the size of one file of the log, 64 KiB to 1 TiB. 0: 64 MiB.
+	LogFileBytes int64
+	// Level says when the direct calls (Set, Get, …) return, and is the first level of new sessions. 0: LevelAlways.
+	Level Level
+	// Loading makes Open return as soon as the folder is locked and looked at, so that a host can open its ports; it
+	// has to call Recover then.
+	Loading bool
+	// OnLogFailure is called once, on a goroutine of its own, when the log has failed for good: the store is read-only
+	// from then on. It must not call Close, which waits for it.
+	OnLogFailure func(error)
 	// Segments is the number of separately locked parts, a power of two up to SegmentsMax. 0: SegmentsDefault.
 	Segments int
 	// MaxMemory limits the memory that the engine counts, in bytes; beyond it, writes that grow the store fail with
@@ -28,8 +43,8 @@ type Options struct {
 	MaxArgs int
 	// HugePageBytes asks for huge pages once so much memory is mapped. 0: from 256 MiB on; negative: never.
 	HugePageBytes int64
-	// ManualSteps leaves background work (expiry, giving memory back) to calls of Step: for tests and simulations.
-	// Without it the store runs its own goroutines until Close.
+	// ManualSteps leaves background work (expiry, giving memory back) to calls of Step, and that of the log to those
+	// who wait for it: for tests and simulations. Without it the store runs its own goroutines until Close.
 	ManualSteps bool
 	// Logger gets the store's few messages. Nil: they are dropped.
 	Logger *slog.Logger
@@ -38,11 +53,19 @@ type Options struct {
 // Store is an open store, safe for concurrent use.
 type Store struct {
 	c      *C.nitro_store
+	opt    Options
+	level  Level // of direct calls
 	gate   *gate
 	clock  *clock
+	commit *committer
 	chunks chunkPool
 	closed atomic.Bool // set under the exclusive gate; read under the shared one or under poolMu
 	poolMu sync.Mutex  // keeps StepPool and Close apart; order: gate, then poolMu
+
+	loading    atomic.Bool              // until Recover is done
+	recovery   atomic.Pointer[Recovery] // nil until then
+	recovering sync.Mutex               // held by Recover, and by Close; guards recoverErr; order: before the gate
+	recoverErr error
 
 	stop chan struct{} // closed by Close: the drivers end
 	wg   sync.WaitGroup
@@ -51,7 +74,9 @@ type Store struct {
 // ErrClosed is returned by calls on a store that has been closed.
 var ErrClosed = errors.New("nitrokv: the store is closed")
 
-// Open returns an empty store. It must be closed.
+// Open returns a store: with Options.Dir what the folder holds, else an empty one. It must be closed. ErrInUse:
+// another process has the folder. ErrFormat: it is of another mode or a newer format. ErrCorrupt, ErrIO: the error
+// says what is wrong, where, and what to do; nothing in the folder has been changed.
 func Open(opt Options) (*Store, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
@@ -59,25 +84,48 @@ func Open(opt Options) (*Store, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	var copt C.struct_nitro_options
-	copt.segments = C.uint32_t(opt.Segments)
-	copt.max_memory = C.uint64_t(opt.MaxMemory)
-	copt.max_value = C.uint32_t(opt.MaxValue)
-	copt.max_args = C.uint32_t(opt.MaxArgs)
-	copt.huge_page_bytes = C.uint64_t(opt.HugePageBytes) // negative: a threshold that is never reached
-	// crypto/rand.Read never fails: it would crash the program first.
-	_, _ = rand.Read(unsafe.Slice((*byte)(unsafe.Pointer(&copt.seed[0])), len(copt.seed)))
-
-	var cerr C.struct_nitro_err
-	s := &Store{gate: newGate(), clock: newClock(opt.Logger), stop: make(chan struct{})}
-	if code := C.nitro_open(&copt, &s.c, &cerr); code != C.NITRO_OK {
-		return nil, fmt.Errorf("engine: open: %s: %w", C.GoString(&cerr.msg[0]), Error(code))
+	if opt.Level == 0 {
+		opt.Level = LevelAlways
+	}
+	s := &Store{opt: opt, level: opt.Level, gate: newGate(), clock: newClock(opt.Logger), stop: make(chan struct{})}
+	if err := s.openC(); err != nil {
+		return nil, err
 	}
 	s.chunks.limit = idleChunksPerStripe * len(s.gate.stripes)
-	if !opt.ManualSteps {
+	s.commit = newCommitter(newEngineLog(s.c), s.Now, opt.ManualSteps)
+	if opt.Dir == "" {
+		s.commit.open()
 		s.startDrivers()
+		return s, nil
+	}
+	s.loading.Store(true)
+	if opt.Loading {
+		return s, nil
+	}
+	if _, err := s.Recover(nil); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// openC opens the engine's store.
+func (s *Store) openC() error {
+	var copt C.struct_nitro_options
+	copt.segments = C.uint32_t(s.opt.Segments)
+	copt.max_memory = C.uint64_t(s.opt.MaxMemory)
+	copt.max_value = C.uint32_t(s.opt.MaxValue)
+	copt.max_args = C.uint32_t(s.opt.MaxArgs)
+	copt.huge_page_bytes = C.uint64_t(s.opt.HugePageBytes) // negative: a threshold that is never reached
+	copt.log_file_bytes = C.uint64_t(s.opt.LogFileBytes)
+	if s.opt.Dir != "" {
+		copt.dir = C.CString(s.opt.Dir)
+		defer C.free(unsafe.Pointer(copt.dir))
+	}
+	// crypto/rand.Read never fails: it would crash the program first.
+	_, _ = rand.Read(unsafe.Slice((*byte)(unsafe.Pointer(&copt.seed[0])), len(copt.seed)))
+	_, _ = rand.Read(unsafe.Slice((*byte)(unsafe.Pointer(&copt.log_seed[0])), len(copt.log_seed)))
+	var e C.struct_nitro_err
+	return detailed("open", C.nitro_open(&copt, &s.c, &e), &e)
 }
 
 // check refuses what would be cut off by the conversion to C; the engine checks the rest.
@@ -92,12 +140,20 @@ func (o Options) check() error {
 		return fmt.Errorf("engine: open: max value of %d bytes, want 1 to %d: %w", o.MaxValue, ValueMax, ErrArgument)
 	case o.MaxArgs < 0 || int64(o.MaxArgs) > 1<<31:
 		return fmt.Errorf("engine: open: %d arguments at most, want 1 to %d: %w", o.MaxArgs, 1<<31, ErrArgument)
+	case o.LogFileBytes < 0:
+		return fmt.Errorf("engine: open: log files of %d bytes, want 64 KiB to 1 TiB: %w", o.LogFileBytes, ErrArgument)
+	case o.Level > LevelAlways:
+		return fmt.Errorf("engine: open: %v, want always, everysec or never: %w", o.Level, ErrArgument)
+	case strings.IndexByte(o.Dir, 0) >= 0:
+		return fmt.Errorf("engine: open: the folder's name %q holds a zero byte: %w", o.Dir, ErrArgument)
 	}
 	return nil
 }
 
-// Close ends the background work and releases everything. Sessions must be closed and chunks released before.
-// Calls that come later fail with ErrClosed; so does a second Close.
+// Close ends the background work, makes everything durable, marks the folder as cleanly stopped, and releases
+// everything. Sessions must be closed and chunks released before. Calls that come later fail with ErrClosed; so does
+// a second Close. Another error says that the clean stop has failed: what was acknowledged is safe, and recovered at
+// the next start.
 func (s *Store) Close() error {
 	s.gate.lock()
 	if s.closed.Swap(true) {
@@ -105,15 +161,29 @@ func (s *Store) Close() error {
 		return ErrClosed
 	}
 	s.gate.unlock()
+	s.recovering.Lock() // a Recover that is under way ends at its next step
+	defer s.recovering.Unlock()
 	close(s.stop)
 	s.wg.Wait()
+	err := s.closeC()
+	s.commit.release() // writers whose record the clean stop has made durable
+	return err
+}
+
+// closeC stops the log and closes the engine's store.
+func (s *Store) closeC() error {
 	s.gate.lock()
 	defer s.gate.unlock()
 	s.poolMu.Lock()
 	defer s.poolMu.Unlock()
+	var stop func() error
+	if s.opt.Dir != "" && !s.loading.Load() {
+		stop = func() error { return newEngineLog(s.c).stop(s.Now()) }
+	}
+	err := s.commit.shut(stop)
 	s.freeChunks()
 	C.nitro_close(&s.c)
-	return nil
+	return err
 }
 
 // Now is the store's time in Unix milliseconds: never backwards, and steered slowly towards the system's clock.

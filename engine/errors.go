@@ -5,6 +5,12 @@ package engine
 */
 import "C"
 
+import (
+	"bytes"
+	"fmt"
+	"unsafe"
+)
+
 // Error is a failure as the engine and the binary protocol number it; its text comes from the engine's own
 // list. Every code has a sentinel below, to be compared with errors.Is: the errors of this package wrap them.
 type Error uint8
@@ -38,9 +44,16 @@ const (
 	ErrShutdown       Error = C.NITRO_ESHUTDOWN
 	ErrLoading        Error = C.NITRO_ELOADING
 	ErrMaxClients     Error = C.NITRO_EMAXCLIENTS
+	ErrLogFull        Error = C.NITRO_ELOGFULL
+	ErrReadOnly       Error = C.NITRO_EREADONLY
 	ErrMoved          Error = C.NITRO_EMOVED
 	ErrUnknownOutcome Error = C.NITRO_EUNKNOWNOUTCOME
 	ErrInternal       Error = C.NITRO_EINTERNAL
+	ErrIO             Error = C.NITRO_EIO
+	ErrCorrupt        Error = C.NITRO_ECORRUPT
+	ErrInUse          Error = C.NITRO_EINUSE
+	ErrFormat         Error = C.NITRO_EFORMAT
+	ErrNotDurable     Error = C.NITRO_ENOTDURABLE
 )
 
 // Error returns the engine's text for the code.
@@ -54,4 +67,17 @@ func errorOf(code C.int) error {
 		return nil
 	}
 	return Error(code)
+}
+
+// detailed is errorOf for the calls that tell more: what was attempted, on what, why, what to do.
+func detailed(what string, code C.int, detail *C.struct_nitro_err) error {
+	if code == C.NITRO_OK {
+		return nil
+	}
+	// Not C.GoString: it would move every caller's detail to the heap.
+	msg := unsafe.Slice((*byte)(unsafe.Pointer(&detail.msg[0])), len(detail.msg))
+	if text := string(msg[:max(bytes.IndexByte(msg, 0), 0)]); text != "" {
+		return fmt.Errorf("engine: %s: %s: %w", what, text, Error(code))
+	}
+	return fmt.Errorf("engine: %s: %w", what, Error(code))
 }

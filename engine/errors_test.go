@@ -11,7 +11,8 @@ func TestErrorSentinels(t *testing.T) {
 	sentinels := []error{ErrNotFound, ErrNotStored, ErrVersion, ErrFrame, ErrOpcode, ErrFlag, ErrExtension, ErrKeySize,
 		ErrValueSize, ErrNotNumber, ErrOverflow, ErrArgument, ErrChecksum, ErrUnsupported, ErrChunk, ErrLimit,
 		ErrAuthRequired, ErrAuthFailed, ErrBusy, ErrNoMemory, ErrMaxMemory, ErrShutdown, ErrLoading, ErrMaxClients,
-		ErrMoved, ErrUnknownOutcome, ErrInternal}
+		ErrLogFull, ErrReadOnly, ErrMoved, ErrUnknownOutcome, ErrInternal, ErrIO, ErrCorrupt, ErrInUse, ErrFormat,
+		ErrNotDurable}
 	byCode := map[Error]error{}
 	for _, s := range sentinels {
 		byCode[s.(Error)] = s

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 
 	"github.com/nitrokv/nitrokv/engine"
 )
@@ -60,4 +61,33 @@ func ExampleStore_CompareAndSwap() {
 	// <nil>
 	// <nil>
 	// true
+}
+
+// With a folder the data is there again after a restart; Write makes several changes as one.
+func ExampleStore_Write() {
+	dir, err := os.MkdirTemp("", "nitrokv")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	store, err := engine.Open(engine.Options{Dir: dir})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = store.Write([]engine.Op{
+		{Key: []byte("from"), Value: []byte("90")},
+		{Key: []byte("to"), Value: []byte("110")},
+		{Key: []byte("pending"), Delete: true},
+	})
+	fmt.Println(err, store.Close())
+
+	store, err = engine.Open(engine.Options{Dir: dir})
+	if err != nil {
+		log.Fatal(err)
+	}
+	from, err := store.Get(nil, []byte("from"))
+	fmt.Printf("%s %v %v\n", from, err, store.Close())
+	// Output:
+	// <nil> <nil>
+	// 90 <nil> <nil>
 }

@@ -20,6 +20,8 @@
  */
 #include "exec.h"
 
+#define GATES_FIRST 16u /* room that a chunk begins with */
+
 void nk_exec_release(struct nk_exec *x) {
     if (x->held == NULL) return;
     nk_seg_unlock(x->held);
@@ -42,7 +44,8 @@ NK_INLINE void look_again(const struct nk_exec *x, uint32_t i) {
 }
 
 static int run_count(struct nk_exec *x, const struct nk_req *r) {
-    uint64_t keys = nk_db_keys(x->db);
+    uint64_t shown, keys = nk_db_keys(x->db, &shown);
+    nk_exec_show(x, shown);
     if (x->binary)
         nk_frame_plain(x, r, NITRO_OK, &keys, sizeof keys);
     else
@@ -51,10 +54,12 @@ static int run_count(struct nk_exec *x, const struct nk_req *r) {
 }
 
 static int run_ping(struct nk_exec *x, const struct nk_req *r) {
-    if (x->binary)
+    if (x->binary) {
+        nk_exec_show(x, x->ss->last_lsn); /* a fence, also for quiet writes */
         nk_reply_status(x, r, NITRO_OK);
-    else
+    } else {
         nk_out_text(x, "+PONG\r\n");
+    }
     return NITRO_STOP_DONE;
 }
 
@@ -117,7 +122,17 @@ static NK_NOINLINE int run_rare(struct nk_exec *x, struct nk_req *r) {
     }
 }
 
+/* Whether an operation works without the data. */
+static bool needs_no_data(enum nk_op op) {
+    return op == NK_OP_ECHO || op == NK_OP_PING || op == NK_OP_HELP || op == NK_OP_HOST ||
+           op == NK_OP_ERROR || op == NK_OP_CLOSE;
+}
+
 NK_INLINE int run(struct nk_exec *x, struct nk_req *r) {
+    if (NK_UNLIKELY(x->loading) && !needs_no_data(r->op)) {
+        nk_reply_error(x, r, NITRO_ELOADING);
+        return NITRO_STOP_DONE;
+    }
     switch ((enum nk_op)r->op) {
     case NK_OP_GET:
         return nk_exec_get(x, r);
@@ -144,13 +159,99 @@ NK_INLINE int run(struct nk_exec *x, struct nk_req *r) {
     }
 }
 
+/* ---- gates ------------------------------------------------------------------------------------*/
+
+/* level_of: which level a request asks for. */
+static uint8_t level_of(const struct nk_exec *x, const struct nk_req *r) {
+    uint8_t level = x->binary ? r->wire >> 6 : 0;
+    if (level == 0) level = x->ss->level;
+    return level == 0 ? NITRO_LEVEL_ALWAYS : level;
+}
+
+/* add_gate: one more gate, or NULL without memory. */
+static struct nitro_gate *add_gate(struct nk_exec *x) {
+    nitro_chunk *c = &x->c->pub;
+    void *gates = c->gates;
+    uint32_t need = c->gate_count < GATES_FIRST ? GATES_FIRST : c->gate_count + 1;
+    int rc = nk_chunk_room(x->db, &gates, &c->gate_cap, need, sizeof *c->gates);
+    c->gates = gates;
+    return rc == NITRO_OK ? &c->gates[c->gate_count++] : NULL;
+}
+
+static NK_NOINLINE int gate(struct nk_exec *x, const struct nk_req *r, size_t from, bool part) {
+    uint8_t level = level_of(x, r);
+    if (level != NITRO_LEVEL_ALWAYS &&
+        x->shown <= __atomic_load_n(&nk_db_view(x->db)->written, __ATOMIC_ACQUIRE))
+        return NITRO_OK;
+    struct nitro_gate *g = add_gate(x);
+    if (g == NULL) return NITRO_ENOMEM;
+    *g = (struct nitro_gate){.lsn = x->shown,
+                             .from = (uint32_t)from,
+                             .to = (uint32_t)x->c->pub.out_len,
+                             .id = r->id,
+                             .level = level,
+                             .wrote = x->wrote,
+                             .flags = r->wire,
+                             .part = part};
+    return NITRO_OK;
+}
+
+int nk_exec_gate(struct nk_exec *x, const struct nk_req *r, size_t from, int stop) {
+    bool part = stop == NITRO_STOP_OUT || stop == NITRO_STOP_BIG;
+    if (NK_LIKELY(x->shown <= x->durable)) return NITRO_OK;
+    if (stop != NITRO_STOP_DONE && !part)
+        return NITRO_OK; /* its reply has not begun, or is no reply */
+    if (stop == NITRO_STOP_DONE && x->c->pub.out_len == from) { /* quiet: a fence shows it */
+        x->ss->last_lsn = nk_max_u64(x->ss->last_lsn, x->shown);
+        return NITRO_OK;
+    }
+    return gate(x, r, from, part);
+}
+
+int nitro_chunk_gate(nitro_store *s, const nitro_session *ss, nitro_chunk *c, size_t from,
+                     uint64_t lsn, int wrote) {
+    struct nk_exec x = {.db = nk_front_db(s),
+                        .c = nk_chunk_of(c),
+                        .ss = (nitro_session *)(uintptr_t)ss,
+                        .binary = ss->proto == NITRO_PROTO_BINARY,
+                        .shown = lsn,
+                        .wrote = wrote != 0};
+    struct nk_req r = {.id = (uint16_t)c->host_id, .wire = (uint8_t)c->host_flags};
+    x.durable = __atomic_load_n(&nk_db_view(x.db)->durable, __ATOMIC_ACQUIRE);
+    return nk_exec_gate(&x, &r, from, NITRO_STOP_DONE);
+}
+
+int nk_exec_no_room(struct nk_exec *x, uint64_t bytes) {
+    uint32_t status = __atomic_load_n(&nk_db_view(x->db)->status, __ATOMIC_ACQUIRE);
+    if (status == NITRO_LOG_FULL) return NITRO_STOP_DONE;
+    x->c->pub.room_bytes = bytes;
+    return NITRO_STOP_ROOM;
+}
+
 /* finish: request `next` is done. */
 NK_INLINE void finish(struct nk_exec *x, struct nk_req *r) {
     struct nk_chunk *c = x->c;
     if (NK_UNLIKELY(r->big != NULL || r->op == NK_OP_MSET)) nk_req_drop(x->db, c, r);
     c->started = false;
+    c->shown = 0;
     c->pub.next++;
     x->ss->requests++;
+}
+
+/* no_gate: there is no memory to remember that a reply must wait. It must not go out, so the connection ends
+ * here: the outcome is unknown to the client, as after any broken connection. */
+static NK_NOINLINE int no_gate(struct nk_exec *x, size_t from) {
+    struct nk_chunk *c = x->c;
+    nk_exec_release(x);
+    c->pub.out_len = from;
+    c->pub.closing = 1;
+    while (c->pub.next < c->pub.count) {
+        nk_req_drop(x->db, c, &c->reqs[c->pub.next]);
+        c->pub.next++;
+    }
+    c->started = false;
+    c->shown = 0;
+    return NITRO_STOP_DONE;
 }
 
 static int loop(struct nk_exec *x) {
@@ -165,7 +266,14 @@ static int loop(struct nk_exec *x) {
         look_again(x, i + NK_EXEC_AGAIN);
         struct nk_req *r = &c->reqs[i];
         x->next_index = i + 1 < count && r[1].op <= NK_OP_KEYED_LAST ? r[1].key.seg : NK_NO_SEG;
+        size_t from = c->pub.out_len;
+        x->shown = c->shown;
+        x->wrote = false;
         int stop = run(x, r);
+        if (NK_UNLIKELY(x->shown > x->durable)) {
+            c->shown = x->shown; /* for the rest of the reply, if this is not all of it */
+            if (nk_exec_gate(x, r, from, stop) != NITRO_OK) return no_gate(x, from);
+        }
         if (NK_UNLIKELY(stop != NITRO_STOP_DONE)) return stop;
         finish(x, r);
     }
@@ -175,18 +283,25 @@ static int loop(struct nk_exec *x) {
 /* resume_tail: goes on with a reply that is handed out in parts. */
 static NK_NOINLINE int resume_tail(struct nk_exec *x) {
     bool finishes = x->c->tail.finishes;
+    const struct nk_req *r = &x->c->reqs[x->c->pub.next];
+    size_t from = x->c->pub.out_len;
     int stop = nk_tail_resume(x);
+    x->shown = x->c->shown;
+    if (nk_exec_gate(x, r, from, stop) != NITRO_OK) return no_gate(x, from);
     if (stop == NITRO_STOP_DONE && finishes) finish(x, &x->c->reqs[x->c->pub.next]);
     return stop;
 }
 
 int nitro_execute(nitro_store *s, nitro_session *ss, nitro_chunk *pub, int64_t now_ms) {
-    struct nk_exec x = {.db = nk_front_db(s),
-                        .c = nk_chunk_of(pub),
-                        .ss = ss,
-                        .now = now_ms,
-                        .next_index = NK_NO_SEG,
-                        .binary = ss->proto == NITRO_PROTO_BINARY};
+    struct nk_exec x = {
+        .db = nk_front_db(s),
+        .c = nk_chunk_of(pub),
+        .ss = ss,
+        .now = now_ms,
+        .next_index = NK_NO_SEG,
+        .binary = ss->proto == NITRO_PROTO_BINARY,
+        .loading = nk_db_loading(nk_front_db(s)),
+        .durable = __atomic_load_n(&nk_db_view(nk_front_db(s))->durable, __ATOMIC_ACQUIRE)};
     if (NK_UNLIKELY(x.c->tail.active)) {
         int stop = resume_tail(&x);
         if (stop != NITRO_STOP_DONE) return stop;

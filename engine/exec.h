@@ -40,7 +40,25 @@ struct nk_exec {
     uint64_t held_bytes;
     uint32_t next_index; /* the segment of the next request, or NK_NO_SEG */
     bool binary;
+    bool loading;
+    bool wrote;       /* the request has made an effect */
+    uint64_t shown;   /* newest LSN that the request's reply shows; 0 = none */
+    uint64_t durable; /* when the call began; UINT64_MAX without a log */
 };
+
+/* nk_exec_show: the reply shows what has been looked up. nk_exec_wrote: it tells of a write. */
+NK_INLINE void nk_exec_show(struct nk_exec *x, uint64_t lsn) {
+    if (NK_UNLIKELY(lsn > x->shown)) x->shown = lsn;
+}
+NK_INLINE void nk_exec_wrote(struct nk_exec *x, uint64_t lsn) {
+    if (x->durable == UINT64_MAX || lsn == 0) return; /* a version without a log is no LSN */
+    x->shown = lsn > x->shown ? lsn : x->shown;
+    x->ss->last_lsn = lsn > x->ss->last_lsn ? lsn : x->ss->last_lsn;
+    x->wrote = true;
+}
+/* nk_exec_no_room: the log has refused a write that may need `bytes`. NITRO_STOP_ROOM if the host can make
+ * room; else NITRO_STOP_DONE: reply with the error. */
+int nk_exec_no_room(struct nk_exec *x, uint64_t bytes);
 
 /* ---- locks (exec.c) ---------------------------------------------------------------------------*/
 /* nk_exec_release: gives up the lock that is held, if any. */
@@ -68,6 +86,10 @@ NK_INLINE void nk_exec_leave(struct nk_exec *x, uint64_t copied) {
         x->held = NULL;
     }
 }
+
+/* ---- gates (exec.c): see struct nitro_gate --------------------------------------------------------*/
+/* nk_exec_gate: what stands in out from offset `from` on waits, if what the request shows is not old enough. */
+NITRO_MUST_CHECK int nk_exec_gate(struct nk_exec *x, const struct nk_req *r, size_t from, int stop);
 
 /* ---- replies (exec_reply.c) -------------------------------------------------------------------*/
 

@@ -9,11 +9,13 @@
  */
 #include "exec.h"
 
-/* effect: makes e on a found item. BUSY, or DONE with *code set. */
+/* effect: makes e on a found item. BUSY, ROOM, or DONE with *code set. */
 static int effect(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, const struct nk_item *it,
                   const struct nk_effect *e, int *code) {
     uint64_t version;
     *code = nk_seg_put(s, &r->key, it, e, x->now, &version);
+    if (*code == NITRO_OK) nk_exec_wrote(x, version);
+    if (*code == NITRO_ELOGFULL) return nk_exec_no_room(x, nk_db_log_need(r->key.n, 0));
     return *code == NITRO_EBUSY ? NITRO_STOP_BUSY : NITRO_STOP_DONE;
 }
 
@@ -32,6 +34,7 @@ int nk_exec_del(struct nk_exec *x, struct nk_req *r) {
     struct nk_item it;
     int code = NITRO_OK, stop = NITRO_STOP_DONE;
     nk_seg_find(s, &r->key, x->now, false, &it);
+    nk_exec_show(x, it.shown);
     if (!it.found)
         code = NITRO_ENOTFOUND;
     else if ((r->flags & NK_F_CAS) != 0 && r->num != it.version)
@@ -56,6 +59,7 @@ int nk_exec_exists(struct nk_exec *x, struct nk_req *r) {
     if (s == NULL) return NITRO_STOP_BUSY;
     struct nk_item it;
     nk_seg_find(s, &r->key, x->now, true, &it);
+    nk_exec_show(x, it.shown);
     nk_exec_leave(x, 0);
     return reply_number(x, r, it.found, it.found ? NITRO_OK : NITRO_ENOTFOUND);
 }
@@ -75,6 +79,7 @@ int nk_exec_expire(struct nk_exec *x, struct nk_req *r) {
     struct nk_item it;
     int code = NITRO_OK, stop = NITRO_STOP_DONE;
     nk_seg_find(s, &r->key, x->now, false, &it);
+    nk_exec_show(x, it.shown);
     bool set = it.found && expire_allowed(r, it.expire_ms);
     if (set) {
         struct nk_effect e = {
@@ -97,6 +102,7 @@ int nk_exec_ttl(struct nk_exec *x, struct nk_req *r) {
     if (s == NULL) return NITRO_STOP_BUSY;
     struct nk_item it;
     nk_seg_find(s, &r->key, x->now, true, &it);
+    nk_exec_show(x, it.shown);
     nk_exec_leave(x, 0);
     int64_t left = !it.found ? -2 : it.expire_ms == 0 ? -1 : it.expire_ms - x->now;
     if (!x->binary) {
@@ -116,6 +122,7 @@ int nk_exec_persist(struct nk_exec *x, struct nk_req *r) {
     struct nk_item it;
     int code = NITRO_OK, stop = NITRO_STOP_DONE;
     nk_seg_find(s, &r->key, x->now, false, &it);
+    nk_exec_show(x, it.shown);
     uint8_t removed = it.found && it.expire_ms != 0;
     if (removed) {
         struct nk_effect e = {.kind = NK_EFFECT_EXPIRE, .expire_ms = 0};
@@ -139,6 +146,7 @@ int nk_exec_type(struct nk_exec *x, struct nk_req *r) {
     if (s == NULL) return NITRO_STOP_BUSY;
     struct nk_item it;
     nk_seg_find(s, &r->key, x->now, true, &it);
+    nk_exec_show(x, it.shown);
     nk_exec_leave(x, 0);
     if (it.found)
         nk_out_text(x, "+string\r\n");
@@ -152,6 +160,7 @@ int nk_exec_usage(struct nk_exec *x, struct nk_req *r) {
     if (s == NULL) return NITRO_STOP_BUSY;
     struct nk_item it;
     nk_seg_find(s, &r->key, x->now, false, &it);
+    nk_exec_show(x, it.shown);
     uint64_t bytes = it.found ? nk_seg_usage(s, &it) : 0;
     nk_exec_leave(x, 0);
     if (!it.found && x->binary)

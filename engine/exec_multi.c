@@ -27,7 +27,10 @@ static struct nk_seg *look(struct nk_exec *x, struct nk_req *r, uint32_t i, stru
     struct nk_multi *m = &x->c->multi[r->arg_at + i];
     if (i % NK_EXEC_WINDOW == 0) prefetch_keys(x, r, i);
     struct nk_seg *s = nk_exec_enter(x, &m->key);
-    if (s != NULL) nk_seg_find(s, &m->key, x->now, true, it);
+    if (s == NULL) return NULL;
+    nk_seg_find(s, &m->key, x->now, true, it);
+    nk_exec_show(x, it->shown);
+    x->c->shown = x->shown;
     return s;
 }
 

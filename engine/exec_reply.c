@@ -153,6 +153,16 @@ enum nk_fault nk_fault_of(int code) {
         return NK_FAULT_KEY_SIZE;
     case NITRO_EVALUESIZE:
         return NK_FAULT_VALUE_SIZE;
+    case NITRO_ELOADING:
+        return NK_FAULT_LOADING;
+    case NITRO_ELOGFULL:
+        return NK_FAULT_LOG_FULL;
+    case NITRO_EREADONLY:
+        return NK_FAULT_READ_ONLY;
+    case NITRO_ENOTDURABLE:
+        return NK_FAULT_NOT_DURABLE;
+    case NITRO_EUNKNOWNOUTCOME:
+        return NK_FAULT_UNKNOWN_OUTCOME;
     default:
         return NK_FAULT_INTERNAL;
     }

@@ -36,6 +36,7 @@ struct collect {
     size_t used;    /* of scratch */
     size_t needed;  /* what it would have taken */
     uint32_t count; /* keys */
+    uint64_t shown;
 };
 
 NK_INLINE size_t raw_size(uint32_t key_bytes) {
@@ -62,7 +63,7 @@ static int walk(struct nk_exec *x, uint64_t *cursor, uint32_t count, struct coll
     for (;;) {
         struct collect before = *t;
         uint64_t at = *cursor;
-        int rc = nk_db_scan(x->db, x->now, &at, count, add, t);
+        int rc = nk_db_scan(x->db, x->now, &at, count, add, t, &t->shown);
         if (rc == NITRO_OK && t->needed == t->used) {
             *cursor = at;
             return NITRO_OK;
@@ -159,6 +160,7 @@ int nk_exec_scan(struct nk_exec *x, struct nk_req *r) {
     uint64_t cursor = r->num;
     size_t bytes = 0;
     int rc = collect(x, r, &cursor, &t);
+    nk_exec_show(x, t.shown);
     if (rc == NITRO_EBUSY) return NITRO_STOP_BUSY;
     if (rc == NITRO_OK && !filter(x, r, &t, &bytes)) {
         nk_reply_fault(x, r, NK_FAULT_PATTERN_COST, NULL, 0);

@@ -64,6 +64,7 @@ int nk_exec_get(struct nk_exec *x, struct nk_req *r) {
     if (NK_UNLIKELY(s == NULL)) return NITRO_STOP_BUSY;
     struct nk_item it;
     nk_seg_find(s, &r->key, x->now, true, &it);
+    nk_exec_show(x, it.shown);
     if (NK_UNLIKELY(!it.found)) return get_missing(x, r);
     if (NK_UNLIKELY(r->flags != 0)) return get_described(x, r, &it);
     if (NK_UNLIKELY(it.big != NULL)) return get_big(x, r, &it);
@@ -83,11 +84,21 @@ struct setting {
     struct nk_big *old; /* reference held */
 };
 
-/* put: the effect. BUSY, or DONE with *code set; the reply is up to the caller. */
+/* put_need: log bytes of a put. */
+static uint64_t put_need(const struct nk_req *r, const struct nk_effect *e) {
+    return nk_db_log_need(r->key.n, e->big != NULL ? e->big->bytes : e->bytes);
+}
+
+/* put: the effect. BUSY, ROOM, or DONE with *code set; the reply is up to the caller. */
 NK_INLINE int put(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, const struct nk_item *it,
                   const struct nk_effect *e, uint64_t *version, int *code) {
     *code = nk_seg_put(s, &r->key, it, e, x->now, version);
-    return NK_UNLIKELY(*code == NITRO_EBUSY) ? NITRO_STOP_BUSY : NITRO_STOP_DONE;
+    if (NK_LIKELY(*code == NITRO_OK)) {
+        nk_exec_wrote(x, *version);
+        return NITRO_STOP_DONE;
+    }
+    if (*code == NITRO_ELOGFULL) return nk_exec_no_room(x, put_need(r, e));
+    return *code == NITRO_EBUSY ? NITRO_STOP_BUSY : NITRO_STOP_DONE;
 }
 
 /* refusal: why a conditional SET must not happen; NITRO_OK if it may. */
@@ -180,8 +191,12 @@ static void reply_stored(struct nk_exec *x, const struct nk_req *r, uint64_t ver
 static NK_NOINLINE int set_options(struct nk_exec *x, struct nk_req *r, struct nk_seg *s,
                                    struct setting *t) {
     int code = refusal(r, &t->it);
+    if (code != NITRO_OK || (r->flags & NK_F_GET) != 0) nk_exec_show(x, t->it.shown);
     if (code != NITRO_OK) return set_refused(x, r, t, code);
-    if ((r->flags & NK_F_KEEPTTL) != 0) t->e.expire_ms = t->it.found ? t->it.expire_ms : 0;
+    if ((r->flags & NK_F_KEEPTTL) != 0) {
+        t->e.expire_ms = t->it.found ? t->it.expire_ms : 0;
+        t->e.crc = 0;
+    }
     if ((r->flags & NK_F_GET) != 0) return set_old(x, r, s, t);
     uint64_t version = 0;
     int stop = put(x, r, s, &t->it, &t->e, &version, &code);
@@ -194,12 +209,19 @@ static NK_NOINLINE int set_options(struct nk_exec *x, struct nk_req *r, struct n
     return NITRO_STOP_DONE;
 }
 
+/* large_crc: without any lock, since it takes time. */
+static NK_NOINLINE void large_crc(struct nk_exec *x, const struct nk_req *r, struct nk_effect *e) {
+    nk_exec_release(x);
+    nk_effect_crc(x->db, &r->key, e);
+}
+
 int nk_exec_set(struct nk_exec *x, struct nk_req *r) {
+    struct setting t;
+    t.e = (struct nk_effect){NK_EFFECT_PUT, r->val, r->val_len, r->big, r->expire_ms, 0};
+    if (NK_UNLIKELY(r->big != NULL)) large_crc(x, r, &t.e);
     struct nk_seg *s = nk_exec_enter(x, &r->key);
     if (NK_UNLIKELY(s == NULL)) return NITRO_STOP_BUSY;
-    struct setting t;
     nk_seg_find(s, &r->key, x->now, false, &t.it);
-    t.e = (struct nk_effect){NK_EFFECT_PUT, r->val, r->val_len, r->big, r->expire_ms};
     if (NK_UNLIKELY(r->flags != 0)) {
         t.version_at = 0;
         t.old = NULL;
@@ -227,6 +249,7 @@ int nk_exec_incr(struct nk_exec *x, struct nk_req *r) {
     int64_t v = 0;
     int code = NITRO_OK, stop = NITRO_STOP_DONE;
     nk_seg_find(s, &r->key, x->now, false, &it);
+    nk_exec_show(x, it.shown);
     if (it.found && !nk_num_i64(it.val, it.bytes, &v))
         code = NITRO_ENOTNUMBER;
     else if (__builtin_add_overflow(v, (int64_t)r->num, &v))
@@ -234,7 +257,7 @@ int nk_exec_incr(struct nk_exec *x, struct nk_req *r) {
     if (code == NITRO_OK) {
         uint64_t version;
         uint32_t n = (uint32_t)(nk_num_put_i64(digits, v) - digits);
-        struct nk_effect e = {NK_EFFECT_PUT, digits, n, NULL, it.found ? it.expire_ms : 0};
+        struct nk_effect e = {NK_EFFECT_PUT, digits, n, NULL, it.found ? it.expire_ms : 0, 0};
         stop = put(x, r, s, &it, &e, &version, &code);
     }
     nk_exec_leave(x, NK_NUM_MAX);

@@ -27,17 +27,41 @@ static void take_segment(struct nk_seg *s, struct nk_garbage *g, uint32_t i) {
     nk_seg_report(s);
 }
 
-int nitro_flush(nitro_store *store) {
+/* The record of a flush. */
+static int log_flush(struct nk_db *db, uint64_t *lsn) {
+    struct nk_record r = {.kind = NK_REC_FLUSH};
+    uint64_t bytes = nk_record_max(0, 0);
+    int rc = nk_log_begin(db->log, bytes, bytes, 0, true);
+    if (rc != NITRO_OK) return rc == NK_ROOM ? NITRO_ELOGFULL : rc;
+    nk_log_append(db->log, &r, nk_record_body_crc(&r), NULL);
+    nk_log_end(db->log);
+    *lsn = r.lsn;
+    return NITRO_OK;
+}
+
+int nitro_flush(nitro_store *store, struct nitro_info *info) {
     struct nk_db *db = &store->db;
+    uint64_t lsn = 0;
+    if (db->loading) return NITRO_ELOADING;
     size_t bytes =
         sizeof(struct nk_garbage) + db->segments * sizeof(((struct nk_garbage *)0)->part[0]);
     struct nk_garbage *g = nk_mem_zalloc(db->mem, bytes);
     if (g == NULL) return NITRO_ENOMEM;
+    if (db->log != NULL) {
+        int rc = log_flush(db, &lsn);
+        if (rc != NITRO_OK) {
+            nk_mem_free(db->mem, g, bytes);
+            return rc;
+        }
+        db->flush_lsn = lsn;
+        for (uint32_t i = 0; i < db->segments; i++) db->seg[i].last_lsn = lsn;
+    }
     g->count = db->segments;
     g->span = 1;
     for (uint32_t i = 0; i < db->segments; i++) take_segment(&db->seg[i], g, i);
     g->next = db->garbage; /* exclusive: no FREE step is running */
     db->garbage = g;
+    if (info != NULL) *info = (struct nitro_info){.version = lsn, .shown_lsn = lsn};
     return NITRO_OK;
 }
 
@@ -102,4 +126,17 @@ void nk_seg_free_all(struct nk_seg *s) {
     while (nk_table_drop_page(&s->tab)) {}
     while (nk_table_drop_page(&s->old)) {}
     while (nk_over_drop_page(&s->over)) {}
+}
+
+void nk_seg_clear(struct nk_seg *s) {
+    struct nk_db *db = s->db;
+    nk_seg_free_all(s);
+    nk_over_init(&s->over, &db->pool);
+    nk_table_init(&s->tab, &s->over, &db->pool, nk_seg_entry_hash, nk_seg_entry_warm, s);
+    nk_table_init(&s->old, &s->over, &db->pool, nk_seg_entry_hash_old, nk_seg_entry_warm, s);
+    nk_arena_init(&s->arena, &db->pool);
+    s->draining = false;
+    s->stamp++;
+    s->key_bytes = s->value_bytes = s->with_expiry = s->bigs = 0;
+    nk_seg_report(s);
 }

@@ -45,33 +45,32 @@ func (s *Store) Info(key []byte) (Info, error) {
 	return infoOf(&ci), err
 }
 
-// get retries while the segment is busy, and while the value is larger than the room behind dst: it may change
-// between two tries.
+// get repeats while the value is larger than the room behind dst: it may change between two tries.
 func (s *Store) get(dst, key []byte, value bool) ([]byte, C.struct_nitro_info, error) {
-	var b backoff
 	for {
 		var ci C.struct_nitro_info
 		var room []byte
 		if value {
 			room = dst[len(dst):cap(dst)]
 		}
-		t, err := s.enter()
-		if err != nil {
-			return dst, ci, err
+		code, err := s.try(func() C.int {
+			return C.nitro_get(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)),
+				pointer(room), C.size_t(len(room)), &ci)
+		})
+		if n := int(ci.bytes); err == nil && code == C.NITRO_OK && value && n > len(room) {
+			dst = slices.Grow(dst, n)
+			continue
 		}
-		code := C.nitro_get(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)),
-			pointer(room), C.size_t(len(room)), &ci)
-		s.gate.runlock(t)
+		if err == nil {
+			err = s.shown(code, &ci)
+		}
 		switch {
-		case code == C.NITRO_EBUSY:
-			b.wait()
-		case code != C.NITRO_OK || !value:
-			return dst, ci, errorOf(code)
-		case int(ci.bytes) <= len(room):
+		case err != nil:
+			return dst, C.struct_nitro_info{}, err
+		case value:
 			return dst[:len(dst)+int(ci.bytes)], ci, nil
-		default:
-			dst = slices.Grow(dst, int(ci.bytes))
 		}
+		return dst, ci, nil
 	}
 }
 
@@ -106,85 +105,179 @@ func (s *Store) CompareAndSwap(key, value []byte, expected uint64) (version uint
 }
 
 func (s *Store) set(key, value []byte, flags C.uint, expected C.uint64_t, expire int64) (uint64, error) {
-	var b backoff
-	for {
-		var ci C.struct_nitro_info
-		t, err := s.enter()
-		if err != nil {
-			return 0, err
-		}
-		code := C.nitro_set(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), pointer(value),
+	var ci C.struct_nitro_info
+	err := s.write(len(key), len(value), &ci, func() C.int {
+		return C.nitro_set(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), pointer(value),
 			C.size_t(len(value)), flags, expected, C.int64_t(expire), &ci)
-		s.gate.runlock(t)
-		if code != C.NITRO_EBUSY {
-			return uint64(ci.version), errorOf(code)
-		}
-		b.wait()
+	})
+	if err != nil {
+		return 0, err
 	}
+	return uint64(ci.version), nil
 }
 
 // Delete removes key, or returns ErrNotFound.
 func (s *Store) Delete(key []byte) error {
-	var b backoff
-	for {
-		t, err := s.enter()
-		if err != nil {
-			return err
-		}
-		code := C.nitro_delete(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)))
-		s.gate.runlock(t)
-		if code != C.NITRO_EBUSY {
-			return errorOf(code)
-		}
-		b.wait()
-	}
+	var ci C.struct_nitro_info
+	return s.write(len(key), 0, &ci, func() C.int {
+		return C.nitro_delete(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), &ci)
+	})
 }
 
 // Incr adds delta to the decimal number stored under key (a missing key counts as 0) and returns the sum.
 // ErrNotNumber, ErrOverflow.
 func (s *Store) Incr(key []byte, delta int64) (int64, error) {
-	var b backoff
-	for {
-		var sum C.int64_t
-		t, err := s.enter()
-		if err != nil {
-			return 0, err
-		}
-		code := C.nitro_incr(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), C.int64_t(delta), &sum)
-		s.gate.runlock(t)
-		if code != C.NITRO_EBUSY {
-			return int64(sum), errorOf(code)
-		}
-		b.wait()
+	var ci C.struct_nitro_info
+	var sum C.int64_t
+	err := s.write(len(key), incrDigits, &ci, func() C.int {
+		return C.nitro_incr(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), C.int64_t(delta), &sum, &ci)
+	})
+	if err != nil {
+		return 0, err
 	}
+	return int64(sum), nil
 }
+
+// incrDigits is the longest value that Incr stores.
+const incrDigits = len("-9223372036854775808")
 
 // Expire makes key disappear at the given time; the zero time makes it stay. A time that has passed deletes the key.
 // ErrNotFound.
 func (s *Store) Expire(key []byte, at time.Time) error {
+	var ci C.struct_nitro_info
+	return s.write(len(key), 0, &ci, func() C.int {
+		return C.nitro_expire(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), C.int64_t(millis(at)), &ci)
+	})
+}
+
+// Op is one change of a batch: a put, or with Delete a delete.
+type Op struct {
+	Key, Value []byte
+	Expire     time.Time // zero: never
+	Delete     bool
+}
+
+// Write makes all the changes as one: nobody sees a part of them, and all of them or none survive. Of several changes
+// of one key the last one counts. Deleting a key that does not exist is no error.
+func (s *Store) Write(ops []Op) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	var pins runtime.Pinner // C sees these bytes through pointers that lie in Go memory
+	defer pins.Unpin()
+	cops := make([]C.struct_nitro_op, len(ops))
+	keys, values := 0, 0
+	for i := range ops {
+		keys += len(ops[i].Key)
+		values += len(ops[i].Value) + int(C.nitro_log_need(0, 0))
+		fillOp(&cops[i], &ops[i], &pins)
+	}
+	var ci C.struct_nitro_info
+	return s.write(keys, values, &ci, func() C.int {
+		return C.nitro_write(s.c, C.int64_t(s.Now()), &cops[0], C.uint32_t(len(cops)), &ci)
+	})
+}
+
+func fillOp(c *C.struct_nitro_op, op *Op, pins *runtime.Pinner) {
+	c.key, c.key_bytes = pinned(op.Key, pins), C.size_t(len(op.Key))
+	if op.Delete {
+		c.remove = 1
+		return
+	}
+	c.value, c.value_bytes = pinned(op.Value, pins), C.size_t(len(op.Value))
+	c.expire_ms = C.int64_t(millis(op.Expire))
+}
+
+func pinned(b []byte, pins *runtime.Pinner) unsafe.Pointer {
+	if len(b) > 0 {
+		pins.Pin(&b[0])
+	}
+	return pointer(b)
+}
+
+// Flush removes every key at once; the memory is given back by the background work.
+func (s *Store) Flush() error {
+	var ci C.struct_nitro_info
+	return s.logged(0, 0, &ci, func() (C.int, error) {
+		s.gate.lock()
+		defer s.gate.unlock()
+		if s.closed.Load() {
+			return 0, ErrClosed
+		}
+		return C.nitro_flush(s.c, &ci), nil
+	})
+}
+
+// write is try for calls that change something and leave in *ci what they did.
+func (s *Store) write(keyBytes, valueBytes int, ci *C.struct_nitro_info, call func() C.int) error {
+	return s.logged(keyBytes, valueBytes, ci, func() (C.int, error) { return s.try(call) })
+}
+
+// try calls into the engine, with the gate shared, until the segment is free.
+func (s *Store) try(call func() C.int) (C.int, error) {
 	var b backoff
 	for {
 		t, err := s.enter()
 		if err != nil {
-			return err
+			return 0, err
 		}
-		code := C.nitro_expire(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), C.int64_t(millis(at)))
+		code := call()
 		s.gate.runlock(t)
 		if code != C.NITRO_EBUSY {
-			return errorOf(code)
+			return code, nil
 		}
 		b.wait()
 	}
 }
 
-// Flush removes every key at once; the memory is given back by the background work.
-func (s *Store) Flush() error {
-	s.gate.lock()
-	defer s.gate.unlock()
-	if s.closed.Load() {
-		return ErrClosed
+// logged makes room in the log for what attempt is about to do, and then waits as the store's level says.
+func (s *Store) logged(keyBytes, valueBytes int, ci *C.struct_nitro_info, attempt func() (C.int, error)) error {
+	s.Throttle(s.level)
+	for {
+		code, err := attempt()
+		if err != nil {
+			return err
+		}
+		if code != C.NITRO_ELOGFULL {
+			return s.wrote(code, ci)
+		}
+		if err := s.MakeRoom(uint64(C.nitro_log_need(C.size_t(keyBytes), C.size_t(valueBytes)))); err != nil {
+			return err
+		}
 	}
-	return errorOf(C.nitro_flush(s.c))
+}
+
+// wrote waits for the effect of a call that should have changed something, and for what it shows if it hasn't.
+func (s *Store) wrote(code C.int, ci *C.struct_nitro_info) error {
+	switch code {
+	case C.NITRO_OK:
+		if err := s.await(max(uint64(ci.version), uint64(ci.shown_lsn))); err != nil {
+			return s.commit.unknown(err)
+		}
+		return nil
+	case C.NITRO_EREADONLY:
+		return s.commit.readOnly()
+	}
+	return s.shown(code, ci)
+}
+
+// shown waits until what a call has found is as safe as the store's level demands, a miss or a refusal included.
+func (s *Store) shown(code C.int, ci *C.struct_nitro_info) error {
+	if err := s.await(uint64(ci.shown_lsn)); err != nil {
+		return err
+	}
+	return errorOf(code)
+}
+
+// await waits for an LSN as the store's level says.
+func (s *Store) await(lsn uint64) error {
+	if s.commit.durable.Load() >= lsn {
+		return nil
+	}
+	if s.level == LevelAlways {
+		return s.waitDurable(lsn)
+	}
+	return s.WaitWritten(lsn, s.level)
 }
 
 // millis is the engine's form of an expiry: 0 for never, else at least 1.

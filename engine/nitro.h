@@ -80,9 +80,16 @@ extern "C" {
     X(ESHUTDOWN, 0x43, "the server is shutting down, not applied")                                 \
     X(ELOADING, 0x44, "the server is loading its data, not applied")                               \
     X(EMAXCLIENTS, 0x45, "too many clients, not applied")                                          \
+    X(ELOGFULL, 0x46, "no room in the log, not applied")                                           \
+    X(EREADONLY, 0x47, "the log has failed, the store is read-only, not applied")                  \
     X(EMOVED, 0x50, "the key is served elsewhere")                                                 \
     X(EUNKNOWNOUTCOME, 0x60, "the outcome is unknown")                                             \
-    X(EINTERNAL, 0x70, "internal error")
+    X(EINTERNAL, 0x70, "internal error")                                                           \
+    X(EIO, 0x71, "input/output error")                                                             \
+    X(ECORRUPT, 0x72, "damaged data")                                                              \
+    X(EINUSE, 0x73, "the data folder is in use by another process")                                \
+    X(EFORMAT, 0x74, "data of another mode or of a newer format")                                  \
+    X(ENOTDURABLE, 0x75, "the log has failed before this was durable")
 
 enum nitro_code {
 #define NITRO_X(name, code, text) NITRO_##name = code,
@@ -127,6 +134,49 @@ struct nitro_mem {
 /* nitro_mem_system: the default table (malloc, mmap). Static storage. */
 NITRO_API const struct nitro_mem *nitro_mem_system(void);
 
+/* ---- files -------------------------------------------------------------------------------------
+ * Every file call goes through this table, which must outlive the store. Folders and files are small
+ * non-negative handles; every function returns >= 0 on success and -errno on failure. Functions may be
+ * called from several threads at once, on the same handle too.
+ *   `why` names the place that calls (a literal, unique in the engine): for fault tables and
+ *   simulations; the system's table ignores it.
+ *   read/write  return the bytes done, which may be fewer than asked; read returns 0 at the end.
+ *   sync        data and what is needed to read it back are on stable storage. A failure may have
+ *               dropped the data: it is final, whatever a later call says.
+ *   alloc       room for [offset, offset + bytes), which reads as zeros where nothing was written, and
+ *               the size of the file with it; -EOPNOTSUPP where the file system cannot.
+ *   lock        takes an exclusive lock on a file of the folder, creating it if need be; -EWOULDBLOCK
+ *               if another process has it: then nothing is changed and `owner` (NUL-terminated) gets
+ *               what the owner wrote into it. The lock goes with close, or with the process. */
+#define NITRO_FILE_READ 1u
+#define NITRO_FILE_WRITE 2u
+#define NITRO_FILE_CREATE 4u /* 0600, with NITRO_FILE_WRITE */
+#define NITRO_FILE_EXCL 8u   /* -EEXIST if it is there */
+#define NITRO_DIR_CREATE 1u  /* 0700, parents too; made durable in its parent */
+typedef int nitro_dir_fn(void *arg, const char *name); /* non-zero ends the listing */
+struct nitro_vfs {
+    void *ctx;
+    int (*dir_open)(void *ctx, const char *path, unsigned flags);
+    int (*dir_close)(void *ctx, int dir);
+    int (*dir_list)(void *ctx, int dir, nitro_dir_fn *fn, void *arg);
+    int (*dir_sync)(void *ctx, int dir, const char *why);
+    int (*lock)(void *ctx, int dir, const char *name, char *owner, size_t cap);
+    int (*open)(void *ctx, int dir, const char *name, unsigned flags);
+    int (*close)(void *ctx, int file);
+    int64_t (*read)(void *ctx, int file, void *p, size_t n, uint64_t offset);
+    int64_t (*write)(void *ctx, int file, const void *p, size_t n, uint64_t offset,
+                     const char *why);
+    int (*sync)(void *ctx, int file, const char *why);
+    int (*alloc)(void *ctx, int file, uint64_t offset, uint64_t bytes, const char *why);
+    int (*truncate)(void *ctx, int file, uint64_t bytes, const char *why);
+    int64_t (*size)(void *ctx, int file);
+    int (*rename)(void *ctx, int dir, const char *from, const char *to, const char *why);
+    int (*unlink)(void *ctx, int dir, const char *name, const char *why);
+};
+
+/* nitro_vfs_system: the default table (openat, pwrite, fdatasync). Static storage. */
+NITRO_API const struct nitro_vfs *nitro_vfs_system(void);
+
 /* ---- open, close -------------------------------------------------------------------------------*/
 typedef struct nitro_store nitro_store;
 
@@ -139,19 +189,107 @@ struct nitro_options {
     uint64_t huge_page_bytes;       /* ask for huge pages once this much memory is mapped; 0 =
                                        256 MiB, UINT64_MAX = never */
     const struct nitro_mem *mem;    /* NULL = nitro_mem_system() */
+    const char *dir;                /* data folder, created if missing; NULL = no log: nothing is
+                                       kept. Copied */
+    uint64_t log_file_bytes;        /* 64 KiB .. 1 TiB; 0 = 64 MiB */
+    uint8_t log_seed[NITRO_SEED_BYTES]; /* random: store id and file salts are drawn from it */
+    const struct nitro_vfs *vfs;        /* NULL = nitro_vfs_system() */
 };
 
-/* nitro_open: an empty store in *out (owned, nitro_close). NITRO_EARGUMENT, NITRO_ENOMEM with *err
- * filled (err may be NULL). Any thread. */
+/* nitro_open: a store in *out (owned, nitro_close). NITRO_EARGUMENT, NITRO_ENOMEM with *err filled (err
+ * may be NULL). Any thread.
+ * Without `dir` it is empty and ready. With `dir` the folder is locked and looked at (NITRO_EINUSE,
+ * NITRO_EFORMAT, NITRO_ECORRUPT, NITRO_EIO: nothing was changed in it), and the store is loading:
+ * requests and direct calls answer NITRO_ELOADING until nitro_recover_finish. */
 NITRO_API NITRO_MUST_CHECK int nitro_open(const struct nitro_options *opt, nitro_store **out,
                                           struct nitro_err *err);
 /* nitro_close: releases everything and nulls *s; NULL and pointer to NULL are fine. Exclusive; all
- * chunks and sessions must be closed before. Takes time in proportion to the store. */
+ * chunks and sessions must be closed before. Takes time in proportion to the store. Files are closed as
+ * they are, as if the process had been killed: call nitro_log_stop before. */
 NITRO_API void nitro_close(nitro_store **s);
+
+/* ---- recovery ----------------------------------------------------------------------------------
+ * After nitro_open with a folder: scan, then every part of replay, then finish. No other call may
+ * change the store meanwhile; stats, sessions and chunks work. If one fails, the store can only be
+ * closed; nothing in the folder was changed before finish. */
+struct nitro_recovery {
+    uint64_t files, bytes; /* of log to read */
+    uint64_t durable_lsn;  /* W: everything up to here was durable, and is there */
+    uint64_t last_lsn;     /* what is served: the end of the valid tail */
+    uint64_t tail_records; /* in (W, last], to be written anew */
+    uint64_t cut_bytes;    /* of a tail that was never durable and is not valid */
+    uint64_t cut_file, cut_offset;
+    uint32_t clean;   /* 1: the last stop was clean */
+    uint32_t created; /* 1: the folder held no store */
+};
+/* nitro_recover_scan: finds what is durable, what is a tail, and what is damaged (NITRO_ECORRUPT: *err
+ * names file, offset, LSN and what to do). One thread, before the others. */
+NITRO_API NITRO_MUST_CHECK int nitro_recover_scan(nitro_store *s, int64_t now_ms,
+                                                  struct nitro_recovery *out,
+                                                  struct nitro_err *err);
+/* nitro_recover_replay: loads the segments of part `part` of `parts` (1 .. 64). Each part once, on any
+ * threads, side by side. NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM. */
+NITRO_API NITRO_MUST_CHECK int nitro_recover_replay(nitro_store *s, uint32_t part, uint32_t parts,
+                                                    struct nitro_err *err);
+/* nitro_recover_progress: bytes of log that have been read, and that there are. Any thread. */
+NITRO_API void nitro_recover_progress(const nitro_store *s, uint64_t *done, uint64_t *total);
+/* nitro_recover_finish: makes the tail durable in a new file and opens the log for writing. One thread,
+ * after all parts. The newest time in the log is in *newest_ms: the host's clock must not be before. */
+NITRO_API NITRO_MUST_CHECK int nitro_recover_finish(nitro_store *s, int64_t now_ms,
+                                                    int64_t *newest_ms, struct nitro_err *err);
+
+/* ---- the log -----------------------------------------------------------------------------------
+ * Every effect is appended to the log in memory under its segment's lock; the host makes it written
+ * and durable by the calls below: durable <= written <= appended. They do I/O, take no gate, and must
+ * not run during nitro_close or nitro_log_stop. One thread at a time in each of write, sync and fill;
+ * the three may run side by side. A failure of write or sync is final: the state is FAILED from then
+ * on, in-flight writes have an unknown outcome, later ones get NITRO_EREADONLY. */
+enum nitro_log_status {
+    NITRO_LOG_NONE = 0, /* no log: --wal off */
+    NITRO_LOG_OK,
+    NITRO_LOG_FULL,  /* there is no more room on the disk; heals by a fill that succeeds */
+    NITRO_LOG_FAILED /* final */
+};
+/* What the host looks at without a call: aligned words that change at any time (read them atomically;
+ * acquire). */
+struct nitro_log_view {
+    uint64_t appended; /* newest LSN given out */
+    uint64_t written;  /* LSN up to which a killed process loses nothing */
+    uint64_t durable;  /* LSN up to which a power cut loses nothing; UINT64_MAX without a log */
+    uint32_t status;   /* enum nitro_log_status */
+    uint32_t fill;     /* 1: call nitro_log_fill soon */
+    uint64_t room_seq; /* changes whenever waiting for room may be over */
+    uint64_t control;  /* durable LSN that CONTROL knows */
+};
+/* nitro_log_view_of: valid until nitro_close. Static zero status without a log, durable and written
+ * UINT64_MAX. */
+NITRO_API const struct nitro_log_view *nitro_log_view_of(const nitro_store *s);
+/* nitro_log_write: writes everything that is appended. NITRO_OK (also if there was nothing), NITRO_EIO. */
+NITRO_API NITRO_MUST_CHECK int nitro_log_write(nitro_store *s, int64_t now_ms,
+                                               struct nitro_err *err);
+/* nitro_log_sync: makes durable what was written when it began. NITRO_OK, NITRO_EIO. */
+NITRO_API NITRO_MUST_CHECK int nitro_log_sync(nitro_store *s, struct nitro_err *err);
+/* nitro_log_fill: gets room for at least `need` more bytes (0: what the engine thinks is right): extends
+ * the window, prepares the next file. NITRO_OK, NITRO_ELOGFULL (try again later), NITRO_EIO. */
+NITRO_API NITRO_MUST_CHECK int nitro_log_fill(nitro_store *s, uint64_t need, struct nitro_err *err);
+/* nitro_log_note: writes the durable LSN to CONTROL if it does not know it. At most once a second; not
+ * beside nitro_log_sync. NITRO_OK, NITRO_EIO. */
+NITRO_API NITRO_MUST_CHECK int nitro_log_note(nitro_store *s, struct nitro_err *err);
+/* nitro_log_stop: writes and syncs everything, and marks the folder as cleanly stopped. Exclusive; no
+ * write is possible afterwards. NITRO_OK, NITRO_EIO. */
+NITRO_API NITRO_MUST_CHECK int nitro_log_stop(nitro_store *s, int64_t now_ms,
+                                              struct nitro_err *err);
+/* nitro_log_error: the first failure, if the status is FAILED (or why there is no room, if FULL). Any
+ * thread. */
+NITRO_API void nitro_log_error(const nitro_store *s, struct nitro_err *err);
 
 /* ---- direct use (shared) -----------------------------------------------------------------------
  * Keys and values are copied. Every call may return NITRO_EBUSY (another thread holds the segment;
- * nothing happened), writes also NITRO_ENOMEM, NITRO_EMAXMEMORY, NITRO_EKEYSIZE, NITRO_EVALUESIZE. */
+ * nothing happened), writes also NITRO_ENOMEM, NITRO_EMAXMEMORY, NITRO_EKEYSIZE, NITRO_EVALUESIZE.
+ * With a log, writes may return NITRO_ELOGFULL (nothing happened; if the view's status is OK, make
+ * room with nitro_log_fill(nitro_log_need(...)) and call again) and NITRO_EREADONLY. A write is
+ * acknowledged by the host when its LSN, info->version, is written or durable. What a read shows, a
+ * miss included, is durable when info->shown_lsn is. */
 #define NITRO_SET_NX 1u      /* only if the key does not exist (else NITRO_ENOTSTORED) */
 #define NITRO_SET_XX 2u      /* only if the key exists (else NITRO_ENOTSTORED) */
 #define NITRO_SET_KEEPTTL 4u /* keep the expiry of the value that is replaced */
@@ -163,6 +301,9 @@ struct nitro_info {
     uint64_t version;  /* unique in the store, larger for every later write of the key */
     int64_t expire_ms; /* 0 = never */
     uint64_t bytes;    /* of the value */
+    uint64_t
+        shown_lsn; /* what the answer shows: its gate. Also set with NITRO_ENOTFOUND, ENOTSTORED,
+                           EVERSION, ENOTNUMBER, EOVERFLOW (the only out-parameter that is) */
 };
 
 /* nitro_get: copies up to `cap` bytes of the value to buf and says its full size in info->bytes (cap
@@ -177,25 +318,44 @@ NITRO_API NITRO_MUST_CHECK int nitro_set(nitro_store *s, int64_t now_ms, const v
                                          struct nitro_info *info);
 /* nitro_delete: NITRO_ENOTFOUND if there was nothing. */
 NITRO_API NITRO_MUST_CHECK int nitro_delete(nitro_store *s, int64_t now_ms, const void *key,
-                                            size_t key_bytes);
+                                            size_t key_bytes, struct nitro_info *info);
 /* nitro_incr: adds to a decimal 64-bit integer, a missing key counts as 0; keeps the expiry.
  * NITRO_ENOTNUMBER, NITRO_EOVERFLOW. */
 NITRO_API NITRO_MUST_CHECK int nitro_incr(nitro_store *s, int64_t now_ms, const void *key,
-                                          size_t key_bytes, int64_t delta, int64_t *result);
+                                          size_t key_bytes, int64_t delta, int64_t *result,
+                                          struct nitro_info *info);
 /* nitro_expire: sets (or with 0 removes) the expiry; a time that is not after now deletes the key.
  * NITRO_ENOTFOUND. */
 NITRO_API NITRO_MUST_CHECK int nitro_expire(nitro_store *s, int64_t now_ms, const void *key,
-                                            size_t key_bytes, int64_t expire_ms);
+                                            size_t key_bytes, int64_t expire_ms,
+                                            struct nitro_info *info);
+/* nitro_write: several puts and deletes as one batch: all of it or nothing survives, and nobody sees a
+ * part. Of repeated keys the last wins. `shown_lsn` of *info is the last LSN of the batch. */
+struct nitro_op {
+    const void *key;
+    size_t key_bytes;
+    const void *value; /* NULL with value_bytes 0 and `remove` set: delete */
+    size_t value_bytes;
+    int64_t expire_ms;
+    uint32_t remove;
+    uint32_t pad;
+};
+NITRO_API NITRO_MUST_CHECK int nitro_write(nitro_store *s, int64_t now_ms,
+                                           const struct nitro_op *ops, uint32_t count,
+                                           struct nitro_info *info);
+/* nitro_log_need: an upper bound of the log bytes of a put or delete of that size. */
+NITRO_API uint64_t nitro_log_need(size_t key_bytes, size_t value_bytes);
 /* nitro_scan: visits a bounded part of the store and calls fn for each live key found (key borrowed
  * during the call; fn must not call the engine). Start with *cursor 0; the end is *cursor 0 again.
  * A key that is present from start to end is visited at least once, across resizes. `count` is a
- * wish. */
+ * wish. *shown_lsn (may be NULL) is the gate of what this call has shown. */
 typedef void nitro_scan_fn(void *ctx, const void *key, size_t key_bytes,
                            const struct nitro_info *info);
 NITRO_API NITRO_MUST_CHECK int nitro_scan(nitro_store *s, int64_t now_ms, uint64_t *cursor,
-                                          uint32_t count, nitro_scan_fn *fn, void *ctx);
+                                          uint32_t count, nitro_scan_fn *fn, void *ctx,
+                                          uint64_t *shown_lsn);
 /* nitro_flush: removes every key in O(segments); memory is given back by later steps. Exclusive. */
-NITRO_API NITRO_MUST_CHECK int nitro_flush(nitro_store *s);
+NITRO_API NITRO_MUST_CHECK int nitro_flush(nitro_store *s, struct nitro_info *info);
 
 /* ---- chunked use -------------------------------------------------------------------------------*/
 enum nitro_proto {
@@ -205,12 +365,35 @@ enum nitro_proto {
     NITRO_PROTO_BINARY = 4
 };
 
+/* When a reply may go out: see nitro_gate. */
+enum nitro_level {
+    NITRO_LEVEL_NEVER = 1,    /* what it shows is written */
+    NITRO_LEVEL_EVERYSEC = 2, /* the same; the host syncs within a second */
+    NITRO_LEVEL_ALWAYS = 3    /* what it shows is durable */
+};
+
+/* A reply that must not go out yet: bytes [from, to) of the chunk's out. Replies that need not wait
+ * have none. A big value (NITRO_STOP_BIG) and the rest of a reply that did not fit (NITRO_STOP_OUT)
+ * wait with the last one. */
+struct nitro_gate {
+    uint64_t lsn; /* until this is durable (level always) or written (others) */
+    uint32_t from, to;
+    uint16_t id;   /* binary: the request's */
+    uint8_t level; /* enum nitro_level */
+    uint8_t wrote; /* 1: a write, else a read */
+    uint8_t flags; /* binary: the request's flags */
+    uint8_t part;  /* 1: not the whole reply, more of it comes with the next nitro_execute */
+    uint8_t pad[2];
+};
+
 /* One per connection; small. The host reads `proto` and may set it (HELLO 3, RESET). */
 typedef struct nitro_session {
     uint8_t proto; /* enum nitro_proto */
-    uint8_t reserved[7];
+    uint8_t level; /* H: enum nitro_level of requests that name none */
+    uint8_t reserved[6];
     uint64_t id;       /* the host's connection id */
     uint64_t requests; /* executed so far */
+    uint64_t last_lsn; /* of this connection's newest write; 0 = none */
     void *priv;        /* the engine's: half-received binary requests; NULL most of the time */
 } nitro_session;
 
@@ -236,7 +419,9 @@ enum nitro_host_verb {
     NITRO_HOST_INFO, /* also binary STATS: argv[0] is the request's body, a section name */
     NITRO_HOST_SELECT,
     NITRO_HOST_QUIT,
-    NITRO_HOST_RESET
+    NITRO_HOST_RESET,
+    NITRO_HOST_WAITAOF, /* RESP WAITAOF numlocal numreplicas timeout */
+    NITRO_HOST_SYNC     /* binary SYNC: answer when what is appended now is durable */
 };
 
 /* Why nitro_execute came back. In every case out[0 .. out_len) holds complete replies (or, with BIG, a
@@ -248,7 +433,7 @@ enum nitro_stop {
     NITRO_STOP_BIG,      /* write out, then big[0 .. big_len), set out_len = 0, call again */
     NITRO_STOP_HOST,     /* run host_verb, append its reply (nitro_chunk_reply), nitro_chunk_skip */
     NITRO_STOP_IO,       /* reserved: a value lies on disk */
-    NITRO_STOP_ROOM      /* reserved: no room in the log */
+    NITRO_STOP_ROOM      /* no room in the log yet: nitro_log_fill(room_bytes), call again */
 };
 
 /* A pooled read buffer, its prepared requests, and a reply buffer. The host reads the fields; those
@@ -276,8 +461,11 @@ typedef struct nitro_chunk {
     uint32_t host_argc;  /* arguments including the verb's name (RESP) */
     uint32_t host_flags; /* request flags (binary) */
     const struct nitro_slice *host_argv;
-    uint64_t grow_bytes; /* after prepare: upper bound of memory that the requests may add */
-    uint64_t log_bytes;  /* after prepare: upper bound of log bytes (0 without a log) */
+    uint64_t grow_bytes;      /* after prepare: upper bound of memory that the requests may add */
+    uint64_t room_bytes;      /* with NITRO_STOP_ROOM: what request `next` needs in the log */
+    struct nitro_gate *gates; /* replies in out that must wait; the host sets gate_count = 0 with
+                                 out_len = 0 */
+    uint32_t gate_count, gate_cap;
 } nitro_chunk;
 
 /* nitro_chunk_open: a chunk with buffers of the default size (owned), or NULL without memory. Shared. */
@@ -299,6 +487,11 @@ NITRO_API size_t nitro_chunk_stash(nitro_chunk *c, void *dst, size_t cap);
 /* nitro_chunk_reply: appends bytes to the reply buffer, growing it. NITRO_ENOMEM. Shared. */
 NITRO_API NITRO_MUST_CHECK int nitro_chunk_reply(nitro_store *s, nitro_chunk *c, const void *p,
                                                  size_t n);
+/* nitro_chunk_gate: the bytes appended to out since offset `from` wait for `lsn` at the session's level.
+ * NITRO_ENOMEM. Shared. */
+NITRO_API NITRO_MUST_CHECK int nitro_chunk_gate(nitro_store *s, const nitro_session *ss,
+                                                nitro_chunk *c, size_t from, uint64_t lsn,
+                                                int wrote);
 /* nitro_chunk_skip: the host has dealt with request `next`. Object. */
 NITRO_API void nitro_chunk_skip(nitro_chunk *c);
 
@@ -336,6 +529,58 @@ NITRO_API NITRO_MUST_CHECK int nitro_step(nitro_store *s, enum nitro_step_kind k
                                           uint32_t budget, struct nitro_step_result *out);
 /* nitro_retire_due: 1 if a RETIRE step would free something. Shared. */
 NITRO_API int nitro_retire_due(nitro_store *s);
+
+/* ---- checking a folder -------------------------------------------------------------------------
+ * nitro_check reads every record of a data folder that no process has open, and says what is wrong in
+ * it. It needs no store, and takes the folder's lock. Without a repair nothing is changed (LOCK is
+ * made if it is missing).
+ * A repair keeps the longest valid prefix: all records before the first one that is damaged or missing,
+ * batches whole. The rest is dropped, so that the store starts again. Files that it changes or drops
+ * stay in the folder as NAME.bak-<now_ms>; nothing but the user reads or removes them. */
+enum nitro_severity {
+    NITRO_CHECK_NOTE,  /* harmless: the next start deals with it */
+    NITRO_CHECK_DAMAGE /* the store does not start */
+};
+struct nitro_finding {
+    enum nitro_severity severity;
+    const char *file; /* its name in the folder */
+    uint64_t offset;
+    uint64_t lsn; /* 0 = it is not about a record */
+    const char *text;
+};
+/* *f and what it points to are borrowed during the call. */
+typedef void nitro_finding_fn(void *ctx, const struct nitro_finding *f);
+
+struct nitro_check_options {
+    const char *dir;
+    int64_t now_ms;                 /* names what a repair keeps */
+    uint32_t repair;                /* 1: repair, if there is damage */
+    uint8_t seed[NITRO_SEED_BYTES]; /* random; used by a repair */
+    nitro_finding_fn *found;        /* NULL = only the result */
+    void *ctx;
+    const struct nitro_mem *mem; /* NULL = nitro_mem_system() */
+    const struct nitro_vfs *vfs; /* NULL = nitro_vfs_system() */
+};
+struct nitro_check_result {
+    uint64_t files, bytes; /* log files that count, and what was read of them */
+    uint64_t records;      /* valid, before the first that is not */
+    uint64_t last_lsn;     /* of these; 0 = there are none */
+    uint64_t durable_lsn;  /* what was durable, as far as anything in the folder knows */
+    uint64_t bad_lsn;      /* the first record that was durable and is not there; 0 = none */
+    uint64_t bad_file, bad_offset;
+    uint64_t
+        drop_records; /* behind the first one that is not valid: dropped by a repair if there is */
+    uint64_t drop_bytes;     /* damage (with `repaired`: they were), else by the next start */
+    uint32_t damages, notes; /* findings */
+    uint32_t clean;          /* 1: the last stop was clean */
+    uint32_t repaired;       /* 1: there was damage, and the store starts again */
+};
+/* nitro_check: NITRO_OK with *out filled: without damage, or see `damages` and `repaired`.
+ * NITRO_ENOTFOUND (no store in the folder), NITRO_EINUSE, NITRO_EFORMAT, NITRO_EIO, NITRO_ENOMEM,
+ * NITRO_EARGUMENT; NITRO_ECORRUPT (a repair is not possible). A repair that fails may be tried again:
+ * nothing is lost by it. Any thread. */
+NITRO_API NITRO_MUST_CHECK int nitro_check(const struct nitro_check_options *opt,
+                                           struct nitro_check_result *out, struct nitro_err *err);
 
 /* ---- statistics --------------------------------------------------------------------------------
  * nitro_stats sums counters, never reads /proc, takes no lock: each counter is exact, their

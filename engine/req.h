@@ -93,17 +93,6 @@ struct nk_req {
 };
 _Static_assert(sizeof(struct nk_req) <= 96, "256 of these are walked for every chunk");
 
-/* One key of a multi-key request. */
-struct nk_multi {
-    struct nk_key key;
-    const uint8_t *val;
-    struct nk_big *big; /* owned */
-    uint32_t val_len;
-    bool reserved; /* resv holds something to be applied or aborted */
-    struct nk_resv resv;
-};
-_Static_assert(sizeof(struct nk_multi) == NK_CACHE_LINE, "a million of these make 64 MiB");
-
 /* An argument as an offset from the start of its request, because the buffer may still move. */
 struct nk_span {
     uint32_t at;
@@ -155,6 +144,7 @@ struct nk_chunk {
     bool started;   /* the head of its reply has been written */
     uint32_t step;  /* keys that are done */
     uint64_t found; /* EXISTS: so far */
+    uint64_t shown; /* newest LSN that the part of its reply shows which is done */
     struct nk_tail tail;
 
     /* Raw keys of a SCAN, before filtering. */

@@ -32,6 +32,16 @@
     X(VALUE_SIZE, EVALUESIZE, "ERR ", "value is larger than the server's limit", "")               \
     X(NO_MEMORY, ENOMEM, "OOM ", "the server is out of memory, the command was not applied", "")   \
     X(MAX_MEMORY, EMAXMEMORY, "OOM ", "command not allowed when used memory > 'maxmemory'.", "")   \
+    X(LOADING, ELOADING, "LOADING ", "Redis is loading the dataset in memory", "")                 \
+    X(LOG_FULL, ELOGFULL, "MISCONF ",                                                              \
+      "Errors writing to the AOF file: no room on the disk, the command was not applied", "")      \
+    X(READ_ONLY, EREADONLY, "MISCONF ",                                                            \
+      "Errors writing to the AOF file: the log has failed, writes are refused until a restart",    \
+      "")                                                                                          \
+    X(NOT_DURABLE, ENOTDURABLE, "NOTDURABLE ",                                                     \
+      "the log has failed before what this shows was durable", "")                                 \
+    X(UNKNOWN_OUTCOME, EUNKNOWNOUTCOME, "UNKNOWN ",                                                \
+      "the log has failed, the command may or may not be applied after a restart", "")             \
     X(INTERNAL, EINTERNAL, "ERR ", "internal error", "")                                           \
     X(MBULK_LINE, EFRAME, "ERR ", "Protocol error: too big mbulk count string", "")                \
     X(MBULK_LENGTH, EFRAME, "ERR ", "Protocol error: invalid multibulk length", "")                \

@@ -88,7 +88,7 @@ static bool visit_segment(struct nk_seg *s, uint64_t *pos, uint32_t epoch, uint3
 }
 
 int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t count, nk_scan_fn *fn,
-               void *ctx) {
+               void *ctx, uint64_t *shown) {
     struct scan sc = {.now_ms = now_ms, .fn = fn, .ctx = ctx};
     uint64_t seg = *cursor >> 48, pos = (uint32_t)*cursor;
     uint32_t epoch = (*cursor >> 40) & 0xff, buckets = CALL_BUCKETS;
@@ -103,6 +103,7 @@ int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t coun
         locked_any = true;
         bool end = visit_segment(s, &pos, pos == 0 ? s->epoch : epoch, count, &buckets, &sc);
         epoch = s->epoch;
+        *shown = nk_max_u64(*shown, s->last_lsn);
         nk_seg_unlock(s);
         if (!end) continue;
         seg++;

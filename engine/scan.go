@@ -26,9 +26,9 @@ static void scan_collect(void *ctx, const void *key, size_t key_bytes,
 }
 
 static int scan_part(nitro_store *s, int64_t now_ms, uint64_t *cursor, uint32_t count, void *buf,
-                     size_t cap, size_t *used) {
+                     size_t cap, size_t *used, uint64_t *shown) {
     struct scan_sink sink = {buf, cap, 0};
-    int code = nitro_scan(s, now_ms, cursor, count, scan_collect, &sink);
+    int code = nitro_scan(s, now_ms, cursor, count, scan_collect, &sink, shown);
     *used = sink.used;
     return code;
 }
@@ -55,7 +55,7 @@ const (
 
 // Scan iterates over the keys in no particular order. A key that is present from the start to the end is
 // visited, one that comes or goes meanwhile may be, and in rare cases a key comes twice. No lock is held while
-// the loop's body runs. The only errors are ErrClosed and what the engine reports; they end the iteration.
+// the loop's body runs. An error ends the iteration.
 func (s *Store) Scan() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		buf := make([]byte, scanBuffer)
@@ -72,28 +72,29 @@ func (s *Store) Scan() iter.Seq2[Entry, error] {
 	}
 }
 
-// scanPart fills *buf with the entries after *cursor and moves it.
+// scanPart fills *buf with the entries after *cursor, moves it, and waits until what it has found may be shown.
 func (s *Store) scanPart(cursor *uint64, buf *[]byte) (used int, err error) {
-	var b backoff
 	for {
-		t, err := s.enter()
+		next, need, shown := C.uint64_t(*cursor), C.size_t(0), C.uint64_t(0)
+		code, err := s.try(func() C.int {
+			return C.scan_part(s.c, C.int64_t(s.Now()), &next, scanCount, pointer(*buf), C.size_t(len(*buf)),
+				&need, &shown)
+		})
 		if err != nil {
 			return 0, err
 		}
-		next, need := C.uint64_t(*cursor), C.size_t(0)
-		code := C.scan_part(s.c, C.int64_t(s.Now()), &next, scanCount, pointer(*buf), C.size_t(len(*buf)), &need)
-		s.gate.runlock(t)
-		switch {
-		case code == C.NITRO_EBUSY:
-			b.wait()
-		case code != C.NITRO_OK:
+		if code != C.NITRO_OK {
 			return 0, errorOf(code)
-		case int(need) > len(*buf):
-			*buf = make([]byte, 2*int(need))
-		default:
-			*cursor = uint64(next)
-			return int(need), nil
 		}
+		if int(need) > len(*buf) {
+			*buf = make([]byte, 2*int(need))
+			continue
+		}
+		if err := s.await(uint64(shown)); err != nil {
+			return 0, err
+		}
+		*cursor = uint64(next)
+		return int(need), nil
 	}
 }
 

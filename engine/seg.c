@@ -21,6 +21,7 @@
  * NOT HERE  the switch of the hash (switch.c), background work (step.c), scans (scan.c).
  */
 #include "db.h"
+#include "mutant.h"
 
 #define SEG_SPINS 128u
 #define SLOT_OLD 0x80000000u /* in nk_item.slot: the slot is in `old` */
@@ -116,9 +117,11 @@ void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_ke
     out->p = p;
     out->n = n;
     out->over = 0;
-    out->seg = (uint32_t)nk_hash_route(db->route_point, p, n) & db->seg_mask;
+    uint64_t route = nk_hash_route(db->route_point, p, n);
+    out->seg = (uint32_t)route & db->seg_mask;
+    out->mark = (uint32_t)(route >> 30) & 0x7fffffffu;
     const struct nk_seg *s = &db->seg[out->seg];
-    out->epoch = __atomic_load_n(&s->epoch, __ATOMIC_RELAXED);
+    out->epoch = __atomic_load_n(&s->epoch, __ATOMIC_RELAXED) & 1;
     out->hash = key_hash(s, out->epoch, p, n);
     nk_key_prefetch_bucket(db, out);
 }
@@ -243,7 +246,7 @@ static NK_NOINLINE bool lookup_old(const struct nk_seg *s, const struct nk_key *
 /* Where the key's entry is, live or expired; it->ref = 0 if nowhere. */
 NK_INLINE void locate(struct nk_seg *s, struct nk_key *k, struct nk_item *it) {
     if (NK_UNLIKELY(k->epoch != s->epoch)) {
-        k->epoch = s->epoch;
+        k->epoch = s->epoch & 1;
         k->hash = key_hash(s, k->epoch, k->p, k->n);
     }
     it->ref = 0;
@@ -277,12 +280,29 @@ NK_INLINE void read_entry(const struct nk_seg *s, int64_t now_ms, struct nk_item
     }
 }
 
+/* What a miss shows: that its key has gone, or, with the version of the entry, that it has expired. */
+static NK_NOINLINE uint64_t miss_shows(const struct nk_db *db, const struct nk_key *k,
+                                       uint64_t version) {
+    uint64_t marked = NK_MUTATE(21, 0, NK_GET(*nk_mark_slot(db->marks, k->mark)));
+    uint64_t flushed = NK_MUTATE(23, 0, db->flush_lsn);
+    return nk_max_u64(nk_max_u64(NK_MUTATE(22, 0, version), marked), flushed);
+}
+
+void nk_db_mark(struct nk_db *db, uint32_t mark, uint64_t lsn) {
+    uint64_t *slot = nk_mark_slot(db->marks, mark), old = NK_GET(*slot);
+    while (old < lsn && !__atomic_compare_exchange_n(slot, &old, lsn, true, __ATOMIC_RELAXED,
+                                                     __ATOMIC_RELAXED)) {}
+}
+
 void nk_seg_find(struct nk_seg *s, struct nk_key *k, int64_t now_ms, bool count,
                  struct nk_item *it) {
     locate(s, k, it);
     it->found = false;
+    it->version = 0;
     if (it->ref != 0) read_entry(s, now_ms, it);
+    it->shown = NK_MUTATE(20, 0, it->version);
     if (!it->found) {
+        if (s->db->marks != NULL) it->shown = miss_shows(s->db, k, it->version);
         it->val = NULL;
         it->bytes = 0;
         it->big = NULL;
@@ -314,7 +334,7 @@ static bool room_for(struct nk_seg *s, const struct nk_item *it, uint32_t need,
                      const struct nk_effect *e) {
     const struct nk_db *db = s->db;
     uint64_t max = __atomic_load_n(&db->max_memory, __ATOMIC_RELAXED);
-    if (NK_LIKELY(max == 0)) return true;
+    if (NK_LIKELY(max == 0) || db->loading) return true;
     uint64_t old = it->ref != 0 ? nk_arena_block_bytes(&s->arena, it->ref) : 0;
     if (it->big != NULL) old += it->big->map_bytes;
     uint64_t new = need + (e->big != NULL ? e->big->map_bytes : 0);
@@ -513,9 +533,21 @@ static void apply_expire(struct nk_seg *s, const struct nk_key *k, const struct 
     slot_replace(s, it, r->ref);
 }
 
+/* A miss shows that the entry has expired, and so that it was written. */
+static void mark_expired(struct nk_db *db, const uint8_t *e) {
+    uint64_t version = nk_entry_version(e);
+    if (version <= nk_log_durable(db->log)) return;
+    uint32_t meta = nk_entry_meta(e);
+    uint64_t route =
+        nk_hash_route(db->route_point, e + nk_entry_key_off(meta), nk_entry_key_bytes(e, meta));
+    nk_db_mark(db, (uint32_t)(route >> 30) & 0x7fffffffu, version);
+}
+
 void nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at) {
     uint32_t ref = at->bucket->ref[at->index];
-    entry_forget(s, nk_arena_ptr(&s->arena, ref));
+    const uint8_t *e = nk_arena_ptr(&s->arena, ref);
+    if (s->db->marks != NULL) mark_expired(s->db, e);
+    entry_forget(s, e);
     nk_arena_free(&s->arena, ref);
     nk_table_remove(&s->tab, hash, at);
     s->stamp++;
@@ -542,12 +574,13 @@ static bool entry_expired(const struct nk_seg *s, uint32_t ref, int64_t now_ms) 
 }
 
 uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *item,
-                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms) {
+                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms, uint64_t lsn) {
     struct nk_item it = *item;
     NK_ASSERT(s->pending > 0);
     s->pending--;
     if (NK_UNLIKELY(it.stamp != s->stamp)) locate(s, k, &it);
-    uint64_t version = s->next_version++ * s->db->segments + s->index;
+    uint64_t version = lsn != 0 ? lsn : s->next_version++ * s->db->segments + s->index;
+    if (lsn != 0) __atomic_store_n(&s->last_lsn, lsn, __ATOMIC_RELAXED);
     if (e->kind == NK_EFFECT_PUT) {
         if (it.ref != 0 && entry_expired(s, it.ref, now_ms)) NK_ADD(s->expired, 1);
         apply_put(s, k, &it, e, r, version);
@@ -558,6 +591,7 @@ uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *
         NK_ADD(s->writes, 1);
     } else if (it.ref != 0) {
         apply_delete(s, k, &it);
+        if (lsn != 0) nk_db_mark(s->db, k->mark, lsn);
     }
     if (it.ref == 0 && e->kind == NK_EFFECT_EXPIRE && r->ref != 0) nk_arena_free(&s->arena, r->ref);
     nk_over_put(&s->over, r->overflow);
@@ -572,12 +606,58 @@ uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *
     return version;
 }
 
+static struct nk_record record_of(const struct nk_key *k, const struct nk_effect *e) {
+    struct nk_record r = {.key = k->p, .key_bytes = k->n, .kind = NK_REC_DELETE};
+    if (e->kind == NK_EFFECT_DELETE) return r;
+    r.expire_ms = e->expire_ms;
+    r.kind = NK_REC_EXPIRE;
+    if (e->kind == NK_EFFECT_EXPIRE) return r;
+    r.kind = NK_REC_PUT;
+    r.value = e->big != NULL ? e->big->data : e->val;
+    r.value_bytes = e->big != NULL ? (uint32_t)e->big->bytes : e->bytes;
+    return r;
+}
+
+void nk_effect_crc(const struct nk_db *db, const struct nk_key *k, struct nk_effect *e) {
+    if (db->log == NULL || e->big == NULL) return;
+    struct nk_record r = record_of(k, e);
+    e->crc = nk_record_body_crc(&r);
+}
+
+int nk_seg_log(struct nk_seg *s, const struct nk_key *k, const struct nk_effect *e, uint64_t *lsn) {
+    struct nk_log *log = s->db->log;
+    if (log == NULL) {
+        *lsn = 0;
+        return NITRO_OK;
+    }
+    struct nk_record r = record_of(k, e);
+    uint32_t crc = e->crc != 0 ? e->crc : nk_record_body_crc(&r);
+    uint64_t bytes = nk_record_max(r.key_bytes, r.value_bytes);
+    bool spliced = e->big != NULL;
+    int rc = nk_log_begin(log, bytes, spliced ? bytes - r.value_bytes : bytes, spliced,
+                          e->kind == NK_EFFECT_DELETE);
+    if (NK_UNLIKELY(rc != NITRO_OK)) return rc == NK_ROOM ? NITRO_ELOGFULL : rc;
+    if (spliced) nk_big_retain(e->big);
+    nk_log_append(log, &r, crc, e->big);
+    nk_log_end(log);
+    *lsn = r.lsn;
+    return NITRO_OK;
+}
+
 int nk_seg_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                const struct nk_effect *e, int64_t now_ms, uint64_t *version) {
     struct nk_resv r;
+    uint64_t lsn = 0;
     int rc = nk_seg_reserve(s, k, it, e, &r);
     if (rc != NITRO_OK) return rc;
-    uint64_t v = nk_seg_apply(s, k, it, e, &r, now_ms);
+    if (s->db->log != NULL) {
+        rc = nk_seg_log(s, k, e, &lsn);
+        if (NK_UNLIKELY(rc != NITRO_OK)) {
+            nk_seg_abort(s, &r);
+            return rc;
+        }
+    }
+    uint64_t v = nk_seg_apply(s, k, it, e, &r, now_ms, lsn);
     if (version != NULL) *version = v;
     return NITRO_OK;
 }

@@ -29,11 +29,12 @@ struct nk_seg; /* opaque here */
 /* A key with everything that can be computed before the lock is taken. `key` is borrowed. */
 struct nk_key {
     const uint8_t *p;
-    uint32_t n;     /* bytes, <= NITRO_KEY_MAX */
-    uint32_t seg;   /* index of its segment */
-    uint64_t hash;  /* by the segment's hash function at `epoch` */
-    uint32_t epoch; /* the segment's hash epoch when `hash` was computed */
-    uint32_t over;  /* hint: overflow bucket to look at (nk_key_prefetch_entry), 0 = none */
+    uint32_t n;         /* bytes, <= NITRO_KEY_MAX */
+    uint32_t seg;       /* index of its segment */
+    uint64_t hash;      /* by the segment's hash function at `epoch` */
+    uint32_t epoch : 1; /* the segment's hash epoch when `hash` was computed */
+    uint32_t mark : 31; /* bits of the routing hash, which never changes: see nk_db_marked */
+    uint32_t over;      /* hint: overflow bucket to look at (nk_key_prefetch_entry), 0 = none */
 };
 
 /* nk_key_init: routes and hashes a key and asks for its bucket (a prefetch). Any thread under the shared
@@ -82,6 +83,9 @@ struct nk_item {
     struct nk_big *big; /* NULL if the value is inline */
     uint64_t version;
     int64_t expire_ms; /* 0 = never */
+    uint64_t
+        shown; /* LSN that must be durable before anybody hears of this, a miss included; 0 without
+                          a log */
     /* private to seg.c: where the entry (live or expired) is */
     uint64_t stamp;
     uint32_t ref;
@@ -105,7 +109,12 @@ struct nk_effect {
     uint32_t bytes;
     struct nk_big *big; /* instead of val; apply takes its own reference */
     int64_t expire_ms;
+    uint32_t crc; /* nk_effect_crc of a large value, computed before the lock; 0 = not done */
 };
+
+/* nk_effect_crc: sets e->crc, so that a large value's checksum is not computed under the lock. Without a log
+ * it does nothing. */
+void nk_effect_crc(const struct nk_db *db, const struct nk_key *k, struct nk_effect *e);
 
 /* What an effect needs, set aside. */
 struct nk_resv {
@@ -119,17 +128,22 @@ struct nk_resv {
  * is followed by exactly one nk_seg_apply or nk_seg_abort in the same lock hold. */
 NITRO_MUST_CHECK int nk_seg_reserve(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                                     const struct nk_effect *e, struct nk_resv *r);
+/* nk_seg_log: appends the effect to the log, if there is one. NITRO_OK with the LSN in *lsn (0 without a
+ * log); NITRO_EBUSY, NITRO_EREADONLY, NITRO_ESHUTDOWN, NITRO_ELOGFULL (there may be room after a fill: look
+ * at the log's status): nothing was appended. The caller applies the effect in the same lock hold. */
+NITRO_MUST_CHECK int nk_seg_log(struct nk_seg *s, const struct nk_key *k, const struct nk_effect *e,
+                                uint64_t *lsn);
 /* nk_seg_apply: makes the effect, with the memory of *r (r is spent). Cannot fail. Several reservations may
  * be applied one after the other in one lock hold, in the order in which they were made; an item that an
  * earlier apply has made stale is looked up again. NK_EFFECT_EXPIRE may not follow a put of the same key
- * in one hold: its block was measured before. Returns the new version of the entry (for DELETE: the
- * version of the delete). */
+ * in one hold: its block was measured before. `lsn` is that of nk_seg_log. Returns the new version of the
+ * entry (for DELETE: the version of the delete): the LSN if there is a log. */
 uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
-                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms);
+                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms, uint64_t lsn);
 /* nk_seg_abort: gives a reservation back. */
 void nk_seg_abort(struct nk_seg *s, struct nk_resv *r);
 
-/* nk_seg_put: reserve + apply for the common case of one key. */
+/* nk_seg_put: reserve + log + apply for the common case of one key. */
 NITRO_MUST_CHECK int nk_seg_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                                 const struct nk_effect *e, int64_t now_ms, uint64_t *version);
 
@@ -152,8 +166,50 @@ struct nk_scan_entry {
 };
 typedef void nk_scan_fn(void *ctx, const struct nk_scan_entry *e);
 NITRO_MUST_CHECK int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t count,
-                                nk_scan_fn *fn, void *ctx);
-uint64_t nk_db_keys(struct nk_db *db);
+                                nk_scan_fn *fn, void *ctx, uint64_t *shown);
+/* nk_db_keys: how many there are; *shown as in struct nk_item. nk_db_scan raises its *shown. */
+uint64_t nk_db_keys(struct nk_db *db, uint64_t *shown);
+
+/* ---- the log, as the front end sees it ---------------------------------------------------------*/
+bool nk_db_has_log(const struct nk_db *db);
+/* nk_db_loading: recovery is not over; only what needs no data may run. */
+bool nk_db_loading(const struct nk_db *db);
+/* nk_db_view: never NULL. */
+const struct nitro_log_view *nk_db_view(const struct nk_db *db);
+/* nk_db_log_need: log bytes that a put or a delete of that size may take. */
+uint64_t nk_db_log_need(uint64_t key_bytes, uint64_t value_bytes);
+
+/* ---- several keys in one step (batch.c) --------------------------------------------------------*/
+
+/* One key of a request that writes several. */
+struct nk_multi {
+    struct nk_key key;
+    const uint8_t *val;
+    struct nk_big *big; /* owned by the request */
+    uint32_t val_len;
+    bool reserved; /* resv holds something to be applied or aborted */
+    bool remove;   /* delete instead of put */
+    struct nk_resv resv;
+};
+_Static_assert(sizeof(struct nk_multi) == 64, "a million of these make 64 MiB");
+
+/* A batch: all its keys are written, or none. */
+struct nk_batch {
+    struct nk_multi *m;
+    uint32_t count;
+    int64_t expire_ms;       /* of every put, unless `expiries` */
+    const int64_t *expiries; /* of each, or NULL */
+    uint32_t *segs;          /* room for min(count, number of segments) + 1 */
+    uint64_t *map;           /* NITRO_SEGMENTS_MAX / 64 words; needed beyond NK_BATCH_SHORT keys */
+    uint32_t found;          /* out: keys that were there */
+    uint64_t last_lsn;       /* out: of the batch; 0 without a log or without effect */
+    uint64_t shown;          /* out: what `found` shows */
+    uint64_t log_bytes;      /* out, with NITRO_ELOGFULL: what it needs */
+};
+#define NK_BATCH_SHORT 32u
+/* nk_db_batch: NITRO_OK, NITRO_EBUSY, NITRO_ENOMEM, NITRO_EMAXMEMORY, and the codes of nk_seg_log. A key that
+ * is deleted and not there has no effect. Of repeated keys the last one wins. */
+NITRO_MUST_CHECK int nk_db_batch(struct nk_db *db, struct nk_batch *b, int64_t now_ms);
 
 /* Memory through the store's allocator table, counted. */
 void *nk_db_alloc(struct nk_db *db, size_t bytes);

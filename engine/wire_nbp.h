@@ -51,7 +51,8 @@ enum nk_nbp_op {
     NK_NBP_MEXISTS = 0x23,
     NK_NBP_SCAN = 0x28,
     NK_NBP_COUNT = 0x29,
-    NK_NBP_FLUSH = 0x2A
+    NK_NBP_FLUSH = 0x2A,
+    NK_NBP_SYNC = 0x2B
 };
 
 /* nk_nbp_next: parses the frame at in_pos (there is at least one byte). */

@@ -96,6 +96,7 @@ int nk_nbp_flags_allowed(uint8_t opcode) {
     case NK_NBP_SCAN:
     case NK_NBP_COUNT:
     case NK_NBP_FLUSH:
+    case NK_NBP_SYNC:
         return 0;
     default:
         return -1;
@@ -209,7 +210,7 @@ static enum nk_fault scan(struct nk_req *r, struct cursor *b) {
 }
 
 /* host: the host gets the body as its only argument. HELLO's layout is checked here all the
- * same. */
+ * same; FLUSH and SYNC have no body, so what they bring is left over and makes the frame malformed. */
 static enum nk_fault host(struct nk_parser *f, struct nk_req *r, struct cursor *b,
                           enum nitro_host_verb verb) {
     struct cursor body = *b;
@@ -225,7 +226,7 @@ static enum nk_fault host(struct nk_parser *f, struct nk_req *r, struct cursor *
     r->op = NK_OP_HOST;
     r->code = (uint8_t)verb;
     f->c->slices[r->arg_at] = take_rest(&body);
-    if (verb != NITRO_HOST_FLUSH) b->p = b->end;
+    if (verb != NITRO_HOST_FLUSH && verb != NITRO_HOST_SYNC) b->p = b->end;
     return NK_FAULT_NONE;
 }
 
@@ -298,6 +299,8 @@ static enum nk_fault decode(struct nk_parser *f, uint8_t opcode, struct nk_req *
         return plain(r, NK_OP_COUNT);
     case NK_NBP_FLUSH:
         return host(f, r, b, NITRO_HOST_FLUSH);
+    case NK_NBP_SYNC:
+        return host(f, r, b, NITRO_HOST_SYNC);
     }
     return NK_FAULT_OPCODE;
 }
@@ -315,7 +318,8 @@ void nk_nbp_decode(struct nk_parser *f, const struct nk_head *head, const uint8_
     if (head->flags & NK_NBP_EXPIRY) r->expire_ms = absolute(f->now, head->expiry);
     enum nk_fault bad = decode(f, head->opcode, r, &b);
     if (NK_UNLIKELY(bad == NK_FAULT_NONE && !complete(&b))) bad = NK_FAULT_FRAME_BODY;
-    if (NK_UNLIKELY(bad == NK_FAULT_NONE && (head->flags & NK_NBP_DURABILITY) >= NK_NBP_EVERYSEC))
+    if (NK_UNLIKELY(bad == NK_FAULT_NONE && (head->flags & NK_NBP_DURABILITY) >= NK_NBP_EVERYSEC &&
+                    !nk_db_has_log(f->db)))
         bad = NK_FAULT_DURABILITY;
     if (NK_UNLIKELY(bad != NK_FAULT_NONE)) {
         nk_req_drop(f->db, f->c, r);

@@ -424,6 +424,7 @@ HOST_DECODER(info, NITRO_HOST_INFO)
 HOST_DECODER(select_db, NITRO_HOST_SELECT)
 HOST_DECODER(quit, NITRO_HOST_QUIT)
 HOST_DECODER(reset, NITRO_HOST_RESET)
+HOST_DECODER(waitaof, NITRO_HOST_WAITAOF)
 
 typedef void decoder(const struct args *a, struct nk_req *r);
 
@@ -439,7 +440,7 @@ static decoder *const decoders[NK_VERB_COUNT] = {
     [NK_VERB_PING] = ping,        [NK_VERB_PTTL] = pttl,       [NK_VERB_PUT] = set,
     [NK_VERB_QUIT] = quit,        [NK_VERB_RESET] = reset,     [NK_VERB_SCAN] = scan,
     [NK_VERB_SELECT] = select_db, [NK_VERB_SET] = set,         [NK_VERB_TTL] = ttl,
-    [NK_VERB_TYPE] = type,
+    [NK_VERB_TYPE] = type,        [NK_VERB_WAITAOF] = waitaof,
 };
 
 /* unknown: keeps as many arguments as the error may show (each takes at least three bytes of

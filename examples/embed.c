@@ -81,7 +81,7 @@ static void read_and_write(nitro_store *store) {
           NITRO_EVERSION);
 
     int64_t visits = 0;
-    check("incr", nitro_incr(store, now_ms(), "visits", 6, 3, &visits), NITRO_OK);
+    check("incr", nitro_incr(store, now_ms(), "visits", 6, 3, &visits, NULL), NITRO_OK);
     printf("visits = %" PRId64 "\n", visits);
 
     /* Expiry is an absolute time; the host's clock decides, so a test can simply pass a later one. */
@@ -103,7 +103,7 @@ static void fill_and_scan(nitro_store *store) {
         if (i % 100 == 0) work(store);
     }
     do {
-        check("scan", nitro_scan(store, now_ms(), &cursor, 100, count_key, &seen), NITRO_OK);
+        check("scan", nitro_scan(store, now_ms(), &cursor, 100, count_key, &seen, NULL), NITRO_OK);
     } while (cursor != 0);
     if (seen < PAGES) {
         fprintf(stderr, "embed: the scan has seen %" PRIu64 " keys of %u\n", seen, PAGES);

@@ -194,3 +194,6 @@ func AppendCount(dst []byte, m Meta) []byte { return appendPlain(dst, OpCount, &
 
 // AppendFlush encodes FLUSH, which removes every key.
 func AppendFlush(dst []byte, m Meta) []byte { return appendPlain(dst, OpFlush, &m, "") }
+
+// AppendSync encodes SYNC, which is answered when every write before it is on disk.
+func AppendSync(dst []byte, m Meta) []byte { return appendPlain(dst, OpSync, &m, "") }

@@ -54,13 +54,14 @@ const (
 	FlagReserved Flags = 0xC0 // always zero
 )
 
-// Durability levels of a request. A server without a log refuses DurabilityEverySec and
-// DurabilityAlways with EUNSUPPORTED rather than acknowledge what it can't do.
+// Durability levels of a request: how safe what a reply acknowledges or shows must be before the reply
+// leaves. A server without a log refuses DurabilityEverySec and DurabilityAlways with EUNSUPPORTED
+// rather than acknowledge what it can't do.
 const (
-	DurabilityDefault  Flags = 0x00 // the server's or connection's level
-	DurabilityNever    Flags = 0x40 // acknowledge without waiting for a sync
-	DurabilityEverySec Flags = 0x80 // a power loss may take one second
-	DurabilityAlways   Flags = 0xC0 // acknowledge when the write is on disk
+	DurabilityDefault  Flags = 0x00 // the connection's level, at first the server's
+	DurabilityNever    Flags = 0x40 // written: safe if the server's process dies
+	DurabilityEverySec Flags = 0x80 // the same, and a power loss takes at most one second
+	DurabilityAlways   Flags = 0xC0 // on disk: safe after a power loss
 )
 
 // Header is the first eight bytes of a frame.

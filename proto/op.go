@@ -31,6 +31,7 @@ const (
 	OpScan    Op = 0x28
 	OpCount   Op = 0x29
 	OpFlush   Op = 0x2A
+	OpSync    Op = 0x2B
 )
 
 // blockFlags are the flags whose blocks only some opcodes accept.
@@ -65,6 +66,7 @@ var ops = map[Op]opInfo{
 	OpScan:    {name: "SCAN"},
 	OpCount:   {name: "COUNT"},
 	OpFlush:   {name: "FLUSH", write: true},
+	OpSync:    {name: "SYNC"},
 }
 
 // String returns the opcode's name in PROTOCOL.md.

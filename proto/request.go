@@ -82,7 +82,7 @@ func (r *Request) refuse(s Status, format string, args ...any) error {
 
 func (r *Request) parseBody(p *blockParser) {
 	switch r.Op {
-	case OpNoop, OpCount, OpFlush:
+	case OpNoop, OpCount, OpFlush, OpSync:
 	case OpHello:
 		r.Hello = Hello{Min: p.uint8(), Max: p.uint8(), Features: p.uint32(), Name: string(p.short16())}
 	case OpEcho, OpStats:

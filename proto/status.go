@@ -35,9 +35,16 @@ const (
 	ESHUTDOWN       Status = 0x43
 	ELOADING        Status = 0x44
 	EMAXCLIENTS     Status = 0x45
+	ELOGFULL        Status = 0x46
+	EREADONLY       Status = 0x47
 	EMOVED          Status = 0x50
 	EUNKNOWNOUTCOME Status = 0x60
 	EINTERNAL       Status = 0x70
+	EIO             Status = 0x71
+	ECORRUPT        Status = 0x72
+	EINUSE          Status = 0x73
+	EFORMAT         Status = 0x74
+	ENOTDURABLE     Status = 0x75
 )
 
 var statuses = map[Status]struct{ name, text string }{
@@ -66,9 +73,16 @@ var statuses = map[Status]struct{ name, text string }{
 	ESHUTDOWN:       {"ESHUTDOWN", "the server is shutting down, not applied"},
 	ELOADING:        {"ELOADING", "the server is loading its data, not applied"},
 	EMAXCLIENTS:     {"EMAXCLIENTS", "too many clients, not applied"},
+	ELOGFULL:        {"ELOGFULL", "no room in the log, not applied"},
+	EREADONLY:       {"EREADONLY", "the log has failed, the store is read-only, not applied"},
 	EMOVED:          {"EMOVED", "the key is served elsewhere"},
 	EUNKNOWNOUTCOME: {"EUNKNOWNOUTCOME", "the outcome is unknown"},
 	EINTERNAL:       {"EINTERNAL", "internal error"},
+	EIO:             {"EIO", "input/output error"},
+	ECORRUPT:        {"ECORRUPT", "damaged data"},
+	EINUSE:          {"EINUSE", "the data folder is in use by another process"},
+	EFORMAT:         {"EFORMAT", "data of another mode or of a newer format"},
+	ENOTDURABLE:     {"ENOTDURABLE", "the log has failed before this was durable"},
 }
 
 // String returns the status's name, as in PROTOCOL.md and NITRO_ERRORS.

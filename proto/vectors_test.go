@@ -132,6 +132,8 @@ func (d *vectorField) encode(t testing.TB, dst []byte, frameMax uint32) []byte {
 		return AppendCount(dst, m)
 	case "FLUSH":
 		return AppendFlush(dst, m)
+	case "SYNC":
+		return AppendSync(dst, m)
 	case "SCAN":
 		return AppendScan(dst, m, Scan{Cursor: d.Cursor, Count: d.Count, Options: d.Options,
 			Pattern: d.Pattern})

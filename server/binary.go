@@ -7,25 +7,40 @@ import (
 	"github.com/nitrokv/nitrokv/proto"
 )
 
-// hostBinary runs the requests of the binary protocol that the engine leaves to Go: HELLO, STATS and FLUSH.
-func (c *conn) hostBinary(ch *engine.Chunk) []byte {
+// hostBinary runs the requests of the binary protocol that the engine leaves to Go: HELLO, STATS, FLUSH and SYNC.
+func (c *conn) hostBinary(ch *engine.Chunk) hostAnswer {
 	flags := proto.Flags(ch.HostFlags())
 	meta := proto.Meta{ID: ch.HostID(), Flags: flags & proto.FlagIntegrity}
 	switch ch.HostVerb() {
 	case engine.HostHello:
-		return c.binaryHello(meta, ch.HostArg(0))
+		return hostAnswer{reply: c.binaryHello(meta, ch.HostArg(0))}
 	case engine.HostInfo:
-		return c.binaryStats(meta, string(ch.HostArg(0)[:min(len(ch.HostArg(0)), quoteMax)]))
+		return hostAnswer{reply: c.binaryStats(meta, string(ch.HostArg(0)[:min(len(ch.HostArg(0)), quoteMax)]))}
 	case engine.HostFlush:
-		if err := c.srv.store.Flush(); err != nil {
-			return proto.AppendErrorReply(nil, meta, proto.EINTERNAL, "the store cannot be flushed: "+err.Error())
-		}
-		if flags&proto.FlagQuiet != 0 {
-			return nil
-		}
-		return proto.AppendReply(nil, meta, proto.OK, "")
+		return c.binaryFlush(meta, flags)
+	case engine.HostSync:
+		return quietly(c.binarySync(meta, flags), flags)
 	}
-	return proto.AppendErrorReply(nil, meta, proto.EOPCODE, "")
+	return hostAnswer{reply: proto.AppendErrorReply(nil, meta, proto.EOPCODE, "")}
+}
+
+// binaryFlush removes every key.
+func (c *conn) binaryFlush(meta proto.Meta, flags proto.Flags) hostAnswer {
+	lsn, err := c.flush()
+	if err != nil {
+		text := "the store was not flushed: " + err.Error()
+		return hostAnswer{reply: proto.AppendErrorReply(nil, meta, statusOf(err), text)}
+	}
+	return quietly(hostAnswer{reply: proto.AppendReply(nil, meta, proto.OK, ""), lsn: lsn, wrote: true}, flags)
+}
+
+// quietly drops an empty reply that a quiet request doesn't want. What it waits for stays: if that fails, the error is
+// sent.
+func quietly(a hostAnswer, flags proto.Flags) hostAnswer {
+	if h, err := proto.ParseHeader(a.reply); err == nil && flags&proto.FlagQuiet != 0 && h.Status() == proto.OK {
+		a.reply = nil
+	}
+	return a
 }
 
 // pendingMax is how many requests a client may send ahead. Requests run as they come, so nothing here limits it

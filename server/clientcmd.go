@@ -9,6 +9,8 @@ import (
 
 // clientCommands is CLIENT.
 var clientCommands = &container{name: "client", subs: []subcommand{
+	{"durability", -2, "[ALWAYS|EVERYSEC|NEVER|DEFAULT]",
+		"Shows or chooses how safe the connection's writes are when they are acknowledged.", (*request).clientDurability},
 	{"getname", 2, "", "Returns the name of the connection.", (*request).clientGetName},
 	{"id", 2, "", "Returns the id of the connection.", (*request).clientID},
 	{"info", 2, "", "Describes the connection.", (*request).clientInfo},
@@ -60,6 +62,9 @@ func (c *conn) describe(now int64) string {
 	// A parked connection has no buffer beyond what waits in it (qbuf-free), keeps no parsed arguments
 	// (argv-mem), and its replies wait in one piece or not at all (obl, oll).
 	query, reply := c.queryBytes.Load(), c.replyBytes.Load()
+	if p := c.pend.Load(); p != nil {
+		reply += p.bytes()
+	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 "+
 		"qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=0 obl=0 oll=0 omem=%d tot-mem=%d tot-net-in=%d tot-net-out=%d "+
 		"tot-cmds=%d user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -25,10 +26,11 @@ import (
 //
 //   - stash: the beginning of a request, up to 4 KiB, whose rest has not come yet;
 //   - chunk: the same for longer beginnings. Its size follows what has arrived, not what was announced, and the engine
-//     counts it against the memory limit.
+//     counts it against the memory limit;
+//   - pend: replies that wait for the disk (pending.go, deliver.go).
 //
 // A client that doesn't read its replies stops here, inside write: nothing more of it is read, so that one
-// chunk's replies are all that waits, and after the write timeout it is closed.
+// chunk's replies and a bounded queue are all that waits, and after the write timeout it is closed.
 type conn struct {
 	srv *Server
 	nc  *net.TCPConn
@@ -51,7 +53,11 @@ type conn struct {
 	swept   uint32
 	rounds  uint32
 
-	hosted uint64 // requests that ran in Go: the session doesn't count them
+	hosted  uint64 // requests that ran in Go: the session doesn't count them
+	flushed uint64 // LSN of the newest write that ran in Go: the session doesn't know it
+	resumed bool   // the chunk's replies may begin with the rest of one that has been sent in part
+
+	pend atomic.Pointer[pending] // replies that wait for the disk; nil until the first one does
 
 	// Written by the connection, read by INFO and CLIENT LIST.
 	requests, bytesIn, bytesOut atomic.Uint64
@@ -61,8 +67,9 @@ type conn struct {
 	over   bool // the connection ends after this round
 	linger bool // and input may still be under way: see finish
 
-	mu   sync.Mutex // guards meta; a leaf
-	meta *clientMeta
+	mu     sync.Mutex // guards the fields below; a leaf
+	meta   *clientMeta
+	cancel context.CancelFunc // ends what the connection waits for (WAITAOF); nil most of the time
 }
 
 // clientMeta is what a client says about itself; most say nothing.
@@ -98,6 +105,7 @@ func (c *conn) serve() {
 		c.chunk.Release()
 		c.chunk = nil
 	}
+	c.endQueue()
 	if c.linger {
 		c.finish()
 	}
@@ -110,8 +118,11 @@ func (c *conn) open() (err error) {
 	if err := c.setKeepAlive(); err != nil {
 		return err
 	}
-	c.ss, err = c.srv.store.NewSession(c.id)
-	return err
+	if c.ss, err = c.srv.store.NewSession(c.id); err != nil {
+		return err
+	}
+	c.ss.SetLevel(c.srv.opt.Level)
+	return nil
 }
 
 func (c *conn) setKeepAlive() error {
@@ -157,11 +168,17 @@ var past = time.Unix(1, 0)
 // wake makes a parked connection come back to loop. Errors mean that it is closed already.
 func (c *conn) wake(reason uint32) {
 	c.wakes.Or(reason)
-	if reason == wakeKill {
-		_ = c.nc.SetDeadline(past)
+	if reason&(wakeKill|wakeShutdown) != 0 {
+		c.interrupt()
+	}
+	if reason != wakeKill {
+		_ = c.nc.SetReadDeadline(past)
 		return
 	}
-	_ = c.nc.SetReadDeadline(past)
+	_ = c.nc.SetDeadline(past)
+	if p := c.pend.Load(); p != nil {
+		p.abandon()
+	}
 }
 
 // readable serves what has come. It returns true when the connection ends, false to wait for more.
@@ -175,7 +192,7 @@ func (c *conn) readable(fd uintptr) bool {
 		space := ch.Space()
 		n, err := read(fd, space)
 		if err == syscall.EAGAIN {
-			c.park(ch)
+			c.rest(ch)
 			return false
 		}
 		if err != nil || n == 0 {
@@ -189,8 +206,13 @@ func (c *conn) readable(fd uintptr) bool {
 			ch.Release()
 			return true
 		}
+		if c.pend.Load() != nil {
+			if ch = c.catchUp(ch); ch == nil {
+				return true
+			}
+		}
 		if n < len(space) && c.maySkip() {
-			c.park(ch)
+			c.rest(ch)
 			c.skipped.Store(c.rounds | 1)
 			return false
 		}
@@ -242,9 +264,12 @@ func (c *conn) park(ch *engine.Chunk) {
 	ch.Release()
 }
 
-// round runs the requests in the chunk and writes their replies. Afterwards the chunk has room to read into, or
-// over is set.
+// round runs the requests in the chunk, and writes or queues their replies. Afterwards the chunk has room to read into,
+// or over is set.
 func (c *conn) round(fd uintptr, ch *engine.Chunk) {
+	if c.srv.logged {
+		c.beforeRound()
+	}
 	now := c.srv.store.Now()
 	c.active.Store(now)
 	for more := true; more && !c.over; more = ch.More() {
@@ -260,10 +285,9 @@ func (c *conn) round(fd uintptr, ch *engine.Chunk) {
 	// Counted before the replies go out: whoever has seen a reply finds the request in INFO.
 	c.requests.Store(c.ss.Requests() + c.hosted)
 	c.proto.Store(uint32(c.ss.Protocol()))
-	if !c.write(fd, ch.Out()) {
+	if !c.deliver(fd, ch, nil) {
 		return
 	}
-	ch.ClearOut()
 	if c.wakes.Load()&(wakeKill|wakeShutdown) != 0 {
 		c.over = true
 	}
@@ -279,17 +303,15 @@ func (c *conn) run(fd uintptr, ch *engine.Chunk, now int64) {
 		case engine.StopDone:
 			return
 		case engine.StopHost:
-			c.host(ch)
+			c.host(fd, ch)
 			c.hosted++
 			ch.Skip()
 		case engine.StopBig:
-			if c.write(fd, ch.Out()) && c.write(fd, ch.Big()) {
-				ch.ClearOut()
-			}
+			c.deliverBig(fd, ch)
 		case engine.StopOut:
-			if c.write(fd, ch.Out()) {
-				ch.ClearOut()
-			}
+			c.deliverOut(fd, ch)
+		case engine.StopRoom:
+			c.waitForRoom(ch)
 		default:
 			c.srv.log.Error("the engine stopped for a reason that this server does not know", "client", c.id)
 			c.over = true
@@ -312,5 +334,7 @@ func (c *conn) makeRoom(fd uintptr, ch *engine.Chunk) {
 func (c *conn) refuseWork(fd uintptr, err error) {
 	c.over, c.linger = true, true
 	c.srv.log.Warn("a request cannot be read", "client", c.id, "error", err)
-	c.write(fd, outOfMemory(c.ss.Protocol(), err))
+	if c.drain() {
+		c.send(fd, outOfMemory(c.ss.Protocol(), err), nil)
+	}
 }

@@ -15,7 +15,8 @@
 //
 // A Server's methods may be called from any goroutine. Inside, a connection is one goroutine (conn.go tells its
 // life), each listener has one, and one sweeper looks after silent connections (sweep.go). Shutdown waits for
-// all of them.
+// all of them. Replies that wait for the disk are sent by the store's releasers, or, to a client that is slow to take
+// them, by a goroutine that ends before its connection does.
 //
 // # What happens to a request
 //
@@ -23,6 +24,15 @@
 // into requests and runs them in order; requests about the connection or the server (HELLO, CLIENT, CONFIG,
 // INFO, …) run in Go at their place in the order (hostverbs.go). The replies leave in one write. No request on
 // keys allocates Go memory.
+//
+// # Durability
+//
+// With Options.Dir every write goes to a log, and a reply waits until what it acknowledges or shows is as safe as the
+// level says: the server's, the connection's (CLIENT DURABILITY), or the request's (binary protocol). Waiting replies
+// are queued as bytes beside their connection, which goes on reading (deliver.go, pending.go); at level always they leave
+// when the disk has what they show. Serve loads the data while connections are accepted already, and requests for it
+// are answered LOADING until then (load.go). When the log fails, Options.OnIOError decides: Serve ends with
+// ErrLogFailed, or reads of durable data go on.
 //
 // # Limits
 //

@@ -108,6 +108,7 @@ func (r *request) refuseUser(user string) {
 func (r *request) reset() {
 	r.c.setMeta(func(m *clientMeta) { m.name = "" })
 	r.c.ss.SetProtocol(engine.ProtocolRESP2)
+	r.c.ss.SetLevel(r.c.srv.opt.Level)
 	r.resp3 = false
 	r.status("RESET")
 }

@@ -29,6 +29,13 @@ func start(t testing.TB, opt Options) *Server {
 	}
 	s, err := New(opt)
 	must(t, err)
+	serve(t, s)
+	return s
+}
+
+// serve runs a server that New has returned.
+func serve(t testing.TB, s *Server) {
+	t.Helper()
 	must(t, s.Listen())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve() }()
@@ -43,7 +50,6 @@ func start(t testing.TB, opt Options) *Server {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 func must(t testing.TB, err error) {

@@ -130,9 +130,10 @@ func TestSlowClientsHoldNoChunk(t *testing.T) {
 	if held := s.store.Stats().ChunkBytes; held > n/2*chunk {
 		t.Errorf("%d slow clients hold %d bytes of chunks, %d each", n, held, chunk)
 	}
-	if list := dial(t, s).do("CLIENT", "LIST").(string); strings.Count(list, " qbuf=20 ") != n {
-		t.Errorf("%d clients with 20 bytes waiting, want %d", strings.Count(list, " qbuf=20 "), n)
-	}
+	me := dial(t, s)
+	waitFor(t, "all clients to park with 20 bytes", func() bool {
+		return strings.Count(me.do("CLIENT", "LIST").(string), " qbuf=20 ") == n
+	})
 	for _, c := range clients {
 		c.ask(in[20:], "+OK\r\n")
 	}

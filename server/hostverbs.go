@@ -22,31 +22,36 @@ const hostBytesMax = 64 * 1024
 // request is a RESP request that runs in Go.
 type request struct {
 	c    *conn
+	fd   uintptr
+	ch   *engine.Chunk
 	args []string // args[0] is the verb
+	lsn  uint64   // of the write that was made, 0 for none: the reply waits for it
 	reply
 }
 
 // host runs the request that the engine has stopped at.
-func (c *conn) host(ch *engine.Chunk) {
-	var answer []byte
+func (c *conn) host(fd uintptr, ch *engine.Chunk) {
+	var a hostAnswer
 	c.proto.Store(uint32(c.ss.Protocol())) // CLIENT LIST shows it, perhaps in this very round
 	if c.ss.Protocol() == engine.ProtocolBinary {
-		answer = c.hostBinary(ch)
+		a = c.hostBinary(ch)
 	} else {
-		answer = c.hostText(ch)
+		r := &request{c: c, fd: fd, ch: ch}
+		r.runText()
+		a = hostAnswer{reply: r.b, lsn: r.lsn, wrote: true}
 	}
-	if err := ch.Reply(answer); err != nil {
+	if err := c.answer(ch, a); err != nil {
 		c.srv.log.Warn("no memory for a reply", "client", c.id, "error", err)
 		c.over = true
 	}
 }
 
-func (c *conn) hostText(ch *engine.Chunk) []byte {
-	r := &request{c: c}
+func (r *request) runText() {
+	c, ch := r.c, r.ch
 	r.resp3 = c.ss.Protocol() == engine.ProtocolRESP3
 	if !r.takeArgs(ch) {
 		r.fail("ERR the arguments are longer than %d bytes", hostBytesMax)
-		return r.b
+		return
 	}
 	switch ch.HostVerb() {
 	case engine.HostFlush:
@@ -69,10 +74,11 @@ func (c *conn) hostText(ch *engine.Chunk) []byte {
 		r.quit()
 	case engine.HostReset:
 		r.reset()
+	case engine.HostWaitAOF:
+		r.waitAOF()
 	default:
 		r.fail("ERR unknown command '%s'", quoted(r.args[0]))
 	}
-	return r.b
 }
 
 // takeArgs copies the arguments, or returns false when they are too long.
@@ -153,10 +159,12 @@ func (r *request) flush() {
 		r.syntaxError()
 		return
 	}
-	if err := r.c.srv.store.Flush(); err != nil {
-		r.fail("ERR the store cannot be flushed: %v", err)
+	lsn, err := r.c.flush()
+	if err != nil {
+		r.storeError(err)
 		return
 	}
+	r.lsn = lsn
 	r.ok()
 }
 

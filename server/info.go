@@ -107,7 +107,7 @@ func utsText[C ~int8 | ~uint8](field []C) string {
 func (t *infoText) clients() {
 	t.line("connected_clients", t.s.connected())
 	t.line("maxclients", t.s.live.maxClients.Load())
-	t.line("blocked_clients", 0) // no command blocks
+	t.line("blocked_clients", t.s.total.blocked.Load())
 }
 
 func (t *infoText) memory() {
@@ -156,10 +156,71 @@ func human(n uint64) string {
 	return fmt.Sprintf("%.2f%c", float64(n)/math.Pow(1024, float64(exp)), " KMGTP"[exp])
 }
 
+// persistence: the fields of Redis about its AOF mean the log here; those that begin with log_ and recovery_ are ours.
 func (t *infoText) persistence() {
-	t.line("loading", 0)
-	t.line("aof_enabled", 0)
-	t.line("persistence", "none") // nothing survives the process yet
+	t.line("loading", bit(t.s.load.busy.Load()))
+	t.line("async_loading", 0)
+	if t.s.load.busy.Load() {
+		t.loading()
+	}
+	t.line("aof_enabled", bit(t.s.logged))
+	if !t.s.logged {
+		t.line("persistence", "none") // nothing survives the process
+		return
+	}
+	state := t.s.store.LogState()
+	status := "ok"
+	if state == engine.LogFull || state == engine.LogFailed {
+		status = "err"
+	}
+	t.line("aof_last_write_status", status)
+	t.line("log_sync", t.s.opt.Level)
+	t.line("log_on_io_error", t.s.opt.OnIOError)
+	t.line("log_status", state)
+	if err := t.s.store.LogError(); err != nil {
+		t.line("log_error", string(appendOneLine(nil, err.Error())))
+	}
+	t.line("log_appended_lsn", t.s.store.Appended())
+	t.line("log_written_lsn", t.s.store.Written())
+	t.line("log_durable_lsn", t.s.store.Durable())
+	t.recovery()
+}
+
+// loading is there while the store is loaded, as in Redis.
+func (t *infoText) loading() {
+	done, total := t.s.load.done.Load(), t.s.load.total.Load()
+	t.line("loading_start_time", t.s.load.began.Load())
+	t.line("loading_total_bytes", total)
+	t.line("loading_loaded_bytes", done)
+	if total > 0 {
+		t.line("loading_loaded_perc", fmt.Sprintf("%.2f", 100*float64(done)/float64(total)))
+	}
+}
+
+// recovery tells what was found in the folder at the start.
+func (t *infoText) recovery() {
+	if t.s.load.busy.Load() {
+		return
+	}
+	r := t.s.store.Recovery()
+	t.line("recovery_created", bit(r.Created))
+	t.line("recovery_clean_stop", bit(r.Clean))
+	t.line("recovery_files", r.Files)
+	t.line("recovery_bytes", r.Bytes)
+	t.line("recovery_keys", r.Keys)
+	t.line("recovery_durable_lsn", r.DurableLSN)
+	t.line("recovery_last_lsn", r.LastLSN)
+	t.line("recovery_tail_records", r.TailRecords)
+	t.line("recovery_cut_bytes", r.CutBytes)
+	t.line("recovery_seconds", fmt.Sprintf("%.3f", r.Took.Seconds()))
+}
+
+// bit is a truth value as INFO prints it.
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (t *infoText) stats() {

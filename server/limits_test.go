@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nitrokv/nitrokv/engine"
 )
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -17,6 +19,9 @@ func TestOptionsAreChecked(t *testing.T) {
 		"max value":   {MaxValue: 1 << 30},
 		"max args":    {MaxArgs: -1},
 		"segments":    {Segments: 3},
+		"log file":    {LogFileBytes: 1000},
+		"sync level":  {Level: engine.LevelAlways + 1},
+		"failed log":  {OnIOError: IOErrorReadOnly + 1},
 	} {
 		if _, err := New(opt); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

@@ -3,7 +3,10 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+
+	"github.com/nitrokv/nitrokv/engine"
 )
 
 // Defaults that a zero field of Options stands for.
@@ -15,7 +18,40 @@ const (
 	DefaultMaxValue     = 512 << 20
 	DefaultMaxArgs      = 1 << 20
 	DefaultSegments     = 256
+	DefaultLogFileBytes = 64 << 20
 )
+
+// IOErrorPolicy is what the server does when a write to the log, or its sync, has failed. Such a failure is final: the
+// kernel may have dropped the data, so nothing is tried again on that log.
+type IOErrorPolicy uint8
+
+// The policies.
+const (
+	// IOErrorExit ends Serve with ErrLogFailed, as soon as the waiting clients have got their errors, at the latest
+	// after a second: a supervisor can start the process again, and recovery then tells what is there.
+	IOErrorExit IOErrorPolicy = iota
+	// IOErrorReadOnly goes on with reads of durable data. Writes, and reads that would show what never became durable,
+	// get errors until a restart.
+	IOErrorReadOnly
+)
+
+// ParseIOErrorPolicy reads "exit" or "readonly".
+func ParseIOErrorPolicy(s string) (IOErrorPolicy, error) {
+	for _, p := range []IOErrorPolicy{IOErrorExit, IOErrorReadOnly} {
+		if strings.EqualFold(s, p.String()) {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("server: %q is no policy for a failed log; use exit or readonly", s)
+}
+
+// String is the word that ParseIOErrorPolicy reads.
+func (p IOErrorPolicy) String() string {
+	if p == IOErrorReadOnly {
+		return "readonly"
+	}
+	return "exit"
+}
 
 // Options configures a Server. The zero value is a safe server: loopback only, port 6379, every limit on.
 type Options struct {
@@ -58,6 +94,24 @@ type Options struct {
 	// Segments is the number of separately locked parts of the store, a power of two up to 65,536. 0: DefaultSegments.
 	Segments int
 
+	// Dir is the data folder: it holds the log, from which the store is recovered at the start. It is created if it is
+	// missing; another process that uses it makes New fail. Empty: there is no log, and nothing survives the process.
+	Dir string
+
+	// LogFileBytes is the size at which the log goes on in a new file, 64 KiB to 1 TiB. 0: DefaultLogFileBytes.
+	LogFileBytes int64
+
+	// Level is how safe a write must be before it is acknowledged, unless the connection (CLIENT DURABILITY) or the
+	// request says otherwise. 0: engine.LevelAlways, on disk.
+	Level engine.Level
+
+	// OnIOError is what happens when the log fails. The zero value is IOErrorExit.
+	OnIOError IOErrorPolicy
+
+	// Progress, if set, is called during recovery every now and then, with the bytes of log that have been read and
+	// that there are, from one goroutine at a time. It must not block.
+	Progress func(done, total uint64)
+
 	// Logger gets the server's messages. Nil: they are dropped.
 	Logger *slog.Logger
 }
@@ -86,6 +140,12 @@ func (o Options) withDefaults() Options {
 	if o.Segments == 0 {
 		o.Segments = DefaultSegments
 	}
+	if o.LogFileBytes == 0 {
+		o.LogFileBytes = DefaultLogFileBytes
+	}
+	if o.Level == 0 {
+		o.Level = engine.LevelAlways
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -107,6 +167,12 @@ func (o Options) validate() error {
 		return fmt.Errorf("server: max args is %d; it must be 1 to %d", o.MaxArgs, DefaultMaxArgs)
 	case o.Segments < 1 || o.Segments > 65536 || o.Segments&(o.Segments-1) != 0:
 		return fmt.Errorf("server: segments is %d; it must be a power of two, 1 to 65536", o.Segments)
+	case o.LogFileBytes < 64<<10 || o.LogFileBytes > 1<<40:
+		return fmt.Errorf("server: log file size is %d bytes; it must be 64 KiB to 1 TiB", o.LogFileBytes)
+	case o.Level > engine.LevelAlways:
+		return fmt.Errorf("server: sync level is %d; use engine.LevelAlways, LevelEverysec or LevelNever", o.Level)
+	case o.OnIOError > IOErrorReadOnly:
+		return fmt.Errorf("server: the policy for a failed log is %d; use IOErrorExit or IOErrorReadOnly", o.OnIOError)
 	}
 	return nil
 }

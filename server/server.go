@@ -25,17 +25,22 @@ type Server struct {
 	started time.Time
 	live    settings
 	total   totals
+	load    loader
+	logged  bool // there is a log, so replies may have gates
 
 	commands []command // what COMMAND describes
 
 	stop    chan struct{}  // closed by Shutdown: the sweeper ends
-	workers sync.WaitGroup // accept loops and sweeper, owned by Serve
+	workers sync.WaitGroup // accept loops, sweeper and loader, owned by Serve
 	conns   sync.WaitGroup // one for each connection, owned by Shutdown
+	aborted chan struct{}  // closed when abort is done
 
 	mu        sync.Mutex // guards the fields below
 	listeners []*net.TCPListener
 	clients   clientList
-	closing   bool
+	closing   bool  // nobody new is let in
+	shut      bool  // Shutdown has been called
+	fatal     error // what made abort end the server
 }
 
 // totals count over all connections; those of open connections are in the connections.
@@ -43,6 +48,7 @@ type totals struct {
 	accepted atomic.Uint64
 	rejected atomic.Uint64
 	nextID   atomic.Uint64
+	blocked  atomic.Int64 // connections that wait in WAITAOF now
 
 	requests, bytesIn, bytesOut atomic.Uint64 // of closed connections
 }
@@ -50,8 +56,9 @@ type totals struct {
 // ErrServerClosed is returned by Listen and Shutdown after Shutdown.
 var ErrServerClosed = errors.New("server: it has been shut down")
 
-// New opens the store and returns a server that does not listen yet. The errors are about options, file
-// descriptors and memory; nothing needs to be released after one.
+// New opens the store and returns a server that does not listen yet. With Options.Dir the folder is locked and looked at;
+// what it holds is loaded by Serve. The errors are about options, the folder, file descriptors and memory; nothing
+// needs to be released after one.
 func New(opt Options) (*Server, error) {
 	opt = opt.withDefaults()
 	if err := opt.validate(); err != nil {
@@ -61,20 +68,13 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	maxMemory, why := effectiveMaxMemory(opt.MaxMemory)
-	store, err := engine.Open(engine.Options{
-		Segments:  opt.Segments,
-		MaxMemory: maxMemory,
-		MaxValue:  opt.MaxValue,
-		MaxArgs:   opt.MaxArgs,
-		Logger:    opt.Logger,
-	})
-	if err != nil {
+	s := &Server{opt: opt, log: opt.Logger, runID: newRunID(), started: time.Now(), commands: newCommandTable(),
+		logged: opt.Dir != "", stop: make(chan struct{}), aborted: make(chan struct{})}
+	s.live.init(opt, maxMemory)
+	if err := s.openStore(maxMemory); err != nil {
 		return nil, fmt.Errorf("server: the store cannot be opened: %w", err)
 	}
-	s := &Server{opt: opt, log: opt.Logger, store: store, runID: newRunID(), started: time.Now(),
-		commands: newCommandTable(), stop: make(chan struct{})}
-	s.live.init(opt, maxMemory)
-	s.log.Info("store opened", "segments", opt.Segments, "max_memory", maxMemory, "because", why)
+	s.log.Info("store opened", "segments", opt.Segments, "max_memory", maxMemory, "because", why, "dir", opt.Dir)
 	return s, nil
 }
 
@@ -88,7 +88,7 @@ func newRunID() string {
 func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	if s.shut {
 		return ErrServerClosed
 	}
 	if len(s.listeners) > 0 {
@@ -124,21 +124,28 @@ func (s *Server) Addrs() []net.Addr {
 	return out
 }
 
-// Serve accepts connections until Shutdown and then returns nil, at once if Shutdown came first; any other end is an
-// error.
+// Serve loads the store, accepting connections meanwhile, and serves until Shutdown; then it returns nil, at once if
+// Shutdown came first. Any other end is an error: ErrLogFailed, or why the store could not be loaded. Shutdown must be
+// called after an error too.
 func (s *Server) Serve() error {
 	errs, n, err := s.startWorkers()
 	for range n {
 		err = errors.Join(err, <-errs)
 	}
-	return err
+	s.mu.Lock()
+	fatal := s.fatal
+	s.mu.Unlock()
+	if fatal != nil {
+		<-s.aborted
+	}
+	return errors.Join(err, fatal)
 }
 
-// startWorkers starts an accept loop per listener, whose results come through errs, and the sweeper.
+// startWorkers starts an accept loop per listener, whose results come through errs, the sweeper and the loader.
 func (s *Server) startWorkers() (errs <-chan error, n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	if s.shut {
 		return nil, 0, nil
 	}
 	if len(s.listeners) == 0 {
@@ -149,6 +156,9 @@ func (s *Server) startWorkers() (errs <-chan error, n int, err error) {
 		s.workers.Go(func() { results <- s.accept(l) })
 	}
 	s.workers.Go(s.sweep)
+	if s.logged {
+		s.workers.Go(s.loadStore)
+	}
 	return results, len(s.listeners), nil
 }
 
@@ -204,32 +214,60 @@ func refuse(nc *net.TCPConn) {
 // closeQuietly closes a connection of which nothing is expected any more, so that an error tells nothing.
 func closeQuietly(nc *net.TCPConn) { _ = nc.Close() }
 
-// Shutdown stops accepting, lets running requests finish and their replies go out, closes idle connections and the
-// store. When ctx ends first, the remaining connections are cut and ctx's error is returned.
+// Shutdown stops accepting, lets running requests finish and their replies go out, closes idle connections, and stops the
+// store cleanly: everything is on disk when it returns nil. When ctx ends first, the remaining connections are cut and
+// ctx's error is returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	if s.closing {
+	if s.shut {
 		s.mu.Unlock()
 		return ErrServerClosed
 	}
-	s.closing = true
-	var errs []error
-	for _, l := range s.listeners {
-		errs = append(errs, l.Close())
-	}
-	n := s.clients.count
-	for c := s.clients.first; c != nil; c = c.next {
-		c.wake(wakeShutdown)
-	}
+	s.shut = true
+	n, err := s.dismiss()
 	s.mu.Unlock()
 	s.log.Info("shutting down", "connections", n)
 
 	close(s.stop)
-	errs = append(errs, s.drain(ctx))
-	s.workers.Wait()
-	errs = append(errs, s.store.Close())
+	err = errors.Join(err, s.drain(ctx), s.closeStore(ctx))
 	s.log.Info("stopped", "requests", s.total.requests.Load(), "uptime", time.Since(s.started).Round(time.Millisecond).String())
-	return errors.Join(errs...)
+	return err
+}
+
+// dismiss lets nobody in any more and asks everybody to finish; mu is held. A second call has nothing left to do.
+func (s *Server) dismiss() (connections int, err error) {
+	if s.closing {
+		return s.clients.count, nil
+	}
+	s.closing = true
+	for _, l := range s.listeners {
+		err = errors.Join(err, l.Close())
+	}
+	for c := s.clients.first; c != nil; c = c.next {
+		c.wake(wakeShutdown)
+	}
+	return s.clients.count, err
+}
+
+// abortLimit is how long clients may take to get their last replies when the server has to end.
+const abortLimit = time.Second
+
+// abort makes Serve return err, after the clients have got their last replies.
+func (s *Server) abort(err error) {
+	s.mu.Lock()
+	if s.closing { // it ends already
+		s.mu.Unlock()
+		return
+	}
+	s.fatal = err
+	_, closeErr := s.dismiss()
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), abortLimit)
+	defer cancel()
+	if err := errors.Join(closeErr, s.drain(ctx)); err != nil {
+		s.log.Warn("not every client has got its last replies", "error", err)
+	}
+	close(s.aborted)
 }
 
 // drain waits for all connections to end, and cuts them when ctx ends.

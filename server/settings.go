@@ -3,10 +3,13 @@ package server
 import (
 	"net"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/nitrokv/nitrokv/engine"
 )
 
 // settings are the options that CONFIG SET can change while the server runs.
@@ -36,9 +39,11 @@ type setting struct {
 }
 
 var settingTable = []setting{
-	{name: "appendonly", get: fixed("no")},
+	{name: "appendfsync", get: (*Server).appendfsyncSetting},
+	{name: "appendonly", get: (*Server).appendonlySetting},
 	{name: "bind", get: (*Server).bindSetting},
 	{name: "databases", get: fixed("1")},
+	{name: "dir", get: (*Server).dirSetting},
 	{name: "maxclients", get: func(s *Server) string { return strconv.FormatInt(s.live.maxClients.Load(), 10) },
 		check: checkMaxClients, set: setMaxClients},
 	{name: "maxmemory", get: func(s *Server) string { return strconv.FormatInt(s.live.maxMemory.Load(), 10) },
@@ -54,6 +59,32 @@ var settingTable = []setting{
 }
 
 func fixed(value string) func(*Server) string { return func(*Server) string { return value } }
+
+func (s *Server) appendonlySetting() string {
+	if s.logged {
+		return "yes"
+	}
+	return "no"
+}
+
+// appendfsyncSetting is the server's level in Redis's words; without a log nothing is ever synced.
+func (s *Server) appendfsyncSetting() string {
+	if !s.logged || s.opt.Level == engine.LevelNever {
+		return "no"
+	}
+	return s.opt.Level.String()
+}
+
+// dirSetting is the data folder, absolute as in Redis; empty without a log: nothing is written anywhere.
+func (s *Server) dirSetting() string {
+	if !s.logged {
+		return ""
+	}
+	if dir, err := filepath.Abs(s.opt.Dir); err == nil {
+		return dir
+	}
+	return s.opt.Dir
+}
 
 // bindSetting lists the hosts that the server listens on.
 func (s *Server) bindSetting() string {

@@ -18,6 +18,7 @@ import (
 type benchConfig struct {
 	load         load.Config
 	protocol     string
+	durability   string
 	distribution string
 	seed         int64
 	progress     bool
@@ -32,6 +33,8 @@ func (c *benchConfig) options() []option {
 	return []option{
 		{name: "protocol", arg: "NAME", def: "binary", flag: true, set: wordTo(&c.protocol, "binary", "resp"),
 			help: "binary, or resp for any Redis-compatible server"},
+		{name: "durability", arg: "LEVEL", def: "default", flag: true, set: wordTo(&c.durability, "default", "never", "everysec", "always"),
+			help: "Of every request of the binary protocol; default: the server's level"},
 		{name: "clients", arg: "N", def: "50", flag: true, set: intTo(&l.Clients, 1, load.MaxClients), help: "Connections"},
 		{name: "pipeline", arg: "N", def: "1", flag: true, set: intTo(&l.Pipeline, 1, load.MaxPipeline),
 			help: "Requests that a connection sends in one write before it waits for their replies"},
@@ -69,10 +72,10 @@ The last line of the report says what the generator itself used. If it was busy 
 server: give it more --threads.
 
 --json writes one object. Settings: addr protocol loop clients pipeline threads keys value_size_min value_size_max
-read_ratio distribution zipf_theta rate seed. Result: seconds, requests (answered without an error), ops_per_second,
-misses, unsent, errors, first_error, verified, mismatches, first_mismatch, value_bytes_read, bytes_sent, bytes_received,
-interrupted. Latency in microseconds, under get, set and all: requests mean_us p50_us p90_us p99_us p99_9_us p99_99_us
-max_us. Cost of the load itself, under generator: user_ns_per_request system_ns_per_request busy.
+read_ratio distribution zipf_theta rate durability seed. Result: seconds, requests (answered without an error),
+ops_per_second, misses, unsent, errors, first_error, verified, mismatches, first_mismatch, value_bytes_read, bytes_sent,
+bytes_received, interrupted. Latency in microseconds, under get, set and all: requests mean_us p50_us p90_us p99_us
+p99_9_us p99_99_us max_us. Cost of the load itself, under generator: user_ns_per_request system_ns_per_request busy.
 
 The exit status is 2 after error replies and wrong replies, too.`
 
@@ -130,6 +133,7 @@ func (c *benchConfig) run(kv *kvConfig, t terminal) error {
 func (c *benchConfig) complete(kv *kvConfig, t terminal) {
 	l := &c.load
 	l.Addr, l.Timeout = kv.addr, kv.timeout
+	l.Durability = load.Durability(c.durability)
 	l.Protocol, l.Distribution, l.Seed = load.Protocol(c.protocol), load.Distribution(c.distribution), uint64(c.seed)
 	if l.Requests == 0 && l.Duration == 0 {
 		l.Duration = benchDuration

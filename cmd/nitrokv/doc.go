@@ -6,9 +6,11 @@
 //	nitrokv del user_id            remove keys
 //	nitrokv stats                  what the server says about itself
 //	nitrokv bench                  measure this or any other Redis-compatible server
+//	nitrokv check ./data           verify every byte of a data folder
 //
 // Verbs may be written in any case; set and delete are other names of put and del. The exit status is 0 when all went
-// well, 1 when a key was not found, and 2 after an error, which is described in one line on stderr.
+// well, 1 when a key was not found or a folder is damaged, 2 after an error, which is described in one line on stderr,
+// and 3 when a server's log could not be written or synced.
 //
 // Every setting is declared once, as an option (options.go): its flag, its NITROKV_ variable, its default and its
 // documentation come from there. "nitrokv options" lists them.

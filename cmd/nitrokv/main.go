@@ -8,13 +8,17 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/nitrokv/nitrokv/server"
 )
 
 // Exit statuses.
 const (
 	exitOK       = 0
 	exitNotFound = 1
+	exitDamaged  = 1 // of a check that has found damage
 	exitError    = 2
+	exitLog      = 3 // of a server whose log could not be written or synced
 )
 
 // errNotFound is the cause of every exit with exitNotFound.
@@ -41,16 +45,19 @@ func run(args []string, t terminal) int {
 	if err == nil {
 		err = root.Execute()
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitOK
-	case errors.Is(err, errNotFound):
-		fmt.Fprintln(t.stderr, oneLine(err))
-		return exitNotFound
-	default:
-		fmt.Fprintln(t.stderr, oneLine(err))
-		return exitError
 	}
+	fmt.Fprintln(t.stderr, oneLine(err))
+	switch {
+	case errors.Is(err, errNotFound):
+		return exitNotFound
+	case errors.Is(err, errDamaged):
+		return exitDamaged
+	case errors.Is(err, server.ErrLogFailed):
+		return exitLog
+	}
+	return exitError
 }
 
 // oneLine makes a line of an error, however many it joins, with the program's name in front once.
@@ -76,7 +83,7 @@ func newRoot(t terminal) *cobra.Command {
 	root.SetErr(t.stderr)
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(t), newPut(t), newGet(t), newDel(t), newStats(t), newBench(t), newVersion(), newOptions())
+	root.AddCommand(newServe(t), newPut(t), newGet(t), newDel(t), newStats(t), newBench(t), newCheck(t), newVersion(), newOptions())
 	return root
 }
 

@@ -183,12 +183,13 @@ func TestErrors(t *testing.T) {
 		{"unknown flag", []string{"serve", "--sgements", "4"}},
 		{"unknown flag", []string{"--nothing"}},
 		{"unexpected", []string{"serve", "now"}},
-		{"NitroKV", []string{"serve", "--listen", busy, "--max-clients", "10"}},
-		{"--insecure-no-auth", []string{"serve", "--listen", "0.0.0.0:0", "--max-clients", "10"}},
-		{"has no write-ahead log", []string{"serve", "--wal", "always"}},
+		{"NitroKV", []string{"serve", "--listen", busy, "--max-clients", "10", "--wal", "off"}},
+		{"--insecure-no-auth", []string{"serve", "--listen", "0.0.0.0:0", "--max-clients", "10", "--wal", "off"}},
+		{"--sync and --wal off", []string{"serve", "--wal", "off", "--sync", "always"}},
 		{"--pipeline", []string{"bench", "--pipeline", "0"}},
 		{"use one", []string{"bench", "--requests", "5", "--duration", "5s"}},
 		{"--threads", []string{"bench", "--threads", "8", "--clients", "4"}},
+		{"only the binary protocol", []string{"bench", "--protocol", "resp", "--durability", "always"}},
 	} {
 		r := call("", nil, test.args...)
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
@@ -250,7 +251,7 @@ func TestBenchFailsAfterErrors(t *testing.T) {
 		!strings.Contains(r.stdout, "p99.99") {
 		t.Errorf("a good run: %+v", r)
 	}
-	limited := startProgram(t, "serve", "--port", "0", "--max-memory", "64KiB")
+	limited := startProgram(t, "serve", "--port", "0", "--wal", "off", "--max-memory", "64KiB")
 	r := call("", nil, "bench", "--addr", limited.addr, "--protocol", "resp", "--requests", "1000", "--value-size", "100")
 	if r.status != exitError || !strings.Contains(r.stdout, "p99.99") || strings.Count(r.stderr, "\n") != 1 ||
 		!strings.Contains(r.stderr, "error replies") {
@@ -267,7 +268,17 @@ type program struct {
 	said []string
 }
 
-// startProgram starts this test binary as nitrokv and waits until it has said where it listens and that nothing is kept.
+// serveIn starts a server with a data folder, and waits until its data is loaded.
+func serveIn(t *testing.T, dir string, args ...string) *program {
+	t.Helper()
+	p := startProgram(t, append([]string{"serve", "--port", "0", "--segments", "4", "--dir", dir}, args...)...)
+	if r := call("", nil, "get", "no such key", "--addr", p.addr); r.status != exitNotFound { // the client waits while it loads
+		t.Fatalf("the server never loads: %+v", r)
+	}
+	return p
+}
+
+// startProgram starts this test binary as nitrokv and waits until it has said where it listens and what it keeps.
 func startProgram(t *testing.T, args ...string) *program {
 	t.Helper()
 	p := &program{cmd: exec.Command(os.Args[0], args...)}
@@ -290,7 +301,7 @@ func startProgram(t *testing.T, args ...string) *program {
 		if record.Msg == "listening" {
 			p.addr = record.Addr
 		}
-		if p.addr != "" && strings.HasPrefix(record.Msg, "nothing is kept") {
+		if p.addr != "" && (strings.HasPrefix(record.Msg, "nothing is kept") || record.Msg == "data folder") {
 			return p
 		}
 	}
@@ -324,7 +335,7 @@ func (p *program) ended(t *testing.T, status int) {
 func TestSignalsEndTheServer(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
-			p := startProgram(t, "serve", "--port", "0", "--segments", "4")
+			p := startProgram(t, "serve", "--port", "0", "--wal", "off", "--segments", "4")
 			if r := call("", nil, "put", "k", "v", "--addr", p.addr); r.status != 0 {
 				t.Errorf("put: %+v", r)
 			}
@@ -335,7 +346,7 @@ func TestSignalsEndTheServer(t *testing.T) {
 
 // A client that doesn't take its reply keeps a graceful stop waiting; a second signal ends it.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	p := startProgram(t, "serve", "--port", "0", "--segments", "4", "--shutdown-timeout", "1h", "--write-timeout", "1h")
+	p := startProgram(t, "serve", "--port", "0", "--wal", "off", "--segments", "4", "--shutdown-timeout", "1h", "--write-timeout", "1h")
 	c := stuckClient(t, p.addr)
 	defer c.Close()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -353,7 +364,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 }
 
 func TestShutdownTimeoutCutsOff(t *testing.T) {
-	p := startProgram(t, "serve", "--port", "0", "--segments", "4", "--shutdown-timeout", "50ms", "--write-timeout", "1h")
+	p := startProgram(t, "serve", "--port", "0", "--wal", "off", "--segments", "4", "--shutdown-timeout", "50ms", "--write-timeout", "1h")
 	c := stuckClient(t, p.addr)
 	defer c.Close()
 	p.stop(t, syscall.SIGTERM, exitError)

@@ -180,8 +180,10 @@ func allSettings() []*settings {
 	var kv kvConfig
 	var put putConfig
 	var bench benchConfig
+	var check checkConfig
 	return []*settings{
 		{options: serve.options()}, {options: kv.options()}, {options: put.options()}, {options: bench.options()},
+		{options: check.options()},
 	}
 }
 
@@ -201,7 +203,7 @@ func newOptions() *cobra.Command {
 
 // optionsTable is the reference of all options in Markdown.
 func optionsTable() string {
-	names := []string{"serve", "put, get, del, stats, bench", "put", "bench"}
+	names := []string{"serve", "put, get, del, stats, bench", "put", "bench", "check"}
 	text := "A flag wins over its variable, the variable over the default. Sizes take B, KiB, MiB, GiB (powers of 1024) and KB,\n" +
 		"MB, GB (powers of 1000); durations are written like 1m30s or 250ms.\n"
 	for i, s := range allSettings() {

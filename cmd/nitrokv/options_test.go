@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/nitrokv/nitrokv/engine"
+	"github.com/nitrokv/nitrokv/server"
 )
 
 // resolveServe resolves the options of "serve" for one command line and environment.
@@ -72,11 +75,16 @@ func TestListenAndPort(t *testing.T) {
 // A bad value's error names where it came from.
 func TestBadValueNamesItsSource(t *testing.T) {
 	for want, test := range map[string][2][]string{
-		`--segments "3": not a power of two`:          {{"--segments", "3"}, nil},
-		`NITROKV_SEGMENTS "3": not a power`:           {nil, {"NITROKV_SEGMENTS=3"}},
-		`NITROKV_MAX_MEMORY "much": not a size`:       {nil, {"NITROKV_MAX_MEMORY=much"}},
-		`--wal "on": this version has no write-ahead`: {{"--wal", "on"}, nil},
-		`--log-level "loud": unknown; use debug`:      {{"--log-level", "loud"}, nil},
+		`--segments "3": not a power of two`:        {{"--segments", "3"}, nil},
+		`NITROKV_SEGMENTS "3": not a power`:         {nil, {"NITROKV_SEGMENTS=3"}},
+		`NITROKV_MAX_MEMORY "much": not a size`:     {nil, {"NITROKV_MAX_MEMORY=much"}},
+		`--wal "fast": unknown; use on, off`:        {{"--wal", "fast"}, nil},
+		`--dir "": empty; name a folder`:            {{"--dir", ""}, nil},
+		`NITROKV_SYNC "often": unknown; use always`: {nil, {"NITROKV_SYNC=often"}},
+		`--log-file-size "1KiB": out of range`:      {{"--log-file-size", "1KiB"}, nil},
+		`--on-io-error "retry": unknown; use exit`:  {{"--on-io-error", "retry"}, nil},
+		`--dir and --wal off: without a log`:        {{"--dir", "d", "--wal", "off"}, nil},
+		`--log-level "loud": unknown; use debug`:    {{"--log-level", "loud"}, nil},
 	} {
 		if _, err := resolveServe(t, test[0], test[1]); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
@@ -87,7 +95,8 @@ func TestBadValueNamesItsSource(t *testing.T) {
 func TestServeOptionsReachTheServer(t *testing.T) {
 	cfg, err := resolveServe(t, []string{
 		"--insecure-no-auth", "--segments=8", "--max-memory=1GiB", "--max-value=1MiB", "--max-clients=77", "--idle-timeout=5s",
-		"--write-timeout=6s", "--procs=3", "--log-level=debug", "--log-format=json", "--shutdown-timeout=7s", "--wal=off",
+		"--write-timeout=6s", "--procs=3", "--log-level=debug", "--log-format=json", "--shutdown-timeout=7s", "--dir=d",
+		"--sync=Everysec", "--log-file-size=1MiB", "--on-io-error=readonly",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -96,6 +105,9 @@ func TestServeOptionsReachTheServer(t *testing.T) {
 	if !o.InsecureNoAuth || o.Segments != 8 || o.MaxMemory != 1<<30 || o.MaxValue != 1<<20 || o.MaxClients != 77 ||
 		o.IdleTimeout.Seconds() != 5 || o.WriteTimeout.Seconds() != 6 {
 		t.Errorf("server options %+v", o)
+	}
+	if o.Dir != "d" || o.Level != engine.LevelEverysec || o.LogFileBytes != 1<<20 || o.OnIOError != server.IOErrorReadOnly {
+		t.Errorf("server options about data: %+v", o)
 	}
 	if cfg.procs != 3 || cfg.level.Level() != slog.LevelDebug || cfg.format != "json" || cfg.stopLimit.Seconds() != 7 {
 		t.Errorf("procs %d, level %v, format %s, limit %v", cfg.procs, cfg.level.Level(), cfg.format, cfg.stopLimit)

@@ -3,6 +3,9 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/nitrokv/nitrokv/engine"
+	"github.com/nitrokv/nitrokv/server"
 )
 
 func TestParseSize(t *testing.T) {
@@ -44,7 +47,10 @@ func TestParsersRefuse(t *testing.T) {
 		"power":    {powerTo(&n, 1<<16), []string{"1", "256", "65536"}, []string{"0", "3", "131072", "x", "-2"}},
 		"memory":   {maxMemoryTo(&n64), []string{"auto", "off", "0", "1GiB"}, []string{"", "lots"}},
 		"procs":    {procsTo(&n), []string{"auto", "4"}, []string{"0", "x"}},
-		"wal":      {walTo(&s), []string{"off", "OFF"}, []string{"on", "", "always"}},
+		"dir":      {dirTo(&s), []string{"d", "/", "my data"}, []string{""}},
+		"sync":     {syncTo(new(engine.Level)), []string{"always", "EverySec", "never"}, []string{"", "often", "default"}},
+		"log size": {fileSizeTo(&n64), []string{"64KiB", "1024GiB", "64MiB"}, []string{"", "65535", "1025GiB", "big"}},
+		"policy":   {policyTo(new(server.IOErrorPolicy)), []string{"exit", "ReadOnly"}, []string{"", "retry"}},
 		"address":  {appendTo(new([]string)), []string{":1", "[::1]:6379", "localhost:0"}, []string{"", "host", "host:x", "h:65536", "h:-1"}},
 		"range":    {rangeTo(&n, &n), []string{"0", "16-512", "1KiB-2KiB"}, []string{"", "-5", "5-1", "1-2-3", "9MiB"}},
 	} {

@@ -10,9 +10,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -24,37 +24,37 @@ import (
 // serveConfig is what the options of "nitrokv serve" set.
 type serveConfig struct {
 	server    server.Options
+	data      dataConfig
 	port      int
 	procs     int // 0: what Go finds in affinity and cgroup quota
 	level     slog.LevelVar
 	format    string
-	wal       string
 	stopLimit time.Duration
 }
 
 func (c *serveConfig) options() []option {
 	o := &c.server
-	return []option{
+	network := []option{
 		{name: "listen", arg: "HOST:PORT", def: server.DefaultListen, many: true, set: appendTo(&o.Listen),
 			help: "Address to serve on; may be given several times, an empty host means every interface"},
 		{name: "port", arg: "N", def: "6379", set: intTo(&c.port, 0, 65535),
 			help: "Port on 127.0.0.1, in place of --listen; 0 takes a free one"},
 		{name: "insecure-no-auth", def: "false", set: boolTo(&o.InsecureNoAuth),
 			help: "Allow addresses that other machines can reach, although there is no password: anybody there can read and delete everything"},
-		{name: "segments", arg: "N", def: strconv.Itoa(server.DefaultSegments), set: powerTo(&o.Segments, 1<<16),
-			help: "Separately locked parts of the store, a power of two"},
-		{name: "max-memory", arg: "SIZE", def: "auto", set: maxMemoryTo(&o.MaxMemory),
-			help: "Memory for keys, values, index and clients; beyond it writes that grow get an error. auto: 80 % of the cgroup's limit if there is one; off: no limit"},
-		{name: "max-value", arg: "SIZE", def: "512MiB", set: positive(sizeTo(&o.MaxValue), &o.MaxValue),
-			help: "Largest value, up to 512MiB"},
 		{name: "max-clients", arg: "N", def: strconv.Itoa(server.DefaultMaxClients), set: intTo(&o.MaxClients, 1, 1<<20),
 			help: "Connections at once; one more gets an error and is closed"},
 		{name: "idle-timeout", arg: "DURATION", def: "0s", set: durationTo(&o.IdleTimeout),
 			help: "Close connections that send nothing for that long; 0 means never"},
 		{name: "write-timeout", arg: "DURATION", def: server.DefaultWriteTimeout.String(), set: positive(durationTo(&o.WriteTimeout), &o.WriteTimeout),
 			help: "Close connections that don't take their replies for that long"},
-		{name: "wal", arg: "MODE", def: "off", set: walTo(&c.wal),
-			help: "Write-ahead log; off is the only mode there is: nothing is kept when the server stops"},
+	}
+	rest := []option{
+		{name: "segments", arg: "N", def: strconv.Itoa(server.DefaultSegments), set: powerTo(&o.Segments, 1<<16),
+			help: "Separately locked parts of the store, a power of two"},
+		{name: "max-memory", arg: "SIZE", def: "auto", set: maxMemoryTo(&o.MaxMemory),
+			help: "Memory for keys, values, index and clients; beyond it writes that grow get an error. auto: 80 % of the cgroup's limit if there is one; off: no limit"},
+		{name: "max-value", arg: "SIZE", def: "512MiB", set: positive(sizeTo(&o.MaxValue), &o.MaxValue),
+			help: "Largest value, up to 512MiB"},
 		{name: "procs", arg: "N", def: "auto", set: procsTo(&c.procs),
 			help: "Processors to use at once; auto: as many as affinity and cgroup quota allow"},
 		{name: "log-level", arg: "LEVEL", def: "info", set: levelTo(&c.level),
@@ -64,7 +64,16 @@ func (c *serveConfig) options() []option {
 		{name: "shutdown-timeout", arg: "DURATION", def: "10s", set: durationTo(&c.stopLimit),
 			help: "After SIGTERM or SIGINT, how long running requests may take before they are cut off; a second signal doesn't wait"},
 	}
+	return slices.Concat(network, c.data.options(), rest)
 }
+
+const serveLong = `Run a server for the binary protocol, RESP (any Redis client) and inline commands on one port, until SIGTERM or SIGINT.
+
+Data is kept in memory and in a log on disk, in --dir. With --sync always, the default, a write is answered when it is
+on disk, and nobody has ever been shown a value that a power loss takes back.
+
+The exit status is 0 after a signal, 2 if the server can't start or stop as it should, and 3 if the log could not be
+written or synced. Data that is damaged is never dropped by a start: it says what "nitrokv check" is to look at.`
 
 func newServe(t terminal) *cobra.Command {
 	var cfg serveConfig
@@ -72,8 +81,8 @@ func newServe(t terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "serve [options]",
 		Short:   "Run a server",
-		Long:    "Run a server for the binary protocol, RESP (any Redis client) and inline commands on one port, until SIGTERM or SIGINT.",
-		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB\n  nitrokv serve --listen 127.0.0.1:6379 --listen [::1]:6379",
+		Long:    serveLong,
+		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB --dir /var/lib/nitrokv\n  nitrokv serve --sync everysec --listen 127.0.0.1:6379 --listen [::1]:6379",
 		Args:    noOperands,
 		RunE: func(c *cobra.Command, _ []string) error {
 			warnUnknown(t)
@@ -96,6 +105,10 @@ func (c *serveConfig) finish(s *settings, env []string) error {
 	if err := s.resolve(env); err != nil {
 		return err
 	}
+	if err := c.data.finish(s.sources); err != nil {
+		return err
+	}
+	c.data.apply(&c.server)
 	port, listen := s.sources["port"], s.sources["listen"]
 	switch {
 	case port == fromDefault || port < listen:
@@ -109,8 +122,8 @@ func (c *serveConfig) finish(s *settings, env []string) error {
 
 // run serves until a signal comes.
 func (c *serveConfig) run(stderr io.Writer) error {
-	out := &heldWriter{w: stderr}
-	log := slog.New(c.logHandler(out, isTerminal(stderr)))
+	out := &console{w: stderr, terminal: isTerminal(stderr)}
+	log := slog.New(c.logHandler(out, out.terminal))
 	if c.procs > 0 {
 		runtime.GOMAXPROCS(c.procs)
 	}
@@ -118,23 +131,28 @@ func (c *serveConfig) run(stderr io.Writer) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	c.server.Logger = log
+	c.server.Logger, c.server.Progress = log, out.progress
 	srv, err := server.New(c.server)
 	if err != nil {
-		return err
+		return c.data.explain(err)
 	}
 	if err := srv.Listen(); err != nil {
-		return err // the store is empty and goes with the process
+		return err // the data folder has not been changed; its lock goes with the process
 	}
 	if err := out.release(); err != nil {
 		return fmt.Errorf("write the log to stderr: %w", err)
 	}
-	log.Warn("nothing is kept: there is no log on disk, all data is gone when this process ends", "wal", c.wal)
+	c.data.announce(log)
+	defer out.progress(1, 1) // no bar is left behind by a start that failed
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve() }()
 	select {
 	case err := <-ended:
-		return errors.Join(err, c.shutdown(srv, signals))
+		stopErr := c.shutdown(srv, signals)
+		if errors.Is(err, server.ErrLogFailed) {
+			stopErr = nil // it can only be that the same failure keeps the log from being stopped cleanly
+		}
+		return errors.Join(c.data.explain(err), stopErr)
 	case sig := <-signals:
 		log.Info("a signal ends the server", "signal", sig.String(), "limit", c.stopLimit.String())
 		if err := c.shutdown(srv, signals); err != nil {
@@ -160,34 +178,6 @@ func (c *serveConfig) shutdown(srv *server.Server, signals <-chan os.Signal) err
 	case <-signals:
 		return errors.New("requests may have been cut off: a second signal came before they were finished")
 	}
-}
-
-// A heldWriter keeps what is logged while the server starts until it is certain that it does: if not, the error is the
-// only line.
-type heldWriter struct {
-	mu   sync.Mutex // guards the fields below
-	w    io.Writer
-	held []byte
-	open bool
-}
-
-func (h *heldWriter) Write(b []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.open {
-		return h.w.Write(b)
-	}
-	h.held = append(h.held, b...)
-	return len(b), nil
-}
-
-// release writes what was kept, and everything else from now on.
-func (h *heldWriter) release() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, err := h.w.Write(h.held)
-	h.open, h.held = true, nil
-	return err
 }
 
 func (c *serveConfig) logHandler(w io.Writer, terminal bool) slog.Handler {
@@ -273,16 +263,5 @@ func levelTo(dst *slog.LevelVar) func(string) error {
 			return err
 		}
 		return dst.UnmarshalText([]byte(word))
-	}
-}
-
-// walTo accepts what is true: there is no log.
-func walTo(dst *string) func(string) error {
-	return func(text string) error {
-		if !strings.EqualFold(text, "off") {
-			return errors.New("this version has no write-ahead log, so nothing is kept when the server stops; the only value is off")
-		}
-		*dst = "off"
-		return nil
 	}
 }

@@ -118,7 +118,7 @@ static void delete_most(struct world *w) {
     shuffle(w->order, w->keys, &w->rng);
     for (uint32_t i = 0; i < w->keys / 10 * 9; i++) {
         bench_key(key, w->order[i]);
-        bench_check(nitro_delete(w->store, bench_now_ms(), key, sizeof key), "nitro_delete");
+        bench_check(nitro_delete(w->store, bench_now_ms(), key, sizeof key, NULL), "nitro_delete");
         w->size[w->order[i]] = 0;
         if (i % 4096 == 0) (void)bench_steps(w->store, bench_now_ms());
     }

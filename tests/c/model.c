@@ -208,7 +208,7 @@ static void check_scan(struct model *m, nitro_store *s) {
         *index_slot(&st, key, model_key_bytes(m, i, key)) = i + 1;
     uint64_t cursor = 0;
     do {
-        int rc = nitro_scan(s, m->now_ms, &cursor, 64, note_scanned, &st);
+        int rc = nitro_scan(s, m->now_ms, &cursor, 64, note_scanned, &st, NULL);
         if (rc != NITRO_OK) test_fail("nitro_scan: %s", nitro_strerror(rc));
     } while (cursor != 0);
     for (uint32_t i = 0; i < m->count; i++)

@@ -279,7 +279,7 @@ struct test_digest test_digest(nitro_store *s, int64_t now_ms) {
     struct key_list l = {0};
     uint64_t cursor = 0;
     do {
-        int rc = nitro_scan(s, now_ms, &cursor, 100, collect_key, &l);
+        int rc = nitro_scan(s, now_ms, &cursor, 100, collect_key, &l, NULL);
         if (rc != NITRO_OK) test_fail("nitro_scan: %s", nitro_strerror(rc));
     } while (cursor != 0);
     if (l.count > 0) qsort(l.keys, l.count, sizeof *l.keys, compare_keys);

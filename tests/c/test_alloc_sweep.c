@@ -362,7 +362,8 @@ static void steps__no_memory_at_all__contents_unchanged(void **state) {
     for (uint32_t i = 0; i < GROW_KEYS; i++) {
         char key[32];
         int n = snprintf(key, sizeof key, "grow:%" PRIu32, i);
-        if (i % 8 != 0) assert_int_equal(nitro_delete(w.store, TEST_NOW, key, (size_t)n), NITRO_OK);
+        if (i % 8 != 0)
+            assert_int_equal(nitro_delete(w.store, TEST_NOW, key, (size_t)n, NULL), NITRO_OK);
     }
     struct test_digest before = test_digest(w.store, TEST_NOW);
     test_mem_fail(&w.mem, 1, UINT64_MAX);

@@ -41,7 +41,7 @@ static int set(struct world *w, const char *key, const char *val, unsigned flags
                      expire_ms, info);
 }
 static int delete (struct world *w, const char *key) {
-    return nitro_delete(w->store, TEST_NOW, key, strlen(key));
+    return nitro_delete(w->store, TEST_NOW, key, strlen(key), NULL);
 }
 
 static void expect(struct world *w, const char *key, const char *val, int64_t expire_ms) {
@@ -135,7 +135,7 @@ static void open__defaults_and_extremes__work(void **state) {
         assert_int_equal(st.segments, segments[i] == 0 ? NITRO_SEGMENTS_DEFAULT : segments[i]);
         assert_int_equal(st.keys, 0);
         assert_true(st.used_bytes > 0);
-        assert_int_equal(nitro_delete(s, TEST_NOW, "k", 1), NITRO_ENOTFOUND);
+        assert_int_equal(nitro_delete(s, TEST_NOW, "k", 1, NULL), NITRO_ENOTFOUND);
         nitro_close(&s);
         assert_null(s);
         nitro_close(&s);
@@ -280,7 +280,7 @@ static void incr__numbers_and_others__sum_or_refusal(void **state) {
         world_open(&w);
         if (cases[i].old != NULL)
             assert_int_equal(set(&w, "n", cases[i].old, 0, 0, expire, NULL), NITRO_OK);
-        int rc = nitro_incr(w.store, TEST_NOW, "n", 1, cases[i].delta, &result);
+        int rc = nitro_incr(w.store, TEST_NOW, "n", 1, cases[i].delta, &result, NULL);
         assert_int_equal(rc, cases[i].want);
         if (rc == NITRO_OK)
             assert_int_equal(result, strtoll(cases[i].now, NULL, 10));
@@ -298,7 +298,7 @@ static void incr__large_value__not_a_number(void **state) {
     int64_t result = 0;
     world_open(&w);
     assert_int_equal(nitro_set(w.store, TEST_NOW, "n", 1, text, 70000, 0, 0, 0, NULL), NITRO_OK);
-    assert_int_equal(nitro_incr(w.store, TEST_NOW, "n", 1, 1, &result), NITRO_ENOTNUMBER);
+    assert_int_equal(nitro_incr(w.store, TEST_NOW, "n", 1, 1, &result, NULL), NITRO_ENOTNUMBER);
     world_close(&w);
 }
 
@@ -307,17 +307,17 @@ static void expire__future_now_and_none__as_told(void **state) {
     (void)state;
     struct world w;
     world_open(&w);
-    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, TEST_NOW + 1), NITRO_ENOTFOUND);
+    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, TEST_NOW + 1, NULL), NITRO_ENOTFOUND);
     assert_int_equal(set(&w, "k", "v", 0, 0, 0, NULL), NITRO_OK);
-    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, TEST_NOW + 1), NITRO_OK);
+    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, TEST_NOW + 1, NULL), NITRO_OK);
     expect(&w, "k", "v", TEST_NOW + 1);
-    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, 0), NITRO_OK);
+    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, 0, NULL), NITRO_OK);
     expect(&w, "k", "v", 0);
-    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, -1), NITRO_EARGUMENT);
+    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, -1, NULL), NITRO_EARGUMENT);
     expect(&w, "k", "v", 0);
-    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, TEST_NOW), NITRO_OK);
+    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, TEST_NOW, NULL), NITRO_OK);
     assert_int_equal(delete (&w, "k"), NITRO_ENOTFOUND);
-    assert_int_equal(nk_db_keys(&w.store->db), 0);
+    assert_int_equal(nk_db_keys(&w.store->db, NULL), 0);
     world_close(&w);
 }
 
@@ -336,10 +336,10 @@ static void all__key_too_long__refused(void **state) {
     assert_int_equal(nitro_get(s, TEST_NOW, text, most, NULL, 0, &info), NITRO_OK);
     assert_int_equal(nitro_set(s, TEST_NOW, text, over, "v", 1, 0, 0, 0, NULL), NITRO_EKEYSIZE);
     assert_int_equal(nitro_get(s, TEST_NOW, text, over, NULL, 0, &info), NITRO_EKEYSIZE);
-    assert_int_equal(nitro_delete(s, TEST_NOW, text, over), NITRO_EKEYSIZE);
-    assert_int_equal(nitro_incr(s, TEST_NOW, text, over, 1, &n), NITRO_EKEYSIZE);
-    assert_int_equal(nitro_expire(s, TEST_NOW, text, over, 0), NITRO_EKEYSIZE);
-    assert_int_equal(nk_db_keys(&s->db), 1);
+    assert_int_equal(nitro_delete(s, TEST_NOW, text, over, NULL), NITRO_EKEYSIZE);
+    assert_int_equal(nitro_incr(s, TEST_NOW, text, over, 1, &n, NULL), NITRO_EKEYSIZE);
+    assert_int_equal(nitro_expire(s, TEST_NOW, text, over, 0, NULL), NITRO_EKEYSIZE);
+    assert_int_equal(nk_db_keys(&s->db, NULL), 1);
     world_close(&w);
 }
 
@@ -371,8 +371,8 @@ static void all__segment_held__busy(void **state) {
     assert_int_equal(nitro_set(w.store, TEST_NOW, "k", 1, text, 70000, 0, 0, 0, NULL), NITRO_EBUSY);
     assert_int_equal(nitro_get(w.store, TEST_NOW, "k", 1, NULL, 0, &info), NITRO_EBUSY);
     assert_int_equal(delete (&w, "k"), NITRO_EBUSY);
-    assert_int_equal(nitro_incr(w.store, TEST_NOW, "k", 1, 1, &n), NITRO_EBUSY);
-    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, 0), NITRO_EBUSY);
+    assert_int_equal(nitro_incr(w.store, TEST_NOW, "k", 1, 1, &n, NULL), NITRO_EBUSY);
+    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, 0, NULL), NITRO_EBUSY);
     hold(&w, false);
     assert_int_equal(n, 77);
     expect(&w, "k", "1", 0);
@@ -398,8 +398,8 @@ static void all__no_memory__refused_and_unchanged(void **state) {
     assert_int_equal(nitro_set(w.store, TEST_NOW, "k", 1, text, 70000, 0, 0, 0, NULL),
                      NITRO_ENOMEM);
 #ifdef NK_ARENA_MALLOC /* with spans there is room for a few more small ones */
-    assert_int_equal(nitro_incr(w.store, TEST_NOW, "new", 3, 1, &n), NITRO_ENOMEM);
-    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, TEST_NOW + 1), NITRO_ENOMEM);
+    assert_int_equal(nitro_incr(w.store, TEST_NOW, "new", 3, 1, &n, NULL), NITRO_ENOMEM);
+    assert_int_equal(nitro_expire(w.store, TEST_NOW, "k", 1, TEST_NOW + 1, NULL), NITRO_ENOMEM);
 #endif
     assert_int_equal(n, 77);
     expect(&w, "k", "1", 0);
@@ -422,7 +422,7 @@ static void all__max_memory__growing_writes_refused(void **state) {
     assert_int_equal(st.max_memory, 64u << 20);
     assert_int_equal(st.chunk_bytes, 64u << 20);
     assert_int_equal(set(&w, "new", "v", 0, 0, 0, NULL), NITRO_EMAXMEMORY);
-    assert_int_equal(nitro_incr(w.store, TEST_NOW, "n", 1, 1, &n), NITRO_EMAXMEMORY);
+    assert_int_equal(nitro_incr(w.store, TEST_NOW, "n", 1, 1, &n, NULL), NITRO_EMAXMEMORY);
     assert_int_equal(nitro_set(w.store, TEST_NOW, "k", 1, text, 70000, 0, 0, 0, NULL),
                      NITRO_EMAXMEMORY);
     assert_int_equal(n, 77);
@@ -451,7 +451,8 @@ static void stats__after_known_operations__exact(void **state) {
                          0);
     for (uint32_t i = 990; i < 1010; i++)
         (void)!nitro_get(w.store, TEST_NOW, &i, 4, NULL, 0, &info);
-    for (uint32_t i = 0; i < 100; i++) assert_int_equal(nitro_delete(w.store, TEST_NOW, &i, 4), 0);
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(nitro_delete(w.store, TEST_NOW, &i, 4, NULL), 0);
     nitro_stats(w.store, &st);
     assert_int_equal(st.keys, 900);
     assert_int_equal(st.keys_with_expiry, 225);

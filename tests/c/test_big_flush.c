@@ -105,7 +105,7 @@ static void big_release__key_deleted_while_sent__freed_after_the_last(void **sta
     assert_true(it.found);
     nk_big_retain(it.big);
     nk_seg_unlock(w.db->seg);
-    assert_int_equal(nitro_delete(w.store, TEST_NOW, &key, sizeof key), NITRO_OK);
+    assert_int_equal(nitro_delete(w.store, TEST_NOW, &key, sizeof key, NULL), NITRO_OK);
     free_all(&w);
     assert_memory_equal(it.big->data, val, 2 * MIB);
     assert_int_equal(stats(&w).garbage_bytes, 0);
@@ -222,7 +222,7 @@ static void flush__full_store__empty_at_once_freed_in_pieces(void **state) {
     uint64_t used = stats(&w).used_bytes;
     uint32_t n = 2000 + (uint32_t)test_scale(8000), calls = 0;
     fill(&w, n);
-    assert_int_equal(nitro_flush(w.store), NITRO_OK);
+    assert_int_equal(nitro_flush(w.store, NULL), NITRO_OK);
     struct nitro_stats st = stats(&w);
     assert_int_equal(st.keys + st.key_bytes + st.value_bytes + st.keys_with_expiry, 0);
     assert_true(st.garbage_bytes > n * 400ull);
@@ -239,7 +239,7 @@ static void flush__full_store__empty_at_once_freed_in_pieces(void **state) {
     assert_int_equal(stats(&w).garbage_bytes, 0);
     assert_int_equal(stats(&w).keys, 100);
     assert_int_equal(w.db->big_bytes, 0);
-    assert_int_equal(nitro_flush(w.store), NITRO_OK);
+    assert_int_equal(nitro_flush(w.store, NULL), NITRO_OK);
     free_all(&w);
     assert_int_equal(w.db->pool.used_bytes, 0);
     assert_true(stats(&w).used_bytes <= used + 4 * NK_PAGE); /* what segments need not report */
@@ -261,7 +261,7 @@ static void flush__large_value_referenced__stays_until_released(void **state) {
     nk_seg_find(w.db->seg, &k, TEST_NOW, false, &it);
     assert_int_equal(nk_seg_put(w.db->seg, &k, &it, &e, TEST_NOW, NULL), NITRO_OK);
     nk_seg_unlock(w.db->seg);
-    assert_int_equal(nitro_flush(w.store), NITRO_OK);
+    assert_int_equal(nitro_flush(w.store, NULL), NITRO_OK);
     assert_int_equal(big->refs, 2);
     free_all(&w);
     assert_int_equal(big->refs, 1);
@@ -280,7 +280,7 @@ static void flush__several_then_close__no_leak(void **state) {
     world_open(&w, 8);
     for (uint32_t i = 0; i < 4; i++) {
         fill(&w, 300 + i * 100);
-        assert_int_equal(nitro_flush(w.store), NITRO_OK);
+        assert_int_equal(nitro_flush(w.store, NULL), NITRO_OK);
         (void)step(&w, NITRO_STEP_FREE, 3); /* in the middle of the newest */
     }
     assert_true(stats(&w).garbage_bytes > 0);
@@ -296,7 +296,7 @@ static void flush__no_memory__nothing_removed(void **state) {
     fill(&w, 500);
     struct test_digest before = test_digest(w.store, TEST_NOW);
     test_mem_fail(&w.mem, 1, 1);
-    assert_int_equal(nitro_flush(w.store), NITRO_ENOMEM);
+    assert_int_equal(nitro_flush(w.store, NULL), NITRO_ENOMEM);
     struct test_digest after = test_digest(w.store, TEST_NOW);
     assert_int_equal(after.versions, before.versions);
     assert_int_equal(stats(&w).garbage_bytes, 0);
@@ -310,7 +310,7 @@ static void step_free__garbage_ends_with_the_budget__large_values_still_told(voi
         struct world w;
         world_open(&w, 1);
         set(&w, 1, "v", 1);
-        assert_int_equal(nitro_flush(w.store), NITRO_OK);
+        assert_int_equal(nitro_flush(w.store, NULL), NITRO_OK);
         nk_big_release(w.db, nk_big_new(w.db, NULL, MIB));
         for (uint32_t calls = 0; step(&w, NITRO_STEP_FREE, budget).more;)
             if (++calls > 1000) test_fail("freeing never comes to an end");

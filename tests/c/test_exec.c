@@ -235,6 +235,8 @@ static void the_rest__each_verb__as_redis(void **state) {
         {"MEMORY USAGE k SAMPLES -1", SYNTAX},
         {"MEMORY USAGE", "-ERR wrong number of arguments for 'memory|usage' command\n"},
         {"MEMORY DOCTOR", "-ERR unknown subcommand 'DOCTOR'. Try MEMORY HELP.\n"},
+        {"WAITAOF 1 0", "-ERR wrong number of arguments for 'waitaof' command\n"},
+        {"WAITAOF 1 0 0", "-ERR this test host has no such verb\n"},
         {"FLUSHALL NOW", SYNTAX},
         {"FLUSHALL ASYNC", "+OK\n"},
         {"GET k", "$-1\n"},
@@ -362,7 +364,7 @@ static void large_value__overwritten_between_stops__still_intact(void **state) {
     c->in_pos = 0;
     assert_int_equal(nitro_prepare(w.store, w.client.session, c, TEST_NOW), NITRO_OK);
     assert_int_equal(nitro_execute(w.store, w.client.session, c, TEST_NOW), NITRO_STOP_BIG);
-    assert_int_equal(nitro_delete(w.store, TEST_NOW, "k", 1), NITRO_OK);
+    assert_int_equal(nitro_delete(w.store, TEST_NOW, "k", 1, NULL), NITRO_OK);
     test_step_all(w.store, TEST_NOW);
     assert_int_equal(c->big_len, BIG_BYTES);
     for (size_t i = 0; i < c->big_len; i++) assert_int_equal(c->big[i], 'x');

@@ -106,7 +106,7 @@ static void direct_incr(struct run *r, uint32_t i, size_t key_bytes) {
     int64_t delta = below(r, 20) == 0 ? INT64_MAX : (int64_t)below(r, 100) - 50;
     int64_t want_result = 0, result = 0;
     int want = model_incr(&r->model, i, delta, &want_result);
-    int got = nitro_incr(r->store, r->model.now_ms, r->key, key_bytes, delta, &result);
+    int got = nitro_incr(r->store, r->model.now_ms, r->key, key_bytes, delta, &result, NULL);
     expect_code("incr", i, got, want);
     if (got == NITRO_OK && result != want_result)
         test_fail("incr of key %" PRIu32 ": %" PRId64 ", expected %" PRId64, i, result,
@@ -116,12 +116,14 @@ static void direct_incr(struct run *r, uint32_t i, size_t key_bytes) {
 static void direct_expire(struct run *r, uint32_t i, size_t key_bytes) {
     int64_t at = below(r, 3) == 0 ? 0 : r->model.now_ms - 20 + (int64_t)below(r, TTL_MAX_MS);
     int want = model_expire(&r->model, i, at);
-    expect_code("expire", i, nitro_expire(r->store, r->model.now_ms, r->key, key_bytes, at), want);
+    expect_code("expire", i, nitro_expire(r->store, r->model.now_ms, r->key, key_bytes, at, NULL),
+                want);
 }
 
 static void direct_delete(struct run *r, uint32_t i, size_t key_bytes) {
     int want = model_delete(&r->model, i);
-    expect_code("delete", i, nitro_delete(r->store, r->model.now_ms, r->key, key_bytes), want);
+    expect_code("delete", i, nitro_delete(r->store, r->model.now_ms, r->key, key_bytes, NULL),
+                want);
 }
 
 static void direct_operation(struct run *r) {
@@ -305,7 +307,7 @@ static void some_steps(struct run *r) {
 static void end_phase(struct run *r, unsigned phase) {
     if (r->plan->flush && phase % 4 == 3) {
         model_flush(&r->model);
-        if (nitro_flush(r->store) != NITRO_OK) test_fail("nitro_flush failed");
+        if (nitro_flush(r->store, NULL) != NITRO_OK) test_fail("nitro_flush failed");
     }
     if (phase % 3 == 2) test_step_all(r->store, r->model.now_ms);
     model_check(&r->model, r->store);
@@ -343,7 +345,7 @@ static void run_open(struct run *r, const struct plan *plan) {
 /* run_close: empties the store by steps first, so that giving memory back is part of every test. */
 static void run_close(struct run *r) {
     model_flush(&r->model);
-    if (nitro_flush(r->store) != NITRO_OK) test_fail("nitro_flush failed");
+    if (nitro_flush(r->store, NULL) != NITRO_OK) test_fail("nitro_flush failed");
     test_step_all(r->store, r->model.now_ms);
     model_check(&r->model, r->store);
     test_client_close(&r->client);

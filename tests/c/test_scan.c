@@ -48,7 +48,7 @@ static void set(struct world *w, uint32_t i) {
     assert_int_equal(nitro_set(w->store, TEST_NOW, &i, sizeof i, "v", 1, 0, 0, 0, NULL), NITRO_OK);
 }
 static void delete (struct world *w, uint32_t i) {
-    assert_int_equal(nitro_delete(w->store, TEST_NOW, &i, sizeof i), NITRO_OK);
+    assert_int_equal(nitro_delete(w->store, TEST_NOW, &i, sizeof i, NULL), NITRO_OK);
 }
 
 static void see(void *ctx, const void *key, size_t key_bytes, const struct nitro_info *info) {
@@ -62,7 +62,7 @@ static void see(void *ctx, const void *key, size_t key_bytes, const struct nitro
 }
 
 static int scan(struct world *w, uint64_t *cursor, uint32_t count) {
-    return nitro_scan(w->store, TEST_NOW, cursor, count, see, w);
+    return nitro_scan(w->store, TEST_NOW, cursor, count, see, w, NULL);
 }
 
 static void scan_all(struct world *w, uint32_t count) {
@@ -229,7 +229,7 @@ static void scan__expired_and_large_keys__told_as_they_are(void **state) {
     assert_int_equal(nitro_set(w->store, TEST_NOW, "dead", 4, "v", 1, 0, 0, TEST_NOW + 5, NULL), 0);
     assert_int_equal(
         nitro_set(w->store, TEST_NOW, "live", 4, large, sizeof large, 0, 0, TEST_NOW + 6, &put), 0);
-    assert_int_equal(nitro_scan(w->store, TEST_NOW + 5, &cursor, 10, ask, &seen), NITRO_OK);
+    assert_int_equal(nitro_scan(w->store, TEST_NOW + 5, &cursor, 10, ask, &seen, NULL), NITRO_OK);
     assert_int_equal(cursor, 0);
     assert_int_equal(seen.version, put.version);
     assert_int_equal(seen.expire_ms, TEST_NOW + 6);
@@ -286,7 +286,7 @@ static void scan__empty_buckets__bounded_calls(void **state) {
     assert_true(buckets > 6000);
     uint64_t cursor = 0;
     do {
-        assert_int_equal(nitro_scan(w->store, TEST_NOW + 1, &cursor, 10, see, w), NITRO_OK);
+        assert_int_equal(nitro_scan(w->store, TEST_NOW + 1, &cursor, 10, see, w, NULL), NITRO_OK);
         calls++;
     } while (cursor != 0);
     assert_int_equal(w->passed, 0); /* all expired */

@@ -319,7 +319,7 @@ static void run_together(struct world *w, const struct step *s, uint32_t n) {
         assert_int_equal(nk_seg_reserve(w->seg, &k[i], &it[i], &e[i], &r[i]), NITRO_OK);
     }
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t v = nk_seg_apply(w->seg, &k[i], &it[i], &e[i], &r[i], TEST_NOW);
+        uint64_t v = nk_seg_apply(w->seg, &k[i], &it[i], &e[i], &r[i], TEST_NOW, 0);
         assert_int_equal(r[i].ref + r[i].overflow, 0);
         assert_true(v > last);
         last = v;
@@ -392,7 +392,7 @@ static void seg_apply__giant_hold_of_colliding_keys__all_arrive(void **state) {
     uint64_t last = 0;
     for (uint32_t i = 0; i < total; i++) {
         struct nk_effect e = put_of(&i, sizeof i, 0);
-        uint64_t v = nk_seg_apply(w.seg, &h[i].k, &h[i].it, &e, &h[i].r, TEST_NOW);
+        uint64_t v = nk_seg_apply(w.seg, &h[i].k, &h[i].it, &e, &h[i].r, TEST_NOW, 0);
         assert_true(v > last);
         last = v;
     }
@@ -427,8 +427,8 @@ static void seg_versions__several_segments__unique_and_ascending(void **state) {
         assert_in_range(info.version, last[key] + 1, sizeof taken - 1);
         assert_int_equal(taken[info.version]++, 0);
         last[key] = info.version;
-        if (i % 3 == 0) assert_int_equal(nitro_delete(s, TEST_NOW, &key, 1), NITRO_OK);
-        if (i % 1000 == 0) assert_int_equal(nitro_flush(s), NITRO_OK);
+        if (i % 3 == 0) assert_int_equal(nitro_delete(s, TEST_NOW, &key, 1, NULL), NITRO_OK);
+        if (i % 1000 == 0) assert_int_equal(nitro_flush(s, NULL), NITRO_OK);
     }
     nitro_close(&s);
     test_mem_check_empty(&mem);

@@ -189,7 +189,8 @@ static void step_reclaim__after_mass_delete__resident_bytes_fall(void **state) {
     test_step_all(w.store, TEST_NOW);
     struct nitro_stats full = stats(&w);
     for (uint32_t i = 0; i < n; i++)
-        if (i % 10 != 0) assert_int_equal(nitro_delete(w.store, TEST_NOW, &i, sizeof i), NITRO_OK);
+        if (i % 10 != 0)
+            assert_int_equal(nitro_delete(w.store, TEST_NOW, &i, sizeof i, NULL), NITRO_OK);
     for (uint32_t i = 0; i < 20; i++) test_step_all(w.store, TEST_NOW);
     struct nitro_stats st = stats(&w);
     uint64_t live = st.key_bytes + st.value_bytes;
@@ -217,7 +218,8 @@ static void step_reclaim__evacuation__contents_unchanged(void **state) {
         set(&w, i, (uint32_t)test_rng_below(&rng, i % 20 == 0 ? 66000 : 700),
             i % 3 == 0 ? 0 : TEST_NOW + 90000);
     for (uint32_t i = 0; i < n; i++)
-        if (i % 7 != 0) assert_int_equal(nitro_delete(w.store, TEST_NOW, &i, sizeof i), NITRO_OK);
+        if (i % 7 != 0)
+            assert_int_equal(nitro_delete(w.store, TEST_NOW, &i, sizeof i, NULL), NITRO_OK);
     struct test_digest before = test_digest(w.store, TEST_NOW);
     for (uint32_t i = 0; i < 20; i++) test_step_all(w.store, TEST_NOW);
     struct test_digest after = test_digest(w.store, TEST_NOW);
@@ -251,7 +253,8 @@ static void step_reclaim__no_memory__waits_and_loses_nothing(void **state) {
         world_open(&w, 1);
         for (uint32_t i = 0; i < 5000; i++) set(&w, i, 40 + (i * (seed + 1)) % 300, 0);
         for (uint32_t i = 0; i < 5000; i++)
-            if (i % 6 != 0) assert_int_equal(nitro_delete(w.store, TEST_NOW, &i, 4), NITRO_OK);
+            if (i % 6 != 0)
+                assert_int_equal(nitro_delete(w.store, TEST_NOW, &i, 4, NULL), NITRO_OK);
         struct test_digest before = test_digest(w.store, TEST_NOW);
         uint32_t pages = 0;
         static void
@@ -276,11 +279,12 @@ static void step_reclaim__no_memory__waits_and_loses_nothing(void **state) {
 /* Something of everything to do: expired keys, sparse spans, garbage, large values. */
 static void fill_with_work(struct world *w) {
     for (uint32_t i = 0; i < 3000; i++) set(w, i, i % 100 == 0 ? 66000 : 100, 0);
-    assert_int_equal(nitro_flush(w->store), NITRO_OK);
+    assert_int_equal(nitro_flush(w->store, NULL), NITRO_OK);
     for (uint32_t i = 0; i < 3000; i++)
         set(w, i, i % 200 == 0 ? 66000 : 100, i % 3 == 0 ? TEST_NOW + 1 : 0);
     for (uint32_t i = 0; i < 3000; i++)
-        if (i % 3 == 1) assert_int_equal(nitro_delete(w->store, TEST_NOW, &i, sizeof i), NITRO_OK);
+        if (i % 3 == 1)
+            assert_int_equal(nitro_delete(w->store, TEST_NOW, &i, sizeof i, NULL), NITRO_OK);
 }
 
 /* No budget: no work, whatever there is to do. */

@@ -66,7 +66,7 @@ static int set(struct world *w, uint32_t i) {
 static void delete (struct world *w, uint32_t i) {
     uint8_t key[COLLIDE_KEY_MAX];
     int want = w->value[i] != 0 ? NITRO_OK : NITRO_ENOTFOUND;
-    assert_int_equal(nitro_delete(w->store, TEST_NOW, key, key_of(w, i, key)), want);
+    assert_int_equal(nitro_delete(w->store, TEST_NOW, key, key_of(w, i, key), NULL), want);
     w->value[i] = 0;
 }
 
@@ -86,7 +86,7 @@ static void check_all(struct world *w) {
         check_key(w, i, TEST_NOW);
         keys += w->value[i] != 0;
     }
-    assert_int_equal(nk_db_keys(&w->store->db), keys);
+    assert_int_equal(nk_db_keys(&w->store->db, NULL), keys);
 }
 
 /* Colliding keys until the segment has switched; how many there are now. */
@@ -204,12 +204,13 @@ static void switch__expiry_during_it__visible_at_once_reclaimed_later(void **sta
     for (uint32_t i = 0; i < n; i += 2) { /* each of these writes drains some; most stay in `old` */
         size_t kn = key_of(w, i, key);
         if (w->seg->old.count < 200) break;
-        assert_int_equal(nitro_expire(w->store, TEST_NOW, key, kn, TEST_NOW + 1000), NITRO_OK);
+        assert_int_equal(nitro_expire(w->store, TEST_NOW, key, kn, TEST_NOW + 1000, NULL),
+                         NITRO_OK);
         w->value[i] = 0;
     }
-    uint64_t keys = nk_db_keys(&w->store->db);
+    uint64_t keys = nk_db_keys(&w->store->db, NULL);
     for (uint32_t i = 0; i < KEYS + HONEST; i++) check_key(w, i, TEST_NOW + 1000);
-    assert_int_equal(nk_db_keys(&w->store->db), keys);
+    assert_int_equal(nk_db_keys(&w->store->db, NULL), keys);
     test_step_all(w->store, TEST_NOW + 2000);
     test_step_all(w->store, TEST_NOW + 2000); /* what was in `old` during the first */
     assert_false(w->seg->draining);
@@ -250,7 +251,7 @@ static void switch__flush_during_it__both_tables_go(void **state) {
     struct world *w = world_open();
     attack(w, HONEST);
     assert_true(w->seg->draining);
-    assert_int_equal(nitro_flush(w->store), NITRO_OK);
+    assert_int_equal(nitro_flush(w->store, NULL), NITRO_OK);
     memset(w->value, 0, sizeof w->value);
     assert_false(w->seg->draining);
     check_all(w);

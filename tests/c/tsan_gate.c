@@ -16,6 +16,8 @@
  *   counters   exact replies on own keys, exact sums on shared ones
  *   flushes    the store is emptied again and again under the workers; only its consistency and the
  *              memory it leaves are checked
+ *   log        counters with a log in a folder of its own, whose files are small: one thread writes, one
+ *              syncs, one fills; at the end the store is loaded anew, by as many threads as it has parts
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -23,6 +25,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <dirent.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "collide.h"
@@ -43,6 +48,8 @@ struct harness {
     struct test_mem mem;
     uint64_t rounds;
     bool flushing;
+    bool logging;
+    char dir[64];
     uint32_t running; /* workers that are not done, atomic */
     uint64_t added;   /* to the shared counters, atomic */
 };
@@ -233,7 +240,8 @@ static void ignore_key(void *ctx, const void *key, size_t key_bytes,
 /* again: true if a direct call came back with nothing done, and is to be repeated. */
 static bool again(struct worker *w, const char *what, int rc) {
     if (rc == NITRO_OK) return false;
-    if (rc != NITRO_EBUSY) test_fail("%s: %s", what, nitro_strerror(rc));
+    if (rc != NITRO_EBUSY && !(rc == NITRO_ELOGFULL && w->h->logging))
+        test_fail("%s: %s", what, nitro_strerror(rc));
     leave_and_return(w->h);
     return true;
 }
@@ -252,9 +260,9 @@ static void direct_calls(struct worker *w) {
     for (unsigned i = 0; i < SHARED_KEYS; i++) {
         char shared[32];
         size_t m = (size_t)snprintf(shared, sizeof shared, "shared:%u", i);
-        while (again(w, "nitro_incr", nitro_incr(s, TEST_NOW, shared, m, 1, &sum))) {}
+        while (again(w, "nitro_incr", nitro_incr(s, TEST_NOW, shared, m, 1, &sum, NULL))) {}
     }
-    while (again(w, "nitro_scan", nitro_scan(s, TEST_NOW, &cursor, 20, ignore_key, NULL))) {}
+    while (again(w, "nitro_scan", nitro_scan(s, TEST_NOW, &cursor, 20, ignore_key, NULL, NULL))) {}
     int rc;
     do rc = nitro_get(s, TEST_NOW, key, n, key, sizeof key, &info);
     while (rc == NITRO_EBUSY && again(w, "nitro_get", rc));
@@ -317,12 +325,105 @@ static void background(struct harness *h) {
         bool flush = h->flushing && turn % 8 == 0;
         if (due || flush) {
             gate_exclusive(&h->gate);
-            if (flush && nitro_flush(h->store) != NITRO_OK) test_fail("nitro_flush");
+            if (flush && nitro_flush(h->store, NULL) != NITRO_OK) test_fail("nitro_flush");
             step(h, NITRO_STEP_RETIRE);
             gate_leave(&h->gate);
         }
         sched_yield();
     }
+}
+
+/* ---- the log -----------------------------------------------------------------------------------*/
+
+#define LOG_FILE_BYTES 262144u
+#define LOG_PARTS 2u
+#define FILL_NEED (2u * BIG_BYTES)
+
+typedef int log_call(struct harness *h, struct nitro_err *err);
+struct log_thread {
+    struct harness *h;
+    log_call *call;
+    pthread_t thread;
+};
+
+static int call_write(struct harness *h, struct nitro_err *err) {
+    return nitro_log_write(h->store, TEST_NOW, err);
+}
+static int call_sync(struct harness *h, struct nitro_err *err) {
+    int rc = nitro_log_sync(h->store, err);
+    return rc == NITRO_OK ? nitro_log_note(h->store, err) : rc;
+}
+static int call_fill(struct harness *h, struct nitro_err *err) {
+    return nitro_log_fill(h->store, FILL_NEED, err);
+}
+
+static void *log_main(void *arg) {
+    struct log_thread *t = arg;
+    struct nitro_err err;
+    while (__atomic_load_n(&t->h->running, __ATOMIC_ACQUIRE) > 0) {
+        if (t->call(t->h, &err) != NITRO_OK) test_fail("the log: %s", err.msg);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void log_start(struct log_thread *t, struct harness *h, log_call *call) {
+    *t = (struct log_thread){.h = h, .call = call};
+    if (pthread_create(&t->thread, NULL, log_main, t) != 0) test_fail("pthread_create");
+}
+
+struct part_thread {
+    nitro_store *store;
+    uint32_t number;
+    pthread_t thread;
+};
+
+static void *part_main(void *arg) {
+    struct part_thread *p = arg;
+    struct nitro_err err;
+    if (nitro_recover_replay(p->store, p->number, LOG_PARTS, &err) != NITRO_OK)
+        test_fail("replay: %s", err.msg);
+    return NULL;
+}
+
+/* load: recovery, with a thread for each part. */
+static void load(struct harness *h) {
+    struct nitro_recovery found;
+    struct nitro_err err;
+    struct part_thread parts[LOG_PARTS];
+    int64_t newest;
+    if (nitro_recover_scan(h->store, TEST_NOW, &found, &err) != NITRO_OK)
+        test_fail("scan: %s", err.msg);
+    for (uint32_t i = 0; i < LOG_PARTS; i++) {
+        parts[i] = (struct part_thread){.store = h->store, .number = i};
+        if (pthread_create(&parts[i].thread, NULL, part_main, &parts[i]) != 0)
+            test_fail("pthread_create");
+    }
+    for (uint32_t i = 0; i < LOG_PARTS; i++)
+        if (pthread_join(parts[i].thread, NULL) != 0) test_fail("pthread_join");
+    if (nitro_recover_finish(h->store, TEST_NOW, &newest, &err) != NITRO_OK)
+        test_fail("finish: %s", err.msg);
+}
+
+static void make_folder(struct harness *h) {
+    snprintf(h->dir, sizeof h->dir, "/tmp/nitrokv-tsan-XXXXXX");
+    if (mkdtemp(h->dir) == NULL) test_fail("mkdtemp");
+    h->opt.dir = h->dir;
+    h->opt.log_file_bytes = LOG_FILE_BYTES;
+    memset(h->opt.log_seed, 7, sizeof h->opt.log_seed);
+}
+
+static void remove_folder(const struct harness *h) {
+    char path[400];
+    DIR *d = opendir(h->dir);
+    if (d == NULL) test_fail("opendir");
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        if (e->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "%s/%s", h->dir, e->d_name);
+        if (unlink(path) != 0) test_fail("unlink %s", path);
+    }
+    closedir(d);
+    if (rmdir(h->dir) != 0) test_fail("rmdir");
 }
 
 /* ---- rounds ------------------------------------------------------------------------------------*/
@@ -344,15 +445,38 @@ static void check_counters(struct harness *h) {
         test_fail("the counters say %" PRIu64 ", the workers have added %" PRIu64, sum, h->added);
 }
 
-static void run_round(const char *name, bool flushing) {
-    struct harness h = {.flushing = flushing, .running = WORKERS, .rounds = test_scale(ROUNDS)};
+/* reload: stops the log cleanly, or leaves it as a killed process would after a write, and loads it anew. */
+static void reload(struct harness *h, bool clean) {
+    struct nitro_err err;
+    int rc = clean ? nitro_log_stop(h->store, TEST_NOW, &err)
+                   : nitro_log_write(h->store, TEST_NOW, &err);
+    if (rc != NITRO_OK) test_fail("the log: %s", err.msg);
+    nitro_close(&h->store);
+    h->store = test_open(&h->opt);
+    load(h);
+    check_counters(h);
+}
+
+static void run_round(const char *name, bool flushing, bool logging) {
+    struct harness h = {
+        .flushing = flushing, .logging = logging, .running = WORKERS, .rounds = test_scale(ROUNDS)};
+    struct log_thread logs[3];
     static struct worker workers[WORKERS];
     gate_init(&h.gate);
     test_mem_init(&h.mem);
     h.opt = test_options(&h.mem, 2);
+    if (logging) make_folder(&h);
     h.store = test_open(&h.opt);
+    if (logging) load(&h);
     for (uint32_t i = 0; i < WORKERS; i++) worker_start(&workers[i], &h, i);
+    if (logging) {
+        log_start(&logs[0], &h, call_write);
+        log_start(&logs[1], &h, call_sync);
+        log_start(&logs[2], &h, call_fill);
+    }
     background(&h);
+    for (uint32_t i = 0; i < 3 && logging; i++)
+        if (pthread_join(logs[i].thread, NULL) != 0) test_fail("pthread_join");
     for (uint32_t i = 0; i < WORKERS; i++)
         if (pthread_join(workers[i].thread, NULL) != 0) test_fail("pthread_join");
     struct nitro_stats st;
@@ -362,6 +486,11 @@ static void run_round(const char *name, bool flushing) {
         if (st.hash_switches == 0) test_fail("the colliding keys did not switch a hash");
     }
     for (uint32_t i = 0; i < WORKERS; i++) worker_stop(&workers[i]);
+    if (logging) {
+        reload(&h, false);
+        reload(&h, true);
+        remove_folder(&h);
+    }
     test_step_all(h.store, TEST_NOW);
     test_check_bounds(h.store);
     nitro_close(&h.store);
@@ -372,7 +501,8 @@ static void run_round(const char *name, bool flushing) {
 }
 
 int main(void) {
-    run_round("counters", false);
-    run_round("flushes", true);
+    run_round("counters", false, false);
+    run_round("flushes", true, false);
+    run_round("log", false, true);
     return 0;
 }

@@ -66,7 +66,7 @@ static void feed_close(struct feed *f) {
 static void feed_host(struct feed *f) {
     nitro_chunk *c = f->chunk;
     FEED_CHECK(c->host_verb != NITRO_HOST_NONE && c->next < c->count);
-    if (c->host_verb == NITRO_HOST_FLUSH) FEED_CHECK(nitro_flush(f->store) == NITRO_OK);
+    if (c->host_verb == NITRO_HOST_FLUSH) FEED_CHECK(nitro_flush(f->store, NULL) == NITRO_OK);
     if (c->host_verb == NITRO_HOST_HELLO && f->session->proto == NITRO_PROTO_RESP2)
         f->session->proto = NITRO_PROTO_RESP3;
     if (f->session->proto == NITRO_PROTO_BINARY) {

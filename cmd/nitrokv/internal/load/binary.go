@@ -22,10 +22,12 @@ const (
 	binarySetValue = binaryKey + keySize
 )
 
-func newBinaryWire() *binaryWire {
+// newBinaryWire makes the templates; every request has the durability bits of flags.
+func newBinaryWire(flags proto.Flags) *binaryWire {
 	var w binaryWire
-	copy(w.get[:], proto.AppendGet(nil, proto.Meta{}, "key:000000000000"))
-	copy(w.set[:], proto.AppendSet(nil, proto.Meta{}, "key:000000000000", ""))
+	m := proto.Meta{Flags: flags}
+	copy(w.get[:], proto.AppendGet(nil, m, "key:000000000000"))
+	copy(w.set[:], proto.AppendSet(nil, m, "key:000000000000", ""))
 	return &w
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/nitrokv/nitrokv/proto"
 )
 
 // Protocol is the wire format of the load.
@@ -24,6 +26,23 @@ const (
 	Uniform Distribution = "uniform"
 	Zipfian Distribution = "zipfian"
 )
+
+// Durability is how safe a thing must be before the server acknowledges or shows it.
+type Durability string
+
+// The levels. The zero value is ServerDefault too.
+const (
+	ServerDefault Durability = "default"
+	Never         Durability = "never"
+	EverySec      Durability = "everysec"
+	Always        Durability = "always"
+)
+
+// durabilityFlags are the levels' bits in a request of the binary protocol.
+var durabilityFlags = map[Durability]proto.Flags{
+	"": proto.DurabilityDefault, ServerDefault: proto.DurabilityDefault, Never: proto.DurabilityNever,
+	EverySec: proto.DurabilityEverySec, Always: proto.DurabilityAlways,
+}
 
 // Limits of a Config.
 const (
@@ -52,6 +71,7 @@ type Config struct {
 	Duration     time.Duration
 	Warmup       time.Duration // 0: none
 	Timeout      time.Duration // a connection that waits longer for a reply ends the run
+	Durability   Durability    // of every request; only Binary has levels other than ServerDefault
 	Load         bool          // set every key before the measurement
 	Verify       bool          // check every reply; implies Load
 	Seed         uint64        // of keys, values and operations
@@ -64,7 +84,18 @@ type Config struct {
 
 // Validate reports the first setting that can't work, by the name of its command-line flag.
 func (c *Config) Validate() error {
-	return errors.Join(c.validateLoad(), c.validateData(), c.validateLength())
+	return errors.Join(c.validateLoad(), c.validateDurability(), c.validateData(), c.validateLength())
+}
+
+func (c *Config) validateDurability() error {
+	flags, known := durabilityFlags[c.Durability]
+	switch {
+	case !known:
+		return fmt.Errorf("--durability %q: unknown level; use default, never, everysec or always", c.Durability)
+	case flags != proto.DurabilityDefault && c.Protocol != Binary:
+		return fmt.Errorf("--durability %s with --protocol %s: only the binary protocol carries a level in each request; set the server's own", c.Durability, c.Protocol)
+	}
+	return nil
 }
 
 func (c *Config) validateLoad() error {

@@ -104,14 +104,16 @@ func TestPutKey(t *testing.T) {
 
 // The templates must make what package proto makes.
 func TestBinaryWire(t *testing.T) {
-	w := newBinaryWire()
-	for _, size := range []int{0, 1, 64, 300, 70000} {
-		value := bytes.Repeat([]byte{7}, size)
-		got := w.appendSet(w.appendGet(nil, 0x1234, 56), 0xABCD, 123456789012, value)
-		want := proto.AppendGet(nil, proto.Meta{ID: 0x1234}, "key:000000000056")
-		want = proto.AppendSet(want, proto.Meta{ID: 0xABCD}, "key:123456789012", value)
-		if !bytes.Equal(got, want) {
-			t.Fatalf("value of %d bytes: got % x, want % x", size, got, want)
+	for level, flags := range durabilityFlags {
+		w := newBinaryWire(flags)
+		for _, size := range []int{0, 1, 64, 300, 70000} {
+			value := bytes.Repeat([]byte{7}, size)
+			got := w.appendSet(w.appendGet(nil, 0x1234, 56), 0xABCD, 123456789012, value)
+			want := proto.AppendGet(nil, proto.Meta{ID: 0x1234, Flags: flags}, "key:000000000056")
+			want = proto.AppendSet(want, proto.Meta{ID: 0xABCD, Flags: flags}, "key:123456789012", value)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("level %q, value of %d bytes: got % x, want % x", level, size, got, want)
+			}
 		}
 	}
 }
@@ -143,11 +145,11 @@ func TestRepliesSplitAnywhere(t *testing.T) {
 		{newRESPWire(), "$-1\r\n", kindMiss, ""},
 		{newRESPWire(), "_\r\n", kindMiss, ""},
 		{newRESPWire(), "-ERR no\r\n", kindError, "ERR no"},
-		{newBinaryWire(), frame(proto.OK, ""), kindStored, ""},
-		{newBinaryWire(), frame(proto.OK, "abc"), kindValue, "abc"},
-		{newBinaryWire(), frame(proto.ENOTFOUND, ""), kindMiss, ""},
-		{newBinaryWire(), frame(proto.ENOMEM, "no"), kindError, "no"},
-		{newBinaryWire(), string(more) + "ab", kindPart, "ab"},
+		{newBinaryWire(0), frame(proto.OK, ""), kindStored, ""},
+		{newBinaryWire(0), frame(proto.OK, "abc"), kindValue, "abc"},
+		{newBinaryWire(0), frame(proto.ENOTFOUND, ""), kindMiss, ""},
+		{newBinaryWire(0), frame(proto.ENOMEM, "no"), kindError, "no"},
+		{newBinaryWire(0), string(more) + "ab", kindPart, "ab"},
 	} {
 		for n := range len(test.text) {
 			r := test.wire.parse([]byte(test.text[:n]))
@@ -169,7 +171,7 @@ func TestGarbageIsNoReply(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"-ERR unknown\r\n", "\xF6\x00\x00\x00\x04\x00\x00\x00", "\xF5\x00\x00\x00\x00\x00\x00\x00"} {
-		if r := newBinaryWire().parse([]byte(text)); r.kind != kindGarbage {
+		if r := newBinaryWire(0).parse([]byte(text)); r.kind != kindGarbage {
 			t.Errorf("%q is taken for a reply of kind %d", text, r.kind)
 		}
 	}

@@ -21,7 +21,8 @@ type Report struct {
 	ReadRatio    float64      `json:"read_ratio"`
 	Distribution Distribution `json:"distribution"`
 	ZipfTheta    float64      `json:"zipf_theta,omitempty"`
-	Rate         float64      `json:"rate,omitempty"` // asked for; open loop only
+	Rate         float64      `json:"rate,omitempty"`       // asked for; open loop only
+	Durability   Durability   `json:"durability,omitempty"` // absent: the server's level
 	Seed         uint64       `json:"seed"`
 	Interrupted  bool         `json:"interrupted"` // ended early by a signal
 
@@ -77,6 +78,9 @@ func newReport(c *Config, p *phase, s *stats, interrupted bool) *Report {
 	if c.Rate > 0 {
 		r.Loop = "open"
 	}
+	if c.Durability != ServerDefault {
+		r.Durability = c.Durability
+	}
 	if c.Distribution == Zipfian {
 		r.ZipfTheta = c.ZipfTheta
 	}
@@ -117,6 +121,9 @@ func (r *Report) head() string {
 	loop := "closed loop"
 	if r.Loop == "open" {
 		loop = fmt.Sprintf("open loop at %.0f req/s", r.Rate)
+	}
+	if r.Durability != "" {
+		loop += ", durability " + string(r.Durability)
 	}
 	return fmt.Sprintf("%s over %s: %s, %d clients, pipeline %d, %d threads\n%d keys %s, values of %s bytes, %.0f %% reads, seed %d\n\n",
 		r.Addr, r.Protocol, loop, r.Clients, r.Pipeline, r.Threads, r.Keys, r.Distribution, size, 100*r.ReadRatio, r.Seed)

@@ -81,7 +81,7 @@ func (r *runner) newLoop(i int, picker keyPicker, versions []uint32) (*loop, err
 		rng: rng{mix(r.cfg.Seed + uint64(i) + 1)}, values: newValues(&r.cfg), wire: newRESPWire(),
 	}
 	if r.cfg.Protocol == Binary {
-		l.wire = newBinaryWire()
+		l.wire = newBinaryWire(durabilityFlags[r.cfg.Durability])
 	}
 	return l, nil
 }

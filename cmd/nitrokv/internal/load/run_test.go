@@ -354,6 +354,8 @@ func TestValidate(t *testing.T) {
 		"--requests 2000 and --duration": func(c *Config) { c.Duration = time.Second },
 		"--warmup":                       func(c *Config) { c.Warmup = -1 },
 		"--timeout":                      func(c *Config) { c.Timeout = 0 },
+		`--durability "often"`:           func(c *Config) { c.Durability = "often" },
+		"--durability always with --pro": func(c *Config) { c.Durability = Always },
 	} {
 		c := good
 		spoil(&c)

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nitrokv/nitrokv/engine"
+)
+
+// errDamaged is the cause of an exit with exitDamaged.
+var errDamaged = errors.New("damaged")
+
+// checkConfig is what the options of "nitrokv check" set.
+type checkConfig struct {
+	repair bool
+}
+
+func (c *checkConfig) options() []option {
+	return []option{
+		{name: "repair", def: "false", flag: true, set: boolTo(&c.repair),
+			help: "If the folder is damaged, drop everything from the first damaged record on, so that a server starts again; what is changed or dropped stays in the folder as NAME.bak-TIME"},
+	}
+}
+
+const checkLong = `Verify every record of a data folder, and say what is wrong, where, and what a repair would drop.
+
+No server may be using the folder. Nothing in it is changed unless --repair is given, and then only if there is damage:
+the repair keeps all records before the first one that is damaged or missing. Make a copy of the folder before.
+
+The exit status is 0 if there is no damage or it has been repaired, 1 if the folder is damaged, and 2 if it could not
+be checked or repaired.`
+
+func newCheck(t terminal) *cobra.Command {
+	var cfg checkConfig
+	s := &settings{options: cfg.options()}
+	c := &cobra.Command{
+		Use:     "check DIR",
+		Short:   "Verify a data folder, and repair it if told",
+		Long:    checkLong,
+		Example: "  nitrokv check ./data\n  nitrokv check /var/lib/nitrokv --repair",
+		Args:    oneFolder,
+		RunE: func(c *cobra.Command, args []string) error {
+			warnUnknown(t)
+			err := s.resolve(t.env)
+			if err == nil {
+				err = cfg.run(args[0], t.stdout)
+			}
+			if err != nil {
+				return fmt.Errorf("check: %w", trimPrefix(withoutCode(err), "engine: check: "))
+			}
+			return nil
+		},
+	}
+	c.DisableFlagsInUseLine = true
+	s.attach(c)
+	return c
+}
+
+func oneFolder(c *cobra.Command, args []string) error {
+	if len(args) != 1 || args[0] == "" {
+		return fmt.Errorf("%s: needs one folder, got %d operands; write: nitrokv check DIR", c.Name(), len(args))
+	}
+	return nil
+}
+
+// run checks, reports on stdout, and returns errDamaged if damage is left.
+func (c *checkConfig) run(dir string, stdout io.Writer) error {
+	var problem error // of writing to stdout
+	say := func(format string, args ...any) {
+		if _, err := fmt.Fprintf(stdout, format+"\n", args...); err != nil && problem == nil {
+			problem = fmt.Errorf("write to stdout: %w", err)
+		}
+	}
+	r, err := engine.Check(engine.CheckOptions{Dir: dir, Repair: c.repair, Found: func(f engine.Finding) { say("%s", findingText(f)) }})
+	if err != nil {
+		return err
+	}
+	say("%s", summaryText(dir, &r))
+	switch {
+	case r.Damages == 0:
+		say("no damage")
+	case r.Repaired:
+		say("repaired: dropped %s; what was changed is kept as %s", dropText(&r), filepath.Join(dir, fmt.Sprintf("*.bak-%d", r.RepairedAt.UnixMilli())))
+	default:
+		say("a repair would drop %s; after making a copy of the folder: nitrokv check %s --repair", dropText(&r), shellWord(dir))
+		return errors.Join(problem, fmt.Errorf("%s is %w%s", dir, errDamaged, whereText(&r)))
+	}
+	return problem
+}
+
+// findingText is a finding in one line.
+func findingText(f engine.Finding) string {
+	text := "note: "
+	if f.Damage {
+		text = "DAMAGE: "
+	}
+	if f.File != "" {
+		text += fmt.Sprintf("%s, offset %d: ", f.File, f.Offset)
+	}
+	if f.LSN != 0 {
+		text += fmt.Sprintf("LSN %d: ", f.LSN)
+	}
+	return text + f.Text
+}
+
+func summaryText(dir string, r *engine.CheckResult) string {
+	text := fmt.Sprintf("%s: %s, %s; %s, up to LSN %d; known to be durable: up to LSN %d",
+		dir, countText(r.Files, "log file"), sizeText(r.Bytes), countText(r.Records, "valid record"), r.LastLSN, r.DurableLSN)
+	if r.Clean {
+		text += "; stopped cleanly"
+	}
+	return text
+}
+
+func dropText(r *engine.CheckResult) string {
+	return fmt.Sprintf("%s (%s)", countText(r.DropRecords, "record"), sizeText(r.DropBytes))
+}
+
+func countText(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// whereText names the first record that is gone, if it is a record that is.
+func whereText(r *engine.CheckResult) string {
+	if r.BadLSN == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": LSN %d was durable and is not there (log file %d, offset %d)", r.BadLSN, r.BadFile, r.BadOffset)
+}

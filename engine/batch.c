@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * batch.c - writing several keys in one step that nobody sees half done (L5).
+ *
+ * DESIGN
+ *   All segments that the keys fall into are locked, in ascending order; then memory for every effect is
+ *   reserved; then room in the log, and the records appended, one after the other, as one batch; then
+ *   every effect is made, which cannot fail. Whatever does fail before the append gives all
+ *   reservations and locks back.
+ *   The list of segments is sorted without comparing keys: short ones by insertion, long ones through a
+ *   bitmap, which is linear in the number of keys. Its memory is the caller's, taken before any lock.
+ *   Of repeated keys the last one wins because effects are made in the order of the arguments. An entry may
+ *   have changed since its reservation (by the same batch), so it is looked up again.
+ *   A batch too large for the log's ring is laid out in a block of its own, which the writer then takes from
+ *   there. Its checksums are computed before the log's lock is taken, as far as that goes.
+ */
+#include "db.h"
+
+#define RING_SHARE (NK_RING_BYTES / 4)
+#define SPLICES_MAX (NK_LOG_SPLICES / 4)
+
+/* ---- segments ----------------------------------------------------------------------------------*/
+
+static uint32_t sort_short(struct nk_batch *b) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t seg = b->m[i].key.seg, at = count;
+        while (at > 0 && b->segs[at - 1] > seg) at--;
+        if (at > 0 && b->segs[at - 1] == seg) continue;
+        memmove(b->segs + at + 1, b->segs + at, (count - at) * sizeof *b->segs);
+        b->segs[at] = seg;
+        count++;
+    }
+    return count;
+}
+
+static uint32_t sort_long(struct nk_batch *b) {
+    uint32_t count = 0;
+    memset(b->map, 0, NITRO_SEGMENTS_MAX / 8);
+    for (uint32_t i = 0; i < b->count; i++)
+        b->map[b->m[i].key.seg / 64] |= 1ull << (b->m[i].key.seg % 64);
+    for (uint32_t w = 0; w < NITRO_SEGMENTS_MAX / 64; w++) {
+        for (uint64_t bits = b->map[w]; bits != 0; bits &= bits - 1)
+            b->segs[count++] = w * 64 + (uint32_t)__builtin_ctzll(bits);
+    }
+    return count;
+}
+
+static void unlock_all(struct nk_db *db, const struct nk_batch *b, uint32_t count) {
+    while (count > 0) nk_seg_unlock(nk_db_seg(db, b->segs[--count]));
+}
+
+/* True when every segment of the list is locked; else none is. */
+static bool lock_all(struct nk_db *db, const struct nk_batch *b, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (nk_seg_lock(nk_db_seg(db, b->segs[i]))) continue;
+        unlock_all(db, b, i);
+        return false;
+    }
+    return true;
+}
+
+/* ---- effects -----------------------------------------------------------------------------------*/
+
+NK_INLINE struct nk_effect effect_of(const struct nk_batch *b, uint32_t i) {
+    const struct nk_multi *m = &b->m[i];
+    if (m->remove) return (struct nk_effect){.kind = NK_EFFECT_DELETE};
+    return (struct nk_effect){.kind = NK_EFFECT_PUT,
+                              .val = m->val,
+                              .bytes = m->val_len,
+                              .big = m->big,
+                              .expire_ms = b->expiries != NULL ? b->expiries[i] : b->expire_ms};
+}
+
+static void abort_all(struct nk_db *db, struct nk_batch *b, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        struct nk_multi *m = &b->m[i];
+        if (m->reserved) nk_seg_abort(nk_db_seg(db, m->key.seg), &m->resv);
+        m->reserved = false;
+    }
+}
+
+static bool has_puts(const struct nk_batch *b) {
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!b->m[i].remove) return true;
+    return false;
+}
+
+/* Memory for every effect, or none is kept. A key to delete that is not found has no effect, unless the batch
+ * may have put it before. */
+static int reserve_all(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
+    struct nk_item it;
+    bool puts = has_puts(b);
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct nk_multi *m = &b->m[i];
+        struct nk_seg *s = nk_db_seg(db, m->key.seg);
+        nk_seg_find(s, &m->key, now_ms, false, &it);
+        b->shown = nk_max_u64(b->shown, it.shown);
+        m->reserved = puts || it.found;
+        if (!m->reserved) continue;
+        struct nk_effect e = effect_of(b, i);
+        int rc = nk_seg_reserve(s, &m->key, &it, &e, &m->resv);
+        if (rc == NITRO_OK) continue;
+        m->reserved = false;
+        abort_all(db, b, i);
+        return rc;
+    }
+    return NITRO_OK;
+}
+
+/* Makes every effect, the records having LSNs from `lsn` on (0 = no log), and counts the keys that were there.
+ * A key that is deleted twice is gone the second time. */
+static void apply_all(struct nk_db *db, struct nk_batch *b, int64_t now_ms, uint64_t lsn) {
+    struct nk_item it;
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct nk_multi *m = &b->m[i];
+        if (!m->reserved) continue;
+        m->reserved = false;
+        struct nk_seg *s = nk_db_seg(db, m->key.seg);
+        struct nk_effect e = effect_of(b, i);
+        nk_seg_find(s, &m->key, now_ms, false, &it);
+        if (!m->remove || it.found)
+            nk_seg_apply(s, &m->key, &it, &e, &m->resv, now_ms, lsn);
+        else
+            nk_seg_abort(s, &m->resv);
+        b->found += it.found;
+        if (lsn != 0) lsn++;
+    }
+}
+
+/* ---- the log -----------------------------------------------------------------------------------*/
+
+/* What a batch takes of the log. */
+struct need {
+    uint64_t bytes, copied;
+    uint32_t records, splices;
+    bool deletes; /* nothing but deletes */
+};
+
+static struct need need_of(const struct nk_batch *b) {
+    struct need n = {.deletes = true};
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct nk_multi *m = &b->m[i];
+        if (!m->reserved) continue;
+        uint64_t value = m->remove ? 0 : m->big != NULL ? m->big->bytes : m->val_len;
+        uint64_t bytes = nk_record_max(m->key.n, value);
+        n.bytes += bytes;
+        n.copied += m->big != NULL ? bytes - value : bytes;
+        n.splices += m->big != NULL;
+        n.records++;
+        if (!m->remove) n.deletes = false;
+    }
+    return n;
+}
+
+/* Appends the records; between begin and end. In a block large values are copied, too. */
+static void append_all(struct nk_db *db, const struct nk_batch *b, uint32_t records, bool in_block,
+                       uint64_t *first, uint64_t *last) {
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct nk_multi *m = &b->m[i];
+        if (!m->reserved) continue;
+        struct nk_effect e = effect_of(b, i);
+        struct nk_record r = {.kind = m->remove ? NK_REC_DELETE : NK_REC_PUT,
+                              .more = --records > 0,
+                              .expire_ms = e.expire_ms,
+                              .key = m->key.p,
+                              .key_bytes = m->key.n,
+                              .value = m->big != NULL ? m->big->data : m->val};
+        r.value_bytes = m->remove ? 0 : m->big != NULL ? (uint32_t)m->big->bytes : m->val_len;
+        bool spliced = m->big != NULL && !in_block;
+        if (spliced) nk_big_retain(m->big);
+        nk_log_append(db->log, &r, nk_record_body_crc(&r), spliced ? m->big : NULL);
+        if (*first == 0) *first = r.lsn;
+        *last = r.lsn;
+    }
+}
+
+static int log_all(struct nk_db *db, struct nk_batch *b, uint64_t *first) {
+    struct need n = need_of(b);
+    if (n.records == 0) return NITRO_OK;
+    b->log_bytes = n.bytes;
+    if (n.bytes > NK_FRAME_BYTES_MAX) return NITRO_EVALUESIZE; /* a frame's length has 32 bits */
+    struct nk_big *block = NULL;
+    int rc;
+    if (n.copied > RING_SHARE || n.splices > SPLICES_MAX) {
+        block = nk_big_new(db, NULL, n.bytes);
+        if (block == NULL) return NITRO_ENOMEM;
+        rc = nk_log_begin_block(db->log, n.bytes, block->data, block, n.deletes);
+    } else {
+        rc = nk_log_begin(db->log, n.bytes, n.copied, n.splices, n.deletes);
+    }
+    if (rc != NITRO_OK) {
+        if (block != NULL) nk_big_release(db, block);
+        return rc == NK_ROOM ? NITRO_ELOGFULL : rc;
+    }
+    append_all(db, b, n.records, block != NULL, first, &b->last_lsn);
+    nk_log_end(db->log);
+    return NITRO_OK;
+}
+
+int nk_db_batch(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
+    uint64_t first = 0;
+    b->found = 0;
+    b->last_lsn = b->shown = b->log_bytes = 0;
+    uint32_t segs = b->count <= NK_BATCH_SHORT ? sort_short(b) : sort_long(b);
+    if (!lock_all(db, b, segs)) return NITRO_EBUSY;
+    int rc = reserve_all(db, b, now_ms);
+    if (rc == NITRO_OK && db->log != NULL) {
+        rc = log_all(db, b, &first);
+        if (rc != NITRO_OK) abort_all(db, b, b->count);
+    }
+    if (rc == NITRO_OK) apply_all(db, b, now_ms, first);
+    unlock_all(db, b, segs);
+    return rc;
+}

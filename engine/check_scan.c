@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * check_scan.c - reading the records of a folder that is checked (L5).
+ *
+ * DESIGN
+ *   Files on the chain are read in the order of their LSNs. Up to the first record that is missing
+ *   or not valid (the hole) they count; `end` follows behind each whole batch. Behind the hole
+ *   nothing counts any more, but every valid frame is looked for, byte by byte: it tells what was
+ *   durable, and how much is dropped. There a frame's own count is believed, so that a record that
+ *   is not valid is counted among the dropped as well.
+ *
+ * NOT HERE  bytes of frames and records (logscan.c), what follows from it (check.c).
+ */
+#include "check.h"
+#include "logscan.h"
+
+/* ---- files -------------------------------------------------------------------------------------*/
+
+static int scan_open(struct nk_check *c, const struct nk_check_file *f, uint64_t salt,
+                     uint64_t first_lsn, struct nk_logscan *s, struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    nk_path_log(f->number, name);
+    int fd = nk_vfs_open(c->vfs, c->dirfd, name, NITRO_FILE_READ);
+    if (fd < 0) return nk_check_io(c, err, "open", name, fd);
+    nk_logscan_init(s, c->vfs, c->mem, fd, f->size, salt, first_lsn);
+    return NITRO_OK;
+}
+
+/* Closes a scanner. rc is what ended it: NITRO_OK, or a failure to be told. */
+static int scan_close(struct nk_check *c, const struct nk_check_file *f, struct nk_logscan *s,
+                      int rc, struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    nk_path_log(f->number, name);
+    (void)c->vfs->close(c->vfs->ctx, s->fd); /* only read */
+    nk_logscan_fini(s);
+    if (rc == NITRO_ENOMEM)
+        return nk_err_set(err, rc, 0, "check %s: out of memory for a record of %s, offset %llu",
+                          c->opt->dir, name, (unsigned long long)s->at);
+    return rc == NITRO_EIO ? nk_check_io(c, err, "read", name, -s->sys) : rc;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------*/
+
+/* What the header of a valid frame knows. */
+static void take_frame(struct nk_check *c, const struct nk_logscan *s) {
+    c->sum.durable_lsn = nk_max_u64(c->sum.durable_lsn, s->frame.durable_lsn);
+    c->seen_lsn = nk_max_u64(c->seen_lsn, s->frame.first_lsn + s->frame.count - 1);
+    if (s->frame.time_ms > c->newest_ms) c->newest_ms = s->frame.time_ms;
+}
+
+/* The rest of a frame, `count` records of it behind offset `from`, is dropped. */
+static void drop_rest(struct nk_check *c, struct nk_logscan *s, uint64_t count, uint64_t from) {
+    c->sum.drop_records += count;
+    c->sum.drop_bytes += s->frame_end - from;
+    nk_logscan_skip(s);
+}
+
+/* Drops every valid frame from here to the end of the file. */
+static int drop_frames(struct nk_check *c, struct nk_logscan *s, uint64_t last_lsn) {
+    int rc;
+    while ((rc = nk_logscan_resync(s)) == NITRO_OK) {
+        take_frame(c, s);
+        if (s->frame.first_lsn <= last_lsn)
+            drop_rest(c, s, s->frame.count, s->frame_at);
+        else
+            nk_logscan_skip(s);
+    }
+    return rc == NITRO_ENOTFOUND ? NITRO_OK : rc;
+}
+
+int nk_check_frames(struct nk_check *c, const struct nk_check_file *f, struct nitro_err *err) {
+    struct nk_logscan s;
+    int rc = scan_open(c, f, f->salt, 0, &s, err);
+    if (rc != NITRO_OK) return rc;
+    return scan_close(c, f, &s, drop_frames(c, &s, UINT64_MAX), err);
+}
+
+/* ---- records -----------------------------------------------------------------------------------*/
+
+/* The records of one frame, as long as they are valid and count. */
+static int read_frame(struct nk_check *c, const struct nk_check_file *f, struct nk_logscan *s) {
+    struct nk_placed p;
+    uint64_t whole = 0, batch = 0; /* records in whole batches, and in the one that is being read */
+    int rc = NITRO_ENOTFOUND;
+    take_frame(c, s);
+    while (s->lsn <= f->last_lsn && (rc = nk_logscan_record(s, true, &p)) == NITRO_OK) {
+        batch++;
+        if (p.r.more) continue;
+        whole += batch;
+        batch = 0;
+        c->end = (struct nk_check_end){
+            .lsn = p.r.lsn, .number = f->number, .offset = p.offset + p.bytes};
+    }
+    c->sum.records += whole;
+    if (batch == 0 && (rc == NITRO_OK || rc == NITRO_ENOTFOUND)) {
+        nk_logscan_skip(s); /* what may follow is void: the next file begins before it */
+        return NITRO_OK;
+    }
+    if (rc != NITRO_OK && rc != NITRO_ENOTFOUND && rc != NITRO_ECORRUPT) return rc;
+    nk_check_hole(c, s->lsn, f->number, s->at,
+                  rc == NITRO_ECORRUPT ? "the record is not valid" : "the batch is not whole");
+    uint64_t from = whole > 0 ? c->end.offset : s->frame_at;
+    drop_rest(c, s, s->frame.count - whole, from);
+    return NITRO_OK;
+}
+
+int nk_check_records(struct nk_check *c, const struct nk_check_file *f, bool newest,
+                     struct nitro_err *err) {
+    struct nk_logscan s;
+    uint64_t next = f->head.first_lsn;
+    int rc = scan_open(c, f, f->head.salt, next, &s, err);
+    if (rc != NITRO_OK) return rc;
+    while (!c->hole.found && (newest || next <= f->last_lsn)) {
+        uint64_t at = s.at;
+        rc = nk_logscan_frame(&s);
+        if (rc == NITRO_ENOTFOUND || (rc == NITRO_OK && s.frame.first_lsn != next)) {
+            nk_check_hole(c, next, f->number, at,
+                          rc == NITRO_OK ? "records are missing" : "no valid frame is here");
+            s.at = at;
+            rc = NITRO_OK;
+            break;
+        }
+        if (rc == NITRO_OK) rc = read_frame(c, f, &s);
+        if (rc != NITRO_OK) break;
+        next = s.lsn;
+    }
+    if (rc == NITRO_OK && c->hole.found) rc = drop_frames(c, &s, f->last_lsn);
+    return scan_close(c, f, &s, rc, err);
+}
+
+/* ---- the clean end -----------------------------------------------------------------------------*/
+
+int nk_check_clean(struct nk_check *c, const struct nk_check_file *f, bool *clean,
+                   struct nitro_err *err) {
+    uint8_t sector[NK_SECTOR];
+    struct nk_logscan s;
+    struct nk_log_footer foot;
+    uint64_t end = c->end.number == f->number ? c->end.offset : NK_SECTOR;
+    uint64_t at = nk_round_up(end, NK_SECTOR);
+    *clean = false;
+    if (f->size != at + NK_SECTOR || c->control.end != end) return NITRO_OK;
+    int rc = scan_open(c, f, f->head.salt, f->head.first_lsn, &s, err);
+    if (rc != NITRO_OK) return rc;
+    int64_t got = nk_vfs_read(c->vfs, s.fd, sector, sizeof sector, at);
+    if (got < 0) {
+        s.sys = (int)-got;
+        return scan_close(c, f, &s, NITRO_EIO, err);
+    }
+    *clean = got == (int64_t)sizeof sector && nk_log_footer_decode(sector, &foot) &&
+             foot.number == f->number && foot.salt == f->head.salt && foot.end == end &&
+             foot.last_lsn == c->control.durable_lsn;
+    return scan_close(c, f, &s, NITRO_OK, err);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * log.c - appending to the write-ahead log, writing and syncing it (L4).
+ *
+ * DESIGN
+ *   Records are appended, ready to be written, to a ring in memory; offset, LSN and CRC are final from then
+ *   on. They gather in an open frame. The writer closes it and writes everything up to there; what is
+ *   appended meanwhile begins a new frame behind it. Values from 64 KiB on, and batches larger than the
+ *   ring allows, are spliced: the frame continues with bytes that lie elsewhere, held by a reference
+ *   until they are written.
+ *
+ *     ring     | frame 7 | frame 8 … open |           positions ring_head .. ring_tail
+ *     file     … | frame 7 | frame 8 … | reserved zeros … window_end
+ *
+ *   Room is checked before anything is decided to happen: in the ring, in the table of frames, and in the
+ *   file, where only [.. window_end) is allocated and synced (logfill.c). When the file is full and the
+ *   next one prepared, appends go on there: a change of a pointer.
+ *
+ * INVARIANTS (under the lock)
+ *   (1) Frames frame_head .. frame_tail - 1 lie in the ring in that order and cover ring_head .. ring_tail.
+ *   (2) Only the newest frame may be open; its file is `cur` and it ends at `at`.
+ *   (3) at <= window_end of cur - NK_LOG_FOOTER_ROOM.
+ *   (4) durable <= written <= appended = next_lsn - 1; `written` and `writing` change together.
+ *
+ * FAILURE  A write or sync that failed is final (Rebello et al., "Can Applications Recover from fsync
+ *   Failures?", USENIX ATC 2020): the kernel may have dropped the data and call the pages clean.
+ *
+ * NOT HERE  room and files (logfill.c), reading (logscan.c, recover.c).
+ */
+#include "log.h"
+#include "frame.h"
+#include "mutant.h"
+
+#include <stdio.h>
+
+#define LOG_SPINS 256u
+#define RING_MASK ((uint64_t)NK_RING_BYTES - 1)
+
+/* The writer and the syncer hold nothing else, so they may wait for a copy to end. */
+static void lock_log(struct nk_log *l) {
+    while (!nk_spin_try(&l->lock, LOG_SPINS)) {}
+}
+
+static void set64(uint64_t *word, uint64_t v) { __atomic_store_n(word, v, __ATOMIC_RELEASE); }
+
+/* Counters have one writer at a time, and are read by nitro_stats without a lock. */
+static void count(uint64_t *counter, uint64_t n) {
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* ---- failure -----------------------------------------------------------------------------------*/
+
+int nk_log_fail(struct nk_log *l, struct nitro_err *err, int sys, const char *what,
+                uint64_t number) {
+    char name[NK_PATH_MAX];
+    nk_path_log(number, name);
+    lock_log(l);
+    if (l->view.status != NITRO_LOG_FAILED) {
+        nk_err_set(&l->err, NITRO_EIO, -sys,
+                   "%s %s/%s: %s; nothing more is written to this folder: restart when the disk is "
+                   "sound",
+                   what, l->dir, name, strerror(-sys));
+        __atomic_store_n(&l->view.status, NITRO_LOG_FAILED, __ATOMIC_RELEASE);
+    }
+    if (err != NULL) *err = l->err;
+    nk_spin_unlock(&l->lock);
+    __atomic_fetch_add(&l->view.room_seq, 1, __ATOMIC_RELEASE);
+    return NITRO_EIO;
+}
+
+void nk_log_error(const struct nk_log *cl, struct nitro_err *err) {
+    struct nk_log *l = (struct nk_log *)(uintptr_t)cl;
+    lock_log(l);
+    *err = l->err;
+    nk_spin_unlock(&l->lock);
+}
+
+static uint32_t status(const struct nk_log *l) {
+    return __atomic_load_n(&l->view.status, __ATOMIC_ACQUIRE);
+}
+
+static int failed(struct nk_log *l, struct nitro_err *err) {
+    if (err != NULL) nk_log_error(l, err);
+    return NITRO_EIO;
+}
+
+/* ---- the ring ----------------------------------------------------------------------------------*/
+
+/* Puts n bytes at a position; they may go around the end. */
+static void ring_poke(struct nk_log *l, uint64_t at, const void *p, uint64_t n) {
+    if (n == 0) return;
+    uint64_t from = at & RING_MASK, first = nk_min_u64(n, NK_RING_BYTES - from);
+    memcpy(l->ring + from, p, first);
+    if (n > first) memcpy(l->ring, (const uint8_t *)p + first, n - first);
+}
+
+/* The next n bytes of the open frame. */
+static void put(struct nk_log *l, const void *p, uint64_t n) {
+    if (NK_UNLIKELY(l->block != NULL)) {
+        if (n > 0) memcpy(l->block + l->block_bytes, p, n);
+        l->block_bytes += n;
+        return;
+    }
+    ring_poke(l, l->ring_tail, p, n);
+    l->ring_tail += n;
+    l->frames[(l->frame_tail - 1) % NK_LOG_FRAMES].ring_bytes += n;
+}
+
+/* The open frame continues with p[0 .. bytes). */
+static void splice(struct nk_log *l, const uint8_t *p, uint64_t bytes, void *object) {
+    struct nk_log_frame *f = &l->frames[(l->frame_tail - 1) % NK_LOG_FRAMES];
+    l->splices[l->splice_tail++ % NK_LOG_SPLICES] =
+        (struct nk_splice){.ring_at = l->ring_tail, .p = p, .bytes = bytes, .object = object};
+    f->splices++;
+}
+
+/* ---- room --------------------------------------------------------------------------------------*/
+
+/* Where frames in a file must end. */
+static uint64_t usable(const struct nk_log_file *f, bool is_delete) {
+    uint64_t keep = NK_LOG_FOOTER_ROOM + (is_delete ? 0 : NK_LOG_RESERVE);
+    return f->window_end > keep ? f->window_end - keep : 0;
+}
+
+/* Goes on in the next file if this one has no room and the next one has. (That one is prepared when this one's
+ * window is complete, or when something is wanted that this one can't hold.) */
+static bool file_room(struct nk_log *l, uint64_t bytes, bool is_delete) {
+    uint64_t end = l->at + (l->frame_open ? 0 : NK_FRAME_HEADER) + bytes;
+    uint64_t begin = NK_SECTOR + NK_FRAME_HEADER + bytes;
+    bool here = end <= usable(l->cur, is_delete);
+    bool next = l->prepared != NULL && begin <= usable(l->prepared, is_delete);
+    if (here && (end <= l->cur->limit || !next)) return true;
+    if (!next) return false;
+    l->cur->next = l->prepared;
+    l->cur = l->prepared;
+    l->prepared = NULL;
+    l->at = NK_SECTOR;
+    l->fill_at = 0;
+    l->frame_open = false;
+    return true;
+}
+
+static bool ring_room(const struct nk_log *l, uint64_t copied, uint32_t splices) {
+    uint64_t used = l->ring_tail - l->ring_head;
+    return used + NK_FRAME_HEADER + copied <= NK_RING_BYTES &&
+           l->frame_tail - l->frame_head < NK_LOG_FRAMES &&
+           l->splice_tail - l->splice_head + splices <= NK_LOG_SPLICES;
+}
+
+static void open_frame(struct nk_log *l) {
+    struct nk_log_file *file = l->cur;
+    struct nk_log_frame *f = &l->frames[l->frame_tail++ % NK_LOG_FRAMES];
+    *f = (struct nk_log_frame){.file = file,
+                               .offset = l->at,
+                               .ring_at = l->ring_tail,
+                               .ring_bytes = NK_FRAME_HEADER,
+                               .first_lsn = l->next_lsn};
+    if (file->first_lsn == 0) {
+        file->first_lsn = l->next_lsn;
+        file->prev_number = l->used_number;
+        file->prev_last_lsn = l->used_lsn;
+        f->opens_file = true;
+    }
+    l->used_number = file->number;
+    l->ring_tail += NK_FRAME_HEADER;
+    l->at += NK_FRAME_HEADER;
+    l->frame_open = true;
+}
+
+/* Whether there may be a room later; never under the lock. */
+static int no_room(struct nk_log *l) {
+    __atomic_store_n(&l->view.fill, 1, __ATOMIC_RELEASE);
+    return status(l) == NITRO_LOG_FULL ? NITRO_ELOGFULL : NK_ROOM;
+}
+
+int nk_log_begin(struct nk_log *l, uint64_t bytes, uint64_t copied, uint32_t splices,
+                 bool is_delete) {
+    if (NK_UNLIKELY(status(l) == NITRO_LOG_FAILED)) return NITRO_EREADONLY;
+    if (NK_UNLIKELY(!nk_spin_try(&l->lock, LOG_SPINS))) return NITRO_EBUSY;
+    if (NK_UNLIKELY(l->stopped)) {
+        nk_spin_unlock(&l->lock);
+        return NITRO_ESHUTDOWN;
+    }
+    if (l->frame_open) {
+        const struct nk_log_frame *f = &l->frames[(l->frame_tail - 1) % NK_LOG_FRAMES];
+        l->frame_open = f->bytes + bytes <= NK_FRAME_BYTES_MAX;
+    }
+    bool ring = ring_room(l, copied, splices);
+    if (NK_UNLIKELY(!ring || !file_room(l, bytes, is_delete))) {
+        nk_spin_unlock(&l->lock);
+        return ring ? no_room(l) : NK_ROOM;
+    }
+    if (!l->frame_open) open_frame(l);
+    return NITRO_OK;
+}
+
+int nk_log_begin_block(struct nk_log *l, uint64_t bytes, uint8_t *block, void *object,
+                       bool is_delete) {
+    int rc = nk_log_begin(l, bytes, 0, 1, is_delete);
+    if (rc != NITRO_OK) return rc;
+    l->block = block;
+    l->block_bytes = 0;
+    l->block_object = object;
+    return NITRO_OK;
+}
+
+void nk_log_append(struct nk_log *l, struct nk_record *r, uint32_t body_crc, void *object) {
+    uint8_t head[NK_REC_HEAD_MAX];
+    struct nk_log_frame *f = &l->frames[(l->frame_tail - 1) % NK_LOG_FRAMES];
+    r->lsn = l->next_lsn++;
+    uint32_t n = nk_record_head(r, body_crc, l->cur->first_lsn, l->at, l->cur->salt, head);
+    put(l, head, n);
+    put(l, r->key, r->key_bytes);
+    if (object != NULL)
+        splice(l, r->value, r->value_bytes, object);
+    else
+        put(l, r->value, r->value_bytes);
+    uint64_t bytes = (uint64_t)n + r->key_bytes + r->value_bytes;
+    l->at += bytes;
+    f->bytes += bytes;
+    f->count++;
+}
+
+void nk_log_end(struct nk_log *l) {
+    if (NK_UNLIKELY(l->block != NULL)) {
+        splice(l, l->block, l->block_bytes, l->block_object);
+        l->block = NULL;
+    }
+    l->used_lsn = l->next_lsn - 1;
+    count(&l->records, 1);
+    set64(NK_MUTATE(6, &l->view.written, &l->view.appended), l->next_lsn - 1);
+    if (NK_UNLIKELY(l->at > l->fill_at)) __atomic_store_n(&l->view.fill, 1, __ATOMIC_RELEASE);
+    nk_spin_unlock(&l->lock);
+}
+
+/* ---- writing -----------------------------------------------------------------------------------*/
+
+/* Bytes of a frame that go out in a row: from the ring, or of one splice. */
+struct out {
+    struct nk_log *l;
+    int fd;
+    uint64_t offset;
+    int rc;
+};
+
+static void out_bytes(struct out *o, const uint8_t *p, uint64_t n) {
+    if (o->rc != 0 || n == 0) return;
+    o->rc = nk_vfs_write(o->l->vfs, o->fd, p, n, o->offset, "log: frame");
+    o->offset += n;
+}
+
+static void out_ring(struct out *o, uint64_t at, uint64_t n) {
+    uint64_t from = at & RING_MASK, first = nk_min_u64(n, NK_RING_BYTES - from);
+    out_bytes(o, o->l->ring + from, first);
+    out_bytes(o, o->l->ring, n - first);
+}
+
+/* Fills in the header of a closed frame and writes it. 0, or -errno. */
+static int write_frame(struct nk_log *l, const struct nk_log_frame *f, uint32_t first_splice,
+                       uint64_t durable, int64_t now_ms) {
+    uint8_t head[NK_FRAME_HEADER];
+    struct nk_frame_head h = {.bytes = (uint32_t)f->bytes,
+                              .count = f->count,
+                              .first_lsn = f->first_lsn,
+                              .durable_lsn = durable,
+                              .time_ms = now_ms};
+    nk_frame_encode(&h, f->offset, f->file->salt, head);
+    ring_poke(l, f->ring_at, head, sizeof head);
+    if (NK_MUTATE(8, false, f->opens_file)) {
+        int rc = nk_log_header_write(l, f->file, durable, now_ms);
+        if (rc != 0) return rc;
+    }
+    struct out o = {.l = l, .fd = f->file->fd, .offset = f->offset};
+    uint64_t at = f->ring_at, end = f->ring_at + f->ring_bytes;
+    for (uint32_t i = 0; i < f->splices; i++) {
+        const struct nk_splice *s = &l->splices[(first_splice + i) % NK_LOG_SPLICES];
+        out_ring(&o, at, s->ring_at - at);
+        out_bytes(&o, s->p, s->bytes);
+        at = s->ring_at;
+    }
+    out_ring(&o, at, end - at);
+    return o.rc;
+}
+
+/* Gives back what the frames up to `tail` occupied, and says that they are written. */
+static void written(struct nk_log *l, uint32_t tail, uint32_t splices, uint64_t upto) {
+    for (uint32_t i = 0; i < splices; i++)
+        l->release(l->release_ctx, l->splices[(l->splice_head + i) % NK_LOG_SPLICES].object);
+    lock_log(l);
+    for (; l->frame_head != tail; l->frame_head++) {
+        const struct nk_log_frame *f = &l->frames[l->frame_head % NK_LOG_FRAMES];
+        l->ring_head = f->ring_at + f->ring_bytes;
+        count(&l->written_bytes, NK_FRAME_HEADER + f->bytes);
+        count(&l->frames_written, 1);
+        l->writing = f->file;
+    }
+    l->splice_head += splices;
+    set64(&l->view.written, upto);
+    nk_spin_unlock(&l->lock);
+    __atomic_fetch_add(&l->view.room_seq, 1, __ATOMIC_RELEASE);
+}
+
+int nk_log_write(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
+    if (status(l) == NITRO_LOG_FAILED) return failed(l, err);
+    if (now_ms < 1) now_ms = 1; /* frames know no time before */
+    lock_log(l);
+    uint32_t head = l->frame_head, tail = l->frame_tail, splices = 0;
+    uint64_t upto = l->next_lsn - 1, bytes = 0, durable = nk_log_durable(l);
+    durable = NK_MUTATE(9, l->view.written, durable);
+    l->frame_open = NK_MUTATE(7, l->frame_open, false);
+    nk_spin_unlock(&l->lock);
+    if (head == tail) return NITRO_OK;
+    for (uint32_t i = head; i != tail; i++) {
+        const struct nk_log_frame *f = &l->frames[i % NK_LOG_FRAMES];
+        int rc = write_frame(l, f, l->splice_head + splices, durable, now_ms);
+        if (rc != 0 && NK_MUTATE(5, false, true))
+            return nk_log_fail(l, err, rc, "cannot write to", f->file->number);
+        splices += f->splices;
+        bytes += f->bytes;
+    }
+    uint64_t mean = l->group_bytes - l->group_bytes / 8 + bytes / 8;
+    __atomic_store_n(&l->group_bytes, mean, __ATOMIC_RELAXED);
+    count(&l->writes, 1);
+    written(l, tail, splices, upto);
+    return NITRO_OK;
+}
+
+/* ---- syncing -----------------------------------------------------------------------------------*/
+
+/* Takes out of the list what is durable to its end and nobody uses any more. */
+static struct nk_log_file *retire(struct nk_log *l, struct nk_log_file *last, uint64_t upto) {
+    struct nk_log_file *first = l->unsynced;
+    lock_log(l);
+    struct nk_log_file **end = &first;
+    while (l->unsynced != last && l->unsynced != l->filling) {
+        end = &l->unsynced->next;
+        l->unsynced = l->unsynced->next;
+    }
+    set64(&l->view.durable, upto);
+    nk_spin_unlock(&l->lock);
+    if (end == &first) return NULL;
+    *end = NULL;
+    return first;
+}
+
+int nk_log_sync(struct nk_log *l, struct nitro_err *err) {
+    if (status(l) == NITRO_LOG_FAILED) return failed(l, err);
+    lock_log(l);
+    uint64_t upto = l->view.written;
+    struct nk_log_file *last = l->writing, *f = NK_MUTATE(3, last, l->unsynced);
+    nk_spin_unlock(&l->lock);
+    if (upto == nk_log_durable(l)) return NITRO_OK;
+    for (;; f = f->next) {
+        const char *why = f == last ? "log: sync" : "log: sync older file";
+        int rc = NK_MUTATE(1, 0, nk_vfs_sync(l->vfs, f->fd, why));
+        if (rc != 0)
+            return NK_MUTATE(4, NITRO_EIO, nk_log_fail(l, err, rc, "cannot sync", f->number));
+        if (f == last) break;
+    }
+    count(&l->syncs, 1);
+    struct nk_log_file *done = retire(l, last, NK_MUTATE(2, nk_log_written(l), upto));
+    while (done != NULL) {
+        struct nk_log_file *next = done->next;
+        nk_log_file_free(l, &done);
+        done = next;
+    }
+    return NITRO_OK;
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * logfill.c - files of the log: creating them, room ahead of the appends, MANIFEST and CONTROL (L4).
+ *
+ * DESIGN
+ *   Appends use only space that is allocated, initialised and synced. Overwriting such space needs no change
+ *   of the file's metadata, so a sync writes the data and nothing else; and a full disk is met here,
+ *   before anything was logged. While groups are small the space is filled with zeros; above
+ *   NK_GROUP_LARGE bytes a write it is only allocated, because filling would cost more than it gains.
+ *   The next file is filled step by step, as far as the current one is used. Filling it does not disturb
+ *   the syncs of the current one; only the first file of a start has to be filled while it is in use.
+ *
+ *   A file comes to be in this order: blank header, room, sync, sync of the folder, listed in MANIFEST, sync
+ *   of that; and only then is it used. So a file that holds anything is listed, and an unlisted one
+ *   that says it is used is a sign of damage.
+ *
+ * FAILURE  No space is not a failure: NITRO_ELOGFULL, healed by a later call. Everything else is final.
+ */
+#include "log.h"
+
+#include "frame.h"
+#include "hash.h"
+#include "mutant.h"
+
+static bool is_full(int rc) { return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG; }
+
+static void lock_log(struct nk_log *l) {
+    while (!nk_spin_try(&l->lock, 1024)) {}
+}
+
+uint64_t nk_log_salt(struct nk_log *l) {
+    struct nk_sip_key key = {l->salts.k0, l->salts.k1};
+    uint64_t v, n = l->salts.n++;
+    do v = nk_hash_sip13(&key, (const uint8_t *)&n, sizeof n);
+    while (v == 0);
+    return v;
+}
+
+void nk_log_file_free(struct nk_log *l, struct nk_log_file **fp) {
+    struct nk_log_file *f = *fp;
+    *fp = NULL;
+    if (f == NULL) return;
+    /* What matters was synced; a close that fails can lose nothing that was promised. */
+    if (f->fd >= 0) (void)l->vfs->close(l->vfs->ctx, f->fd);
+    if (f->fill_fd >= 0) (void)l->vfs->close(l->vfs->ctx, f->fill_fd);
+    nk_mem_free(l->mem, f, sizeof *f);
+}
+
+/* ---- MANIFEST and CONTROL ----------------------------------------------------------------------*/
+
+int nk_log_edit(struct nk_log *l, enum nk_manifest_op op, uint64_t number, uint64_t salt,
+                struct nitro_err *err) {
+    uint8_t buf[NK_MANIFEST_EDIT];
+    struct nk_manifest_edit e = {
+        .op = op, .kind = NK_FILE_LOG, .number = number, .salt = salt, .sequence = l->manifest_seq};
+    nk_manifest_edit_encode(&e, l->manifest_at, l->manifest_salt, buf);
+    int rc = nk_vfs_write(l->vfs, l->manifest_fd, buf, sizeof buf, l->manifest_at,
+                          op == NK_MANIFEST_ADD ? "manifest: add" : "manifest: remove");
+    if (is_full(rc))
+        return nk_err_set(err, NITRO_ELOGFULL, -rc, "no room on the disk for an entry of %s/%s",
+                          l->dir, NK_PATH_MANIFEST);
+    if (rc == 0)
+        rc = nk_vfs_sync(l->vfs, l->manifest_fd,
+                         op == NK_MANIFEST_ADD ? "manifest: sync add" : "manifest: sync remove");
+    if (rc != 0) return nk_log_fail(l, err, rc, "cannot list in MANIFEST", number);
+    l->manifest_at += sizeof buf;
+    l->manifest_seq++;
+    return NITRO_OK;
+}
+
+int nk_log_control(struct nk_log *l, uint64_t durable_lsn, uint64_t file, uint64_t end, bool clean,
+                   int64_t now_ms, struct nitro_err *err) {
+    uint8_t slot[NK_CONTROL_SLOT];
+    struct nk_control c = {.clean = clean,
+                           .sequence = l->control.sequence + 1,
+                           .durable_lsn = durable_lsn,
+                           .file = file,
+                           .end = end,
+                           .time_ms = now_ms};
+    memcpy(c.store, l->store, sizeof c.store);
+    nk_control_encode(&c, slot);
+    int rc =
+        nk_vfs_write(l->vfs, l->control_fd, slot, sizeof slot, (c.sequence & 1) * NK_CONTROL_SLOT,
+                     clean ? "control: clean" : "control: note");
+    if (rc == 0)
+        rc = nk_vfs_sync(l->vfs, l->control_fd,
+                         clean ? "control: sync clean" : "control: sync note");
+    if (rc != 0) return nk_log_fail(l, err, rc, "cannot write CONTROL for", file);
+    l->control = c;
+    __atomic_store_n(&l->view.control, durable_lsn, __ATOMIC_RELEASE);
+    return NITRO_OK;
+}
+
+int nk_log_note(struct nk_log *l, struct nitro_err *err) {
+    if (__atomic_load_n(&l->view.status, __ATOMIC_ACQUIRE) == NITRO_LOG_FAILED) {
+        nk_log_error(l, err);
+        return NITRO_EIO;
+    }
+    uint64_t durable = NK_MUTATE(11, nk_log_written(l), nk_log_durable(l));
+    if (durable == l->control.durable_lsn && !l->control.clean) return NITRO_OK;
+    lock_log(l);
+    uint64_t file = l->writing != NULL ? l->writing->number : l->control.file;
+    nk_spin_unlock(&l->lock);
+    return nk_log_control(l, durable, file, 0, false, l->newest_ms, err);
+}
+
+/* ---- room --------------------------------------------------------------------------------------*/
+
+/* Beyond which offset of the current file the host is asked for a fill. Under the lock. */
+static void set_fill_at(struct nk_log *l) {
+    const struct nk_log_file *f = l->cur;
+    uint64_t keep = NK_LOG_RESERVE + NK_LOG_FOOTER_ROOM;
+    uint64_t end = f->window_end > keep ? f->window_end - keep : 0;
+    if (f->window_end < f->limit + keep)
+        l->fill_at = end > l->step / 2 ? end - l->step / 2 : 0;
+    else if (l->prepared == NULL)
+        l->fill_at = 0;
+    else if (l->prepared->window_end < l->prepared->limit + keep)
+        l->fill_at = l->prepared->window_end > l->step ? l->prepared->window_end - l->step : 0;
+    else
+        l->fill_at = UINT64_MAX;
+}
+
+/* Room from the end of the window up to `to`, without saying so yet. 0 or -errno. */
+static int make_room(struct nk_log *l, struct nk_log_file *f, uint64_t to) {
+    uint64_t from = f->window_end, n = to - from;
+    bool zero = __atomic_load_n(&l->group_bytes, __ATOMIC_RELAXED) <= NK_GROUP_LARGE;
+    int rc = nk_vfs_alloc(l->vfs, f->fill_fd, from, n, "window: alloc");
+    if (rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EINVAL)
+        zero = true; /* a file system that can't: writing zeros finds out about its room, too */
+    else if (rc != 0)
+        return rc;
+    if (zero) rc = nk_vfs_zero(l->vfs, f->fill_fd, from, n, "window: zero");
+    return rc;
+}
+
+/* Extends a file's window to `to`, or less far but at least to `least`. */
+static int extend(struct nk_log *l, struct nk_log_file *f, uint64_t least, uint64_t to,
+                  struct nitro_err *err) {
+    int rc;
+    least = nk_round_up(least, NK_PAGE);
+    to = nk_max_u64(least, nk_round_up(to, NK_PAGE));
+    for (;;) {
+        rc = make_room(l, f, to);
+        if (!is_full(rc) || to <= least) break;
+        to = nk_max_u64(least, to - nk_round_up((to - f->window_end) / 2, NK_PAGE));
+    }
+    if (is_full(rc))
+        return nk_err_set(
+            err, NITRO_ELOGFULL, -rc,
+            "no room on the disk for %llu more bytes of log in %s; writes are refused "
+            "until there is",
+            (unsigned long long)(to - f->window_end), l->dir);
+    if (rc == 0) rc = nk_vfs_sync(l->vfs, f->fill_fd, "window: sync");
+    if (rc != 0) return nk_log_fail(l, err, rc, "cannot get room for", f->number);
+    lock_log(l);
+    f->window_end = to;
+    nk_spin_unlock(&l->lock);
+    return NITRO_OK;
+}
+
+/* ---- files -------------------------------------------------------------------------------------*/
+
+static int write_header(struct nk_log *l, const struct nk_log_header *h, int fd, const char *why) {
+    uint8_t sector[NK_SECTOR];
+    nk_log_header_encode(h, sector);
+    return nk_vfs_write(l->vfs, fd, sector, sizeof sector, 0, why);
+}
+
+int nk_log_header_write(struct nk_log *l, const struct nk_log_file *f, uint64_t durable_lsn,
+                        int64_t now_ms) {
+    uint64_t known = nk_min_u64(durable_lsn, f->prev_last_lsn);
+    struct nk_log_header h = {.used = 1,
+                              .number = f->number,
+                              .salt = f->salt,
+                              .first_lsn = f->first_lsn,
+                              .prev_number = f->prev_number,
+                              .prev_last_lsn = f->prev_last_lsn,
+                              .durable_lsn = NK_MUTATE(10, f->prev_last_lsn, known),
+                              .time_ms = now_ms};
+    memcpy(h.store, l->store, sizeof h.store);
+    return write_header(l, &h, f->fd, "log: used header");
+}
+
+/* Opens a new file and writes its blank header. 0 or -errno. */
+static int open_blank(struct nk_log *l, struct nk_log_file *f, const char *name) {
+    unsigned flags = NITRO_FILE_READ | NITRO_FILE_WRITE | NITRO_FILE_CREATE | NITRO_FILE_EXCL;
+    f->fd = nk_vfs_open(l->vfs, l->dirfd, name, flags);
+    if (f->fd < 0) return f->fd;
+    f->fill_fd = nk_vfs_open(l->vfs, l->dirfd, name, NITRO_FILE_READ | NITRO_FILE_WRITE);
+    if (f->fill_fd < 0) return f->fill_fd;
+    struct nk_log_header h = {.number = f->number, .salt = f->salt, .time_ms = l->newest_ms};
+    memcpy(h.store, l->store, sizeof h.store);
+    return write_header(l, &h, f->fill_fd, "log: blank header");
+}
+
+/* A file that did not come to be; nothing refers to it. What can't be removed is removed at a start. */
+static void discard(struct nk_log *l, struct nk_log_file **f, const char *name) {
+    nk_log_file_free(l, f);
+    (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, "log: discard");
+}
+
+int nk_log_create(struct nk_log *l, uint64_t room, struct nk_log_file **out,
+                  struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    struct nk_log_file *f = nk_mem_zalloc(l->mem, sizeof *f);
+    if (f == NULL)
+        return nk_err_set(err, NITRO_ENOMEM, 0, "cannot prepare a log file: out of memory");
+    *f = (struct nk_log_file){.fd = -1,
+                              .fill_fd = -1,
+                              .number = l->next_number++,
+                              .salt = nk_log_salt(l),
+                              .window_end = NK_SECTOR,
+                              .limit = l->file_bytes};
+    nk_path_log(f->number, name);
+    int rc = open_blank(l, f, name);
+    if (rc != 0) {
+        uint64_t number = f->number;
+        discard(l, &f, name);
+        if (!is_full(rc)) return nk_log_fail(l, err, rc, "cannot create", number);
+        return nk_err_set(err, NITRO_ELOGFULL, -rc, "no room on the disk for %s/%s", l->dir, name);
+    }
+    int code = extend(l, f, nk_min_u64(room, NK_LOG_RESERVE * 2), room, err);
+    if (code == NITRO_OK) {
+        rc = nk_vfs_dir_sync(l->vfs, l->dirfd, "log: sync folder");
+        if (rc != 0) code = nk_log_fail(l, err, rc, "cannot sync the folder of", f->number);
+    }
+    bool listed = code == NITRO_OK;
+    if (listed) code = nk_log_edit(l, NK_MANIFEST_ADD, f->number, f->salt, err);
+    if (code == NITRO_OK)
+        *out = f;
+    else if (listed && code == NITRO_EIO)
+        nk_log_file_free(l, &f); /* it may be listed, so it must stay */
+    else
+        discard(l, &f, name);
+    return code;
+}
+
+/* ---- fill --------------------------------------------------------------------------------------*/
+
+/* What a fill starts from. */
+struct goal {
+    struct nk_log_file *cur, *prepared;
+    uint64_t at, need, keep;
+};
+
+/* Room in the current file: for `need` if that can be in it, and for a step ahead if less than half of one is
+ * left. */
+static int fill_current(struct nk_log *l, const struct goal *g, uint64_t need,
+                        struct nitro_err *err) {
+    struct nk_log_file *f = g->cur;
+    uint64_t cap = f->limit + g->keep;
+    uint64_t least = g->at + NK_FRAME_HEADER + need + g->keep;
+    if (f->window_end >= cap || f->window_end >= least + l->step / 2) return NITRO_OK;
+    least = nk_min_u64(cap, nk_max_u64(least, f->window_end + NK_PAGE));
+    return extend(l, f, least, nk_min_u64(cap, least + l->step), err);
+}
+
+/* The next file: there, with room for `need`, and filled as far as the current one is used. */
+static int fill_prepared(struct nk_log *l, const struct goal *g, struct nitro_err *err) {
+    struct nk_log_file *f = g->prepared;
+    uint64_t least = nk_round_up(NK_SECTOR + NK_FRAME_HEADER + g->need + g->keep, NK_PAGE);
+    if (f == NULL) {
+        int rc =
+            nk_log_create(l, nk_max_u64(least, nk_min_u64(l->step, NK_LOG_FIRST_STEP)), &f, err);
+        if (rc != NITRO_OK) return rc;
+        f->limit = nk_max_u64(l->file_bytes, least - g->keep);
+        lock_log(l);
+        l->prepared = f;
+        nk_spin_unlock(&l->lock);
+        return NITRO_OK;
+    }
+    lock_log(l);
+    f->limit = nk_max_u64(f->limit, least - g->keep);
+    nk_spin_unlock(&l->lock);
+    uint64_t cap = f->limit + g->keep;
+    uint64_t to = nk_min_u64(cap, nk_max_u64(least, g->at + l->step));
+    if (f->window_end >= to) return NITRO_OK;
+    /* in steps, so that this never takes long, but for a need that is larger */
+    to = nk_max_u64(least, nk_min_u64(to, f->window_end + l->step));
+    return extend(l, f, nk_max_u64(nk_min_u64(least, to), f->window_end + NK_PAGE), to, err);
+}
+
+/* Whether a record of g->need bytes could be appended now; `got` if room has been got, which others may have
+ * used already. Ends the state FULL then. */
+static bool satisfied(struct nk_log *l, const struct goal *g, bool got) {
+    uint64_t bytes = NK_FRAME_HEADER + nk_max_u64(g->need, 1);
+    lock_log(l);
+    const struct nk_log_file *p = l->prepared;
+    bool here = l->at + bytes + g->keep <= l->cur->window_end;
+    bool next = p != NULL && NK_SECTOR + bytes + g->keep <= p->window_end;
+    if (here || next || got) {
+        set_fill_at(l);
+        l->wanted = NK_LOG_STEP_MIN;
+        if (l->view.status == NITRO_LOG_FULL)
+            __atomic_store_n(&l->view.status, NITRO_LOG_OK, __ATOMIC_RELEASE);
+    }
+    nk_spin_unlock(&l->lock);
+    return here || next || got;
+}
+
+static int note_full(struct nk_log *l, uint64_t need, const struct nitro_err *why) {
+    lock_log(l);
+    l->wanted = nk_min_u64(nk_max_u64(need, l->wanted), NK_LOG_FIRST_STEP);
+    if (l->view.status == NITRO_LOG_OK) {
+        l->err = *why;
+        __atomic_store_n(&l->view.status, NITRO_LOG_FULL, __ATOMIC_RELEASE);
+    }
+    nk_spin_unlock(&l->lock);
+    return NITRO_ELOGFULL;
+}
+
+int nk_log_fill(struct nk_log *l, uint64_t need, struct nitro_err *err) {
+    struct nitro_err why = {.code = NITRO_OK};
+    if (__atomic_load_n(&l->view.status, __ATOMIC_ACQUIRE) == NITRO_LOG_FAILED) {
+        if (err != NULL) nk_log_error(l, err);
+        return NITRO_EIO;
+    }
+    __atomic_store_n(&l->view.fill, 0, __ATOMIC_RELEASE);
+    lock_log(l);
+    if (l->view.status == NITRO_LOG_FULL) need = nk_max_u64(need, l->wanted);
+    struct goal g = {l->cur, l->prepared, l->at, need, NK_LOG_RESERVE + NK_LOG_FOOTER_ROOM};
+    l->filling = g.cur;
+    nk_spin_unlock(&l->lock);
+    bool here = g.at + NK_FRAME_HEADER + need <= g.cur->limit;
+    int rc = fill_current(l, &g, here ? need : 0, &why);
+    if (rc == NITRO_OK && g.cur->window_end >= g.cur->limit + g.keep) here = false;
+    if (rc != NITRO_EIO && (!here || rc == NITRO_ELOGFULL)) rc = fill_prepared(l, &g, &why);
+    lock_log(l);
+    l->filling = NULL;
+    nk_spin_unlock(&l->lock);
+    if (rc != NITRO_EIO && satisfied(l, &g, rc == NITRO_OK)) rc = NITRO_OK;
+    if (rc == NITRO_ELOGFULL) rc = note_full(l, need, &why);
+    if (rc != NITRO_OK && err != NULL) *err = why;
+    __atomic_fetch_add(&l->view.room_seq, 1, __ATOMIC_RELEASE);
+    return rc;
+}
+
+/* ---- clean stop --------------------------------------------------------------------------------*/
+
+static int remove_prepared(struct nk_log *l, struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    struct nk_log_file *f = l->prepared;
+    if (f == NULL) return NITRO_OK;
+    int rc = nk_log_edit(l, NK_MANIFEST_REMOVE, f->number, f->salt, err);
+    if (rc != NITRO_OK) return rc;
+    nk_path_log(f->number, name);
+    nk_log_file_free(l, &l->prepared);
+    (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, "log: remove prepared");
+    return NITRO_OK;
+}
+
+/* The footer in the first whole sector behind the frames, and nothing behind it. 0 or -errno. */
+static int write_footer(struct nk_log *l, const struct nk_log_file *f, uint64_t end) {
+    uint8_t sector[NK_SECTOR];
+    uint64_t at = nk_round_up(end, NK_SECTOR);
+    struct nk_log_footer foot = {
+        .number = f->number, .salt = f->salt, .end = end, .last_lsn = l->used_lsn};
+    nk_log_footer_encode(&foot, sector);
+    int rc = nk_vfs_write(l->vfs, f->fd, sector, sizeof sector, at, "stop: footer");
+    if (rc == 0) rc = nk_vfs_truncate(l->vfs, f->fd, at + NK_SECTOR, "stop: truncate");
+    return rc == 0 ? nk_vfs_sync(l->vfs, f->fd, "stop: sync") : rc;
+}
+
+int nk_log_stop(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
+    int rc = nk_log_write(l, now_ms, err);
+    if (rc == NITRO_OK) rc = NK_MUTATE(12, NITRO_OK, nk_log_sync(l, err));
+    if (rc != NITRO_OK) return rc;
+    l->stopped = true;
+    rc = remove_prepared(l, err);
+    if (rc != NITRO_OK) return rc;
+    struct nk_log_file *f = l->cur;
+    int sys = write_footer(l, f, l->at);
+    if (sys != 0) return nk_log_fail(l, err, sys, "cannot close", f->number);
+    return nk_log_control(l, l->used_lsn, f->number, l->at, true, now_ms, err);
+}

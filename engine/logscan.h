@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * logscan.h - reading one log file from front to back: frames, and the records in them (L3).
+ *
+ * WHAT   The only reader of frames: recovery, replay and check use it. It says what is valid and decides
+ *        nothing.
+ * THREADS  One per scanner; several scanners may read one file.
+ * OWNERSHIP  Pointers in a record are borrowed until the next call.
+ */
+#ifndef NK_LOGSCAN_H
+#define NK_LOGSCAN_H
+
+#include "frame.h"
+#include "mem.h"
+#include "record.h"
+#include "vfs.h"
+
+struct nk_logscan {
+    const struct nitro_vfs *vfs;
+    const struct nitro_mem *mem;
+    int fd; /* borrowed */
+    uint64_t size, salt, first_lsn;
+    uint64_t at; /* offset of the next frame, or of the next record in a frame */
+
+    /* the frame that the last nk_logscan_frame or _resync has found */
+    struct nk_frame_head frame;
+    uint64_t frame_at, frame_end;
+    uint32_t left; /* records of it that have not been read */
+    uint64_t lsn;  /* of the next one */
+
+    uint8_t *buf; /* bytes buf_at .. buf_at + buf_len of the file */
+    size_t buf_cap, buf_len;
+    uint64_t buf_at;
+    bool hold; /* the owner still needs what it has borrowed: NITRO_EBUSY instead of reading on */
+    int sys;   /* errno of a read that failed */
+};
+
+/* A record with its place. */
+struct nk_placed {
+    struct nk_record r;
+    const uint8_t *p;
+    uint64_t offset, bytes;
+};
+
+/* nk_logscan_init: at the first frame of a file whose header has been read. Takes no memory yet. */
+void nk_logscan_init(struct nk_logscan *s, const struct nitro_vfs *vfs, const struct nitro_mem *mem,
+                     int fd, uint64_t size, uint64_t salt, uint64_t first_lsn);
+void nk_logscan_fini(struct nk_logscan *s);
+
+/* All three return NITRO_EBUSY, with nothing changed, where they would have to read while `hold` is set. */
+/* nk_logscan_frame: the frame at `at`. NITRO_OK: records follow; NITRO_ENOTFOUND: there is no valid frame
+ * here; NITRO_EIO (sys), NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_logscan_frame(struct nk_logscan *s);
+/* nk_logscan_resync: the first valid frame at or behind `at`, wherever it begins. The same codes. */
+NITRO_MUST_CHECK int nk_logscan_resync(struct nk_logscan *s);
+/* nk_logscan_record: the next record of the frame. NITRO_OK; NITRO_ENOTFOUND: the frame is over;
+ * NITRO_ECORRUPT: no valid record here (the CRC is only looked at with `check`); NITRO_EIO, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_logscan_record(struct nk_logscan *s, bool check, struct nk_placed *out);
+/* nk_logscan_skip: goes to the end of the frame. */
+void nk_logscan_skip(struct nk_logscan *s);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * path.c - every file name of a data folder is built and parsed here (L1).
+ *
+ * DESIGN
+ *   A name has exactly one spelling: what parse accepts is what the builders write, byte for byte.
+ *   So a file number has ten digits, leading zeros included (names sort as numbers do), and a time
+ *   has none in front. Whatever else lies in the folder is OTHER: not ours, never touched.
+ */
+#include "path.h"
+
+#define LOG_DIGITS 10u
+#define LOG_SUFFIX ".log"
+#define TMP_SUFFIX ".tmp"
+#define BACKUP_SUFFIX ".bak-"
+#define TIME_DIGITS 19u                             /* of INT64_MAX */
+#define NAME_BYTES (LOG_DIGITS + sizeof LOG_SUFFIX) /* the longest of MANIFEST, CONTROL and logs */
+
+_Static_assert(sizeof NK_PATH_MANIFEST <= NAME_BYTES, "NAME_BYTES is not that of the longest name");
+_Static_assert(NAME_BYTES + sizeof BACKUP_SUFFIX - 1 + TIME_DIGITS <= NK_PATH_MAX,
+               "a name does not fit");
+
+/* put_digits: writes n as exactly `digits` digits. */
+static void put_digits(uint64_t n, size_t digits, char *out) {
+    for (size_t i = digits; i-- > 0; n /= 10) out[i] = (char)('0' + n % 10);
+}
+
+/* take_digits: reads exactly `digits` digits (at most 19, so that the number fits). */
+static bool take_digits(const char *p, size_t digits, uint64_t *n) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < digits; i++) {
+        if (p[i] < '0' || p[i] > '9') return false;
+        sum = sum * 10 + (uint64_t)(p[i] - '0');
+    }
+    *n = sum;
+    return true;
+}
+
+/* put_name: copies a name that can have a replacement or a backup; returns its length. */
+static size_t put_name(const char *name, char *out) {
+    size_t n = strlen(name);
+    NK_ASSERT(n < NAME_BYTES);
+    memcpy(out, name, n);
+    return n;
+}
+
+void nk_path_log(uint64_t number, char *out) {
+    NK_ASSERT(number >= 1 && number <= NK_PATH_LOG_MAX);
+    put_digits(number, LOG_DIGITS, out);
+    memcpy(out + LOG_DIGITS, LOG_SUFFIX, sizeof LOG_SUFFIX);
+}
+
+void nk_path_tmp(const char *name, char *out) {
+    size_t n = put_name(name, out);
+    memcpy(out + n, TMP_SUFFIX, sizeof TMP_SUFFIX);
+}
+
+void nk_path_backup(const char *name, int64_t time_ms, char *out) {
+    NK_ASSERT(time_ms >= 0);
+    size_t n = put_name(name, out), digits = 1;
+    memcpy(out + n, BACKUP_SUFFIX, sizeof BACKUP_SUFFIX - 1);
+    n += sizeof BACKUP_SUFFIX - 1;
+    for (int64_t rest = time_ms / 10; rest > 0; rest /= 10) digits++;
+    put_digits((uint64_t)time_ms, digits, out + n);
+    out[n + digits] = '\0';
+}
+
+/* parse_base: what the first n bytes of a name are, as a name without any suffix of ours. */
+static enum nk_path_kind parse_base(const char *name, size_t n, uint64_t *number) {
+    if (n == strlen(NK_PATH_MANIFEST) && memcmp(name, NK_PATH_MANIFEST, n) == 0)
+        return NK_PATH_IS_MANIFEST;
+    if (n == strlen(NK_PATH_CONTROL) && memcmp(name, NK_PATH_CONTROL, n) == 0)
+        return NK_PATH_IS_CONTROL;
+    if (n == strlen(NK_PATH_LOCK) && memcmp(name, NK_PATH_LOCK, n) == 0) return NK_PATH_IS_LOCK;
+    uint64_t got;
+    if (n != LOG_DIGITS + strlen(LOG_SUFFIX) || !take_digits(name, LOG_DIGITS, &got) || got == 0 ||
+        memcmp(name + LOG_DIGITS, LOG_SUFFIX, strlen(LOG_SUFFIX)) != 0)
+        return NK_PATH_OTHER;
+    *number = got;
+    return NK_PATH_IS_LOG;
+}
+
+/* is_time: whether the text is a time as nk_path_backup writes it. */
+static bool is_time(const char *p) {
+    size_t n = strlen(p);
+    uint64_t time;
+    if (n == 0 || n > TIME_DIGITS || (n > 1 && p[0] == '0')) return false;
+    return take_digits(p, n, &time) && time <= (uint64_t)INT64_MAX;
+}
+
+/* parse_suffix: what a name is that has `suffix` behind its first part. */
+static enum nk_path_kind parse_suffix(const char *suffix) {
+    if (strcmp(suffix, TMP_SUFFIX) == 0) return NK_PATH_IS_TMP;
+    size_t n = sizeof BACKUP_SUFFIX - 1;
+    if (strncmp(suffix, BACKUP_SUFFIX, n) == 0 && is_time(suffix + n)) return NK_PATH_IS_BACKUP;
+    return NK_PATH_OTHER;
+}
+
+enum nk_path_kind nk_path_parse(const char *name, uint64_t *number) {
+    enum nk_path_kind kind = parse_base(name, strlen(name), number);
+    if (kind != NK_PATH_OTHER) return kind;
+    const char *dot = strrchr(name, '.');
+    uint64_t unused;
+    if (dot == NULL) return NK_PATH_OTHER;
+    kind = parse_base(name, (size_t)(dot - name), &unused);
+    if (kind == NK_PATH_OTHER || kind == NK_PATH_IS_LOCK) return NK_PATH_OTHER;
+    return parse_suffix(dot);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * path.h - every file name of a data folder is built and parsed here (L1).
+ *
+ *   MANIFEST  CONTROL  LOCK  NNNNNNNNNN.log (ten digits, the file's number from 1)
+ *   and while a whole file is being replaced, the same name with .tmp behind it;
+ *   NAME.bak-T: what NAME was before a repair at time T (ms since the epoch) changed or dropped it.
+ */
+#ifndef NK_PATH_H
+#define NK_PATH_H
+
+#include "base.h"
+
+#define NK_PATH_MANIFEST "MANIFEST"
+#define NK_PATH_MANIFEST_TMP "MANIFEST.tmp"
+#define NK_PATH_CONTROL "CONTROL"
+#define NK_PATH_CONTROL_TMP "CONTROL.tmp"
+#define NK_PATH_LOCK "LOCK"
+#define NK_PATH_MAX 40u /* bytes of the longest name, terminator included */
+#define NK_PATH_LOG_MAX UINT64_C(9999999999)
+
+enum nk_path_kind {
+    NK_PATH_OTHER, /* not ours */
+    NK_PATH_IS_MANIFEST,
+    NK_PATH_IS_CONTROL,
+    NK_PATH_IS_LOCK,
+    NK_PATH_IS_LOG,
+    NK_PATH_IS_TMP,   /* the rest of a replacement that did not get through */
+    NK_PATH_IS_BACKUP /* what a repair has kept; nobody reads or removes it but the user */
+};
+
+/* nk_path_log: the name of log file `number` (1 .. NK_PATH_LOG_MAX; numbers from disk are checked
+ * by the caller) in out[NK_PATH_MAX]. */
+void nk_path_log(uint64_t number, char *out);
+/* nk_path_tmp: the name under which the replacement of `name` (MANIFEST, CONTROL or a log) is
+ * written, in out[NK_PATH_MAX]. */
+void nk_path_tmp(const char *name, char *out);
+/* nk_path_backup: the name under which a repair at time_ms (not negative) keeps `name` (MANIFEST,
+ * CONTROL or a log), in out[NK_PATH_MAX]. */
+void nk_path_backup(const char *name, int64_t time_ms, char *out);
+/* nk_path_parse: what a name is; *number is set for logs alone. */
+enum nk_path_kind nk_path_parse(const char *name, uint64_t *number);
+
+#endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * recover.c - what of the log was durable, what is a tail, what is damaged (L4).
+ *
+ * DESIGN
+ *   W is the largest durable LSN that anything on disk knows of: CONTROL, the headers, frames. Everything up
+ *   to W was promised. c is the first LSN whose record is missing or not valid.
+ *       c <= W   damage: refuse.
+ *       c >  W   a tail that was never durable ends before c: serve up to there, whole batches only.
+ *   A header carries the durable LSN at the time its file came into use, which no frame of an older file
+ *   exceeds. So W needs the frames of the newest file only (and of files prepared after it, whose
+ *   headers may not have reached the disk). Files that end at or before W hold no tail: their records
+ *   are looked at by the replay, which needs each of them.
+ *
+ *   finish (docs/design/0003, point 8) never appends to an old file. Valid records above W go, with their
+ *   LSNs, into a new file; another new one takes the appends. The order makes each step safe to stop
+ *   after: a file is listed before its header says that it is used, and the old tail is given up only
+ *   when the new copy is durable and on the chain.
+ *
+ * NOT HERE  the folder's lists (folder.c), the last step (recover_finish.c), applying records (replay.c).
+ */
+#include "recover.h"
+
+#include "logscan.h"
+#include "mutant.h"
+
+int nk_recover_damage(const struct nk_log *l, struct nitro_err *err, uint64_t number,
+                      uint64_t offset, uint64_t lsn, const char *what) {
+    char name[NK_PATH_MAX] = "the log";
+    if (number != 0) nk_path_log(number, name);
+    return nk_err_set(
+        err, NITRO_ECORRUPT, 0,
+        "open %s: %s, offset %llu, LSN %llu: %s; this was durable (up to LSN %llu), so "
+        "nothing was changed; see: nitrokv check %s",
+        l->dir, name, (unsigned long long)offset, (unsigned long long)lsn, what,
+        (unsigned long long)l->durable, l->dir);
+}
+
+int nk_live_scan_failed(const struct nk_log *l, struct nitro_err *err, const struct nk_live *f,
+                        const struct nk_logscan *s, int rc) {
+    char name[NK_PATH_MAX];
+    nk_path_log(f->number, name);
+    if (rc == NITRO_ENOMEM)
+        return nk_err_set(err, rc, 0, "read %s/%s: out of memory", l->dir, name);
+    return nk_err_set(err, NITRO_EIO, s->sys, "read %s/%s at offset %llu: %s", l->dir, name,
+                      (unsigned long long)s->at, strerror(s->sys));
+}
+
+uint64_t nk_live_last(const struct nk_log *l, uint32_t i) {
+    const struct nk_live *f = &l->live[i];
+    if (!f->on_chain || f->last_lsn < f->head.first_lsn || f->head.first_lsn > l->last_lsn)
+        return 0;
+    return nk_min_u64(f->last_lsn, l->last_lsn);
+}
+
+/* ---- open, close -------------------------------------------------------------------------------*/
+
+static int open_folder(struct nk_log *l, struct nitro_err *err) {
+    char owner[64] = "";
+    l->dirfd = l->vfs->dir_open(l->vfs->ctx, l->dir, NITRO_DIR_CREATE);
+    if (l->dirfd < 0)
+        return nk_err_set(err, NITRO_EIO, -l->dirfd,
+                          "open the data folder %s: %s; create it, or choose another one", l->dir,
+                          strerror(-l->dirfd));
+    l->lock_fd = l->vfs->lock(l->vfs->ctx, l->dirfd, NK_PATH_LOCK, owner, sizeof owner);
+    if (l->lock_fd == -EWOULDBLOCK) {
+        owner[strcspn(owner, "\r\n")] = 0;
+        return nk_err_set(err, NITRO_EINUSE, EWOULDBLOCK,
+                          "open the data folder %s: another process is using it (%s); stop it, or "
+                          "choose another folder",
+                          l->dir, owner[0] != 0 ? owner : "it did not say which");
+    }
+    if (l->lock_fd < 0)
+        return nk_err_set(err, NITRO_EIO, -l->lock_fd, "lock the data folder %s: %s", l->dir,
+                          strerror(-l->lock_fd));
+    return nk_folder_read(l, err);
+}
+
+static int check_options(const struct nk_log_options *o, struct nitro_err *err) {
+    if (o->dir[0] == 0) return nk_err_set(err, NITRO_EARGUMENT, 0, "the data folder has no name");
+    if (o->file_bytes >= NK_LOG_FILE_MIN && o->file_bytes <= NK_LOG_FILE_MAX) return NITRO_OK;
+    return nk_err_set(err, NITRO_EARGUMENT, 0, "log files of %llu bytes: must be 64 KiB to 1 TiB",
+                      (unsigned long long)o->file_bytes);
+}
+
+/* Memory of the log's own. */
+static bool take_memory(struct nk_log *l, const char *dir) {
+    l->dir_bytes = strlen(dir) + 1;
+    l->dir = nk_mem_alloc(l->mem, l->dir_bytes);
+    l->ring = nk_mem_map(l->mem, NK_RING_BYTES, NK_PAGE);
+    l->frames = nk_mem_alloc(l->mem, NK_LOG_FRAMES * sizeof *l->frames);
+    l->splices = nk_mem_alloc(l->mem, NK_LOG_SPLICES * sizeof *l->splices);
+    if (l->dir != NULL) memcpy(l->dir, dir, l->dir_bytes);
+    return l->dir != NULL && l->ring != NULL && l->frames != NULL && l->splices != NULL;
+}
+
+static struct nk_log *new_log(const struct nk_log_options *o) {
+    struct nk_log *l = nk_mem_map(o->mem, nk_round_up(sizeof *l, NK_PAGE), NK_PAGE);
+    if (l == NULL) return NULL;
+    l->mem = o->mem;
+    l->vfs = o->vfs;
+    l->file_bytes = nk_round_up(o->file_bytes, NK_PAGE);
+    l->step = nk_max_u64(NK_LOG_STEP_MIN, nk_min_u64(NK_LOG_STEP_MAX, o->file_bytes / 16));
+    l->release = o->release;
+    l->release_ctx = o->release_ctx;
+    l->salts.k0 = nk_load64(o->seed);
+    l->salts.k1 = nk_load64(o->seed + 8);
+    l->dirfd = l->lock_fd = l->control_fd = l->manifest_fd = -1;
+    l->next_number = 1;
+    return l;
+}
+
+int nk_log_open(const struct nk_log_options *o, struct nk_log **out, struct nitro_err *err) {
+    int rc = check_options(o, err);
+    if (rc != NITRO_OK) return rc;
+    struct nk_log *l = new_log(o);
+    if (l == NULL || !take_memory(l, o->dir)) {
+        nk_log_close(&l);
+        return nk_err_set(err, NITRO_ENOMEM, 0, "open %s: no memory for the log", o->dir);
+    }
+    rc = open_folder(l, err);
+    if (rc != NITRO_OK) {
+        nk_log_close(&l);
+        return rc;
+    }
+    *out = l;
+    return NITRO_OK;
+}
+
+static void close_fd(const struct nk_log *l, int fd) {
+    if (fd >= 0) (void)l->vfs->close(l->vfs->ctx, fd);
+}
+
+void nk_log_close(struct nk_log **lp) {
+    struct nk_log *l = *lp;
+    *lp = NULL;
+    if (l == NULL) return;
+    for (; l->splice_head != l->splice_tail; l->splice_head++)
+        l->release(l->release_ctx, l->splices[l->splice_head % NK_LOG_SPLICES].object);
+    struct nk_log_file *f = l->unsynced;
+    while (f != NULL) {
+        struct nk_log_file *next = f->next;
+        nk_log_file_free(l, &f);
+        f = next;
+    }
+    nk_log_file_free(l, &l->prepared);
+    close_fd(l, l->manifest_fd);
+    close_fd(l, l->control_fd);
+    close_fd(l, l->lock_fd);
+    if (l->dirfd >= 0) (void)l->vfs->dir_close(l->vfs->ctx, l->dirfd);
+    const struct nitro_mem *m = l->mem;
+    nk_mem_free(m, l->live, l->live_cap * sizeof *l->live);
+    nk_mem_free(m, l->orphans, l->orphan_cap * sizeof *l->orphans);
+    nk_mem_free(m, l->splices, NK_LOG_SPLICES * sizeof *l->splices);
+    nk_mem_free(m, l->frames, NK_LOG_FRAMES * sizeof *l->frames);
+    nk_mem_free(m, l->dir, l->dir_bytes);
+    if (l->ring != NULL) nk_mem_unmap(m, l->ring, NK_RING_BYTES);
+    nk_mem_unmap(m, l, nk_round_up(sizeof *l, NK_PAGE));
+}
+
+/* ---- scan --------------------------------------------------------------------------------------*/
+
+/* A scanner of a listed file, with its own handle. */
+int nk_live_scan(struct nk_log *l, const struct nk_live *f, struct nk_logscan *s,
+                 struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    nk_path_log(f->number, name);
+    int fd = nk_vfs_open(l->vfs, l->dirfd, name, NITRO_FILE_READ);
+    if (fd < 0)
+        return nk_err_set(err, NITRO_EIO, -fd, "open %s/%s: %s", l->dir, name, strerror(-fd));
+    nk_logscan_init(s, l->vfs, l->mem, fd, f->size, f->salt, f->head.first_lsn);
+    return NITRO_OK;
+}
+
+void nk_live_scan_end(struct nk_log *l, struct nk_logscan *s) {
+    close_fd(l, s->fd);
+    nk_logscan_fini(s);
+}
+
+static void raise(uint64_t *max, uint64_t v) { *max = nk_max_u64(*max, v); }
+
+/* What every valid frame of a file says, to the file's end, also behind what is not valid. */
+static int read_frames(struct nk_log *l, const struct nk_live *f, struct nitro_err *err) {
+    struct nk_logscan s;
+    int rc = nk_live_scan(l, f, &s, err);
+    if (rc != NITRO_OK) return rc;
+    while ((rc = NK_MUTATE(16, nk_logscan_frame(&s), nk_logscan_resync(&s))) == NITRO_OK) {
+        raise(&l->durable, s.frame.durable_lsn);
+        raise(&l->seen_lsn, s.frame.first_lsn + s.frame.count - 1);
+        if (s.frame.time_ms > l->newest_ms) l->newest_ms = s.frame.time_ms;
+        nk_logscan_skip(&s);
+    }
+    rc = rc == NITRO_ENOTFOUND ? NITRO_OK : nk_live_scan_failed(l, err, f, &s, rc);
+    nk_live_scan_end(l, &s);
+    return rc;
+}
+
+/* The footer behind offset `end`, if there is a valid one and nothing behind it. */
+static int read_footer(struct nk_log *l, const struct nk_live *f, uint64_t end, bool *found,
+                       struct nk_log_footer *foot, struct nitro_err *err) {
+    uint8_t sector[NK_SECTOR];
+    struct nk_logscan s;
+    uint64_t at = nk_round_up(end, NK_SECTOR);
+    *found = false;
+    if (f->size != at + NK_SECTOR) return NITRO_OK;
+    int rc = nk_live_scan(l, f, &s, err);
+    if (rc != NITRO_OK) return rc;
+    int64_t got = nk_vfs_read(l->vfs, s.fd, sector, sizeof sector, at);
+    nk_live_scan_end(l, &s);
+    if (got < 0) {
+        s.sys = (int)-got;
+        return nk_live_scan_failed(l, err, f, &s, NITRO_EIO);
+    }
+    *found = got == (int64_t)sizeof sector && nk_log_footer_decode(sector, foot) &&
+             foot->number == f->number && foot->salt == f->salt && foot->end == end;
+    return NITRO_OK;
+}
+
+/* W, from everything but the footer. */
+static int find_durable(struct nk_log *l, struct nitro_err *err) {
+    uint64_t newest = 0;
+    raise(&l->durable, l->control.durable_lsn);
+    l->newest_ms = l->control.time_ms;
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        const struct nk_log_header *h = &l->live[i].head;
+        if (!h->used) continue;
+        raise(&l->durable, h->durable_lsn);
+        raise(&l->seen_lsn, NK_MUTATE(14, 0, h->first_lsn));
+        raise(&l->seen_lsn, h->prev_last_lsn);
+        if (h->time_ms > l->newest_ms) l->newest_ms = h->time_ms;
+        if (l->live[i].on_chain) newest = h->number;
+    }
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        if (l->live[i].number < newest) continue;
+        int rc = read_frames(l, &l->live[i], err);
+        if (rc != NITRO_OK) return rc;
+    }
+    raise(&l->seen_lsn, l->durable);
+    return NITRO_OK;
+}
+
+/* Where the walk over records is. */
+struct walk {
+    uint64_t whole;     /* last LSN at the end of a batch */
+    uint64_t whole_end; /* offset behind it, in file `whole_file` */
+    uint64_t whole_file;
+    uint64_t keep_end;                  /* behind the last record up to W in the file */
+    uint64_t bad_lsn, bad_file, bad_at; /* c */
+    bool stopped;
+    bool in_batch;
+};
+
+static void walk_stop(struct walk *w, const struct nk_live *f, uint64_t lsn, uint64_t at) {
+    w->stopped = true;
+    w->bad_lsn = lsn;
+    w->bad_file = f->number;
+    w->bad_at = at;
+}
+
+/* The records of one frame. NITRO_OK; walk_stop at the first that is not valid. */
+static int walk_frame(struct nk_logscan *s, const struct nk_live *f, uint64_t durable,
+                      struct walk *w) {
+    for (;;) {
+        struct nk_placed rec;
+        int rc = nk_logscan_record(s, true, &rec);
+        if (rc == NITRO_OK) {
+            w->in_batch = NK_MUTATE(15, false, rec.r.more);
+            if (w->in_batch) continue;
+            w->whole = rec.r.lsn;
+            w->whole_end = rec.offset + rec.bytes;
+            w->whole_file = f->number;
+            if (rec.r.lsn <= durable) w->keep_end = w->whole_end;
+            continue;
+        }
+        if (rc == NITRO_ECORRUPT || (rc == NITRO_ENOTFOUND && w->in_batch))
+            walk_stop(w, f, s->lsn, s->at);
+        return rc == NITRO_ECORRUPT || rc == NITRO_ENOTFOUND ? NITRO_OK : rc;
+    }
+}
+
+/* The records of one file, from its first, up to the first that is not valid or not there. A file whose last
+ * LSN is known must reach it. */
+static int walk_file(struct nk_log *l, struct nk_live *f, bool newest, struct walk *w,
+                     struct nitro_err *err) {
+    struct nk_logscan s;
+    int rc = nk_live_scan(l, f, &s, err);
+    if (rc != NITRO_OK) return rc;
+    uint64_t next = f->head.first_lsn;
+    w->whole_file = f->number;
+    w->whole_end = w->keep_end = NK_SECTOR;
+    for (;;) {
+        uint64_t at = s.at;
+        if (!newest && next > f->last_lsn) break;
+        rc = nk_logscan_frame(&s);
+        if (rc == NITRO_ENOTFOUND || (rc == NITRO_OK && s.lsn != next)) {
+            walk_stop(w, f, next, at);
+            rc = NITRO_OK;
+            break;
+        }
+        if (rc == NITRO_OK) rc = walk_frame(&s, f, l->durable, w);
+        if (rc != NITRO_OK || w->stopped) break;
+        next = s.lsn;
+    }
+    if (rc != NITRO_OK) rc = nk_live_scan_failed(l, err, f, &s, rc);
+    f->end = w->whole_end;
+    f->keep_end = w->keep_end;
+    raise(&l->seen_lsn, w->whole);
+    nk_live_scan_end(l, &s);
+    return rc;
+}
+
+/* The clean mark: the newest file must end where CONTROL says, with its footer. */
+static int check_clean(struct nk_log *l, const struct nk_live *f, const struct walk *w,
+                       struct nitro_err *err) {
+    struct nk_log_footer foot;
+    bool found = false;
+    uint64_t end = w->whole_file == f->number ? w->whole_end : NK_SECTOR;
+    int rc = read_footer(l, f, end, &found, &foot, err);
+    if (rc != NITRO_OK) return rc;
+    if (found) raise(&l->durable, foot.last_lsn);
+    l->clean = l->control.clean && l->control.file == f->number && found && l->control.end == end &&
+               foot.last_lsn == l->control.durable_lsn;
+    if (l->control.clean && l->control.file == f->number && !l->clean)
+        return nk_recover_damage(
+            l, err, f->number, end, w->whole + 1,
+            "the store was stopped cleanly, but the end of its log is not as it "
+            "was left");
+    if (l->control.clean && l->control.file > f->number)
+        return nk_recover_damage(l, err, l->control.file, 0, w->whole + 1,
+                                 "CONTROL knows this file, but it is not in use");
+    return NITRO_OK;
+}
+
+/* Walks the records of the files that end above W. */
+static int find_end(struct nk_log *l, struct nitro_err *err) {
+    struct walk w = {0};
+    struct nk_live *newest = NULL;
+    for (uint32_t i = 0; i < l->live_count; i++)
+        if (l->live[i].on_chain) newest = &l->live[i];
+    if (newest == NULL) {
+        if (l->durable > 0)
+            return nk_recover_damage(l, err, l->control.file, 0, 1, "no log file is in use");
+        l->next_lsn = NK_LSN_JUMP;
+        return NITRO_OK;
+    }
+    for (uint32_t i = 0; i < l->live_count && !w.stopped; i++) {
+        struct nk_live *f = &l->live[i];
+        if (!f->on_chain) continue;
+        if (f != newest && (f->last_lsn <= l->durable || f->last_lsn < f->head.first_lsn)) {
+            if (f->last_lsn >= f->head.first_lsn) w.whole = f->last_lsn;
+            continue; /* the replay looks at it */
+        }
+        int rc = walk_file(l, f, f == newest, &w, err);
+        if (rc != NITRO_OK) return rc;
+    }
+    int rc = check_clean(l, newest, &w, err);
+    if (rc != NITRO_OK) return rc;
+    newest->last_lsn = nk_max_u64(w.whole, newest->head.first_lsn - 1);
+    if (w.whole < NK_MUTATE(17, 0, l->durable))
+        return nk_recover_damage(l, err, w.bad_file, w.bad_at, w.bad_lsn,
+                                 "the record is missing or not valid");
+    l->last_lsn = w.whole;
+    l->next_lsn = l->clean ? nk_max_u64(w.whole + 1, newest->head.first_lsn)
+                           : l->seen_lsn + NK_MUTATE(13, 1, NK_LSN_JUMP);
+    l->found.cut_file = w.bad_file;
+    l->found.cut_offset = w.whole_end;
+    return NITRO_OK;
+}
+
+/* What a cut drops: bytes of valid frames, or of a torn one, behind the end. */
+static int count_cut(struct nk_log *l, struct nitro_err *err) {
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        const struct nk_live *f = &l->live[i];
+        if (!f->on_chain || f->number < l->found.cut_file || l->clean) continue;
+        struct nk_logscan s;
+        int rc = nk_live_scan(l, f, &s, err);
+        if (rc != NITRO_OK) return rc;
+        if (f->number == l->found.cut_file) s.at = l->found.cut_offset;
+        uint64_t end = s.at;
+        while ((rc = nk_logscan_resync(&s)) == NITRO_OK) {
+            nk_logscan_skip(&s);
+            l->found.cut_bytes += s.at - end;
+            end = s.at;
+        }
+        if (rc != NITRO_ENOTFOUND) rc = nk_live_scan_failed(l, err, f, &s, rc);
+        nk_live_scan_end(l, &s);
+        if (rc != NITRO_ENOTFOUND) return rc;
+    }
+    return NITRO_OK;
+}
+
+/* Records above W that are served. */
+static uint64_t count_tail(const struct nk_log *l) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        uint64_t last = nk_live_last(l, i), first = l->live[i].head.first_lsn;
+        if (last > l->durable) n += last + 1 - nk_max_u64(first, l->durable + 1);
+    }
+    return n;
+}
+
+int nk_recover_scan(struct nk_log *l, struct nitro_err *err) {
+    l->found = (struct nitro_recovery){.created = l->created};
+    if (l->created) return NITRO_OK;
+    int rc = find_durable(l, err);
+    if (rc == NITRO_OK) rc = find_end(l, err);
+    if (rc == NITRO_OK) rc = count_cut(l, err);
+    if (rc != NITRO_OK) return rc;
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        if (nk_live_last(l, i) == 0) continue;
+        l->found.files++;
+        l->found.bytes += l->live[i].end != 0 ? l->live[i].end : l->live[i].size;
+    }
+    l->found.durable_lsn = nk_min_u64(l->durable, l->last_lsn);
+    l->found.last_lsn = l->last_lsn;
+    l->found.tail_records = count_tail(l);
+    l->found.clean = l->clean;
+    if (l->found.cut_bytes == 0) l->found.cut_file = l->found.cut_offset = 0;
+    return NITRO_OK;
+}
