@@ -7,6 +7,7 @@ replace github.com/nitrokv/nitrokv => ../
 tool honnef.co/go/tools/cmd/staticcheck
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/nitrokv/nitrokv v0.0.0
 	github.com/redis/go-redis/v9 v9.23.0
 	golang.org/x/sys v0.48.0

@@ -103,7 +103,7 @@ func TestConnectionRefused(t *testing.T) {
 // A busy port: one line, status 2, and the option to use.
 func TestBusyPort(t *testing.T) {
 	p := start(t)
-	r := command(t, "", binary, "serve", "--listen", p.addr)
+	r := command(t, "", binary, "serve", "--listen", p.addr, "--dir", filepath.Join(t.TempDir(), "data"))
 	if r.status != 2 || !strings.Contains(r.stderr, "--") || !strings.Contains(r.stderr, p.addr) {
 		t.Errorf("status %d, stderr %q; want 2, the address and an option", r.status, r.stderr)
 	}

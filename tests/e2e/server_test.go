@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,8 +54,9 @@ func run(m *testing.M) int {
 type process struct {
 	cmd    *exec.Cmd
 	addr   string
-	exited chan error // gets what Wait returned, once
-	gone   bool       // the test has ended it itself
+	addrs  chan string // gets where it listens, once
+	exited chan error  // gets what Wait returned, once
+	gone   bool        // the test has ended it itself
 
 	mu  sync.Mutex // guards log
 	log bytes.Buffer
@@ -71,10 +73,24 @@ func environ() []string {
 	return env
 }
 
-// start runs a server on a free port and waits until it says where it listens. The test's end stops it.
+// start runs a server on a free port, over a data folder of its own unless the arguments say something else, and waits
+// until it has loaded its data. The test's end stops it.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{exited: make(chan error, 1)}
+	if !slices.Contains(args, "--dir") && !slices.Contains(args, "--wal") {
+		args = append([]string{"--dir", filepath.Join(t.TempDir(), "data")}, args...)
+	}
+	p := launch(t, args...)
+	p.listening(t)
+	p.mustBeNitro(t)
+	p.loaded(t)
+	return p
+}
+
+// launch runs a server and waits for nothing. The test's end stops it.
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{exited: make(chan error, 1), addrs: make(chan string, 1)}
 	p.cmd = exec.Command(binary, append([]string{"serve", "--port", "0"}, args...)...)
 	p.cmd.Env = environ()
 	stderr, err := p.cmd.StderrPipe()
@@ -84,30 +100,78 @@ func start(t *testing.T, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", binary, err)
 	}
-	addr := make(chan string, 1)
-	go func() { // ends with the process; its result is awaited by stop or by the wait below
-		p.follow(stderr, addr)
+	go func() { // ends with the process; its result is awaited by whoever ends that
+		p.follow(stderr)
 		p.exited <- p.cmd.Wait()
 	}()
-	select {
-	case p.addr = <-addr:
-	case err := <-p.exited:
-		t.Fatalf("the server ended at once: %v\n%s", err, p.logged())
-	case <-time.After(startLimit):
-		_ = p.cmd.Process.Kill()
-		t.Fatalf("the server has not said where it listens:\n%s", p.logged())
-	}
 	t.Cleanup(func() {
 		if !p.gone {
 			p.stop(t)
 		}
 	})
-	p.mustBeNitro(t)
 	return p
 }
 
-// follow keeps the log and sends the address of the first "listening" record.
-func (p *process) follow(r io.Reader, addr chan<- string) {
+// listening waits until the server has said where it listens.
+func (p *process) listening(t *testing.T) {
+	t.Helper()
+	select {
+	case p.addr = <-p.addrs:
+	case err := <-p.exited:
+		p.gone = true
+		t.Fatalf("the server ended at once: %v\n%s", err, p.logged())
+	case <-time.After(startLimit):
+		p.kill(t)
+		t.Fatalf("the server has not said where it listens:\n%s", p.logged())
+	}
+}
+
+// loaded waits until the server answers requests about data.
+func (p *process) loaded(t *testing.T) {
+	t.Helper()
+	eventually(t, startLimit, "the server has loaded its data", func() bool {
+		return !strings.HasPrefix(p.exchange(t, "DBSIZE\r\nQUIT\r\n"), "-LOADING ")
+	})
+}
+
+// eventually waits until a condition holds. It asks often, so that what it waits for is what takes the time.
+func eventually(t *testing.T, limit time.Duration, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("%v are over, and it isn't so that %s", limit, what)
+		case <-again.C:
+		}
+	}
+}
+
+// kill ends the server as kill -9 does and waits until it is gone.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	// An error means that it has ended already; wait finds that too.
+	_ = p.cmd.Process.Kill()
+	p.wait(t)
+}
+
+// wait waits until the server has ended and returns its exit status, -1 if a signal ended it.
+func (p *process) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.exited:
+		p.gone = true
+	case <-time.After(stopLimit):
+		t.Fatalf("the server has not ended within %v\n%s", stopLimit, p.logged())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// follow keeps the log and passes on the address of the first "listening" record.
+func (p *process) follow(r io.Reader) {
 	lines := bufio.NewScanner(r)
 	sent := false
 	for lines.Scan() {
@@ -117,7 +181,7 @@ func (p *process) follow(r io.Reader, addr chan<- string) {
 		p.mu.Unlock()
 		var record struct{ Msg, Addr string }
 		if json.Unmarshal(lines.Bytes(), &record) == nil && !sent && record.Msg == "listening" {
-			addr <- record.Addr
+			p.addrs <- record.Addr
 			sent = true
 		}
 	}
@@ -137,6 +201,7 @@ func (p *process) stop(t *testing.T) {
 	}
 	select {
 	case err := <-p.exited:
+		p.gone = true
 		if err != nil {
 			t.Errorf("after SIGTERM the server ended with %v, want exit status 0\n%s", err, p.logged())
 		}

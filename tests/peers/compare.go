@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,11 @@ func compare(ctx context.Context, cfg config, stdout io.Writer) error {
 	s, err := openSession(cfg)
 	if err != nil {
 		return err
+	}
+	if needDisk(todo) {
+		if _, err := s.dataDisk(); err != nil {
+			return errors.Join(err, s.close())
+		}
 	}
 	outcomes := s.measureAll(ctx, todo, stdout)
 	if err := s.close(); err != nil {

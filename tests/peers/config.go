@@ -13,6 +13,7 @@ type config struct {
 	quick   bool
 	list    bool
 	out     string
+	data    string // where the servers of the rows about durability keep their data; empty: the run's folder
 
 	rounds    int           // alternating rounds of a row
 	attempts  int           // how often a row is measured again when Redis isn't steady
@@ -20,6 +21,8 @@ type config struct {
 	openLoop  time.Duration // of one open-loop load: a p99 needs more samples than a mean
 	keys      int           // preloaded in the speed rows, and in the smaller memory rows
 	manyKeys  int           // in the larger memory rows and in-process ones
+	replay    int           // writes in the log that a start reads
+	stream    int           // writes of streamValue bytes in one round
 	idleConns int
 	clients   int
 	valueSize int
@@ -36,6 +39,8 @@ func defaultConfig() config {
 		openLoop:  8 * time.Second,
 		keys:      1_000_000,
 		manyKeys:  10_000_000,
+		replay:    5_000_000,
+		stream:    300_000,
 		idleConns: 10_000,
 		clients:   50,
 		valueSize: 64,
@@ -51,6 +56,8 @@ func (c *config) shrink() {
 	c.openLoop = 2 * time.Second
 	c.keys = 200_000
 	c.manyKeys = 1_000_000
+	c.replay = 500_000
+	c.stream = 50_000
 	c.idleConns = 1_000
 }
 

@@ -24,9 +24,13 @@
 // The in-process rows run the programs of tests/bench, compiled here with the engine's own flags, and this program's
 // "threads" subcommand, which drives the engine's Go package.
 //
+// The rows dur-… are about durability: nitrokv with its log and Redis with its append-only file at the same level, with
+// the same requests, in new folders on the same disk. They are refused where that is no disk: on tmpfs, and where an
+// fdatasync costs less than 20 µs. -data names another folder.
+//
 // # Verdicts
 //
 // A row prints PASS or MISS against what it must reach, REACHED when it reaches what was hoped for, and all its
 // samples. The exit status is 0 also with misses, which are counted in the last line; 1 when a measurement
-// itself failed; 2 when this machine cannot measure (fewer than two CPUs, a program missing) or for a wrong flag.
+// itself failed; 2 when this machine cannot measure (fewer than two CPUs, a program missing, no disk) or for a wrong flag.
 package main

@@ -27,15 +27,32 @@ type sample struct {
 
 // A plan is how a target is loaded.
 type plan struct {
-	pipeline int
-	rate     float64 // requests a second of an open loop; 0: a closed loop
-	length   time.Duration
-	cpu      int // of the generator, or anyCPU
+	mix       mix
+	clients   int // connections; 0: as many as the run is set to
+	pipeline  int
+	valueSize int     // 0: what the run is set to
+	rate      float64 // requests a second of an open loop; 0: a closed loop
+	length    time.Duration
+	requests  int // instead of length, if not 0
+	cpu       int // of the generator, or anyCPU
 }
+
+// A mix is the share of GETs; the rest are SETs.
+type mix int
+
+const (
+	halfReads mix = iota
+	onlyWrites
+	onlyReads
+)
+
+// ratios are the mixes as nitrokv bench takes them.
+var ratios = [...]string{halfReads: "0.5", onlyWrites: "0", onlyReads: "1"}
 
 // loadResult is the part of nitrokv bench's report that the rows need, and all of what this program's own load reports.
 type loadResult struct {
 	Requests     float64 `json:"requests"` // answered without an error
+	Seconds      float64 `json:"seconds"`
 	OpsPerSecond float64 `json:"ops_per_second"`
 	Errors       float64 `json:"errors"`
 	Misses       float64 `json:"misses"`
@@ -85,24 +102,41 @@ func (b *bench) measure(ctx context.Context, t target, p plan) (sample, error) {
 
 // load runs the target's generator to its end.
 func (b *bench) load(ctx context.Context, t target, p plan) (loadResult, error) {
-	argv := []string{b.cfg.nitrokv, "bench"}
-	if t.own {
-		argv = []string{b.self, "load"}
-	}
-	argv = append(argv, "--addr", t.server.addr, "--protocol", t.protocol,
-		"--clients", strconv.Itoa(b.cfg.clients), "--pipeline", strconv.Itoa(p.pipeline),
-		"--keys", strconv.Itoa(b.cfg.keys), "--value-size", strconv.Itoa(b.cfg.valueSize), "--duration", p.length.String())
-	if !t.own {
-		argv = append(argv, "--read-ratio", "0.5", "--warmup", "0s", "--json")
-	}
-	if p.rate > 0 {
-		argv = append(argv, "--rate", strconv.FormatFloat(p.rate, 'f', 0, 64))
-	}
-	text, err := output(ctx, b.dir, p.cpu, argv...)
+	text, err := output(ctx, b.dir, p.cpu, b.generator(t, p)...)
 	if err != nil {
 		return loadResult{}, err
 	}
 	return parseReport(text)
+}
+
+// generator is the command line of a target's load.
+func (b *bench) generator(t target, p plan) []string {
+	argv := []string{b.cfg.nitrokv, "bench"}
+	if t.own {
+		argv = []string{b.self, "load"}
+	}
+	clients, size := p.clients, p.valueSize
+	if clients == 0 {
+		clients = b.cfg.clients
+	}
+	if size == 0 {
+		size = b.cfg.valueSize
+	}
+	argv = append(argv, "--addr", t.server.addr, "--protocol", t.protocol,
+		"--clients", strconv.Itoa(clients), "--pipeline", strconv.Itoa(p.pipeline),
+		"--keys", strconv.Itoa(b.cfg.keys), "--value-size", strconv.Itoa(size))
+	if p.requests > 0 {
+		argv = append(argv, "--requests", strconv.Itoa(p.requests))
+	} else {
+		argv = append(argv, "--duration", p.length.String())
+	}
+	if !t.own {
+		argv = append(argv, "--read-ratio", ratios[p.mix], "--warmup", "0s", "--json")
+	}
+	if p.rate > 0 {
+		argv = append(argv, "--rate", strconv.FormatFloat(p.rate, 'f', 0, 64))
+	}
+	return argv
 }
 
 // parseReport reads a generator's report and refuses one whose requests were not all hits.

@@ -55,6 +55,10 @@ func dispatch(ctx context.Context, args []string) error {
 			return runLoad(ctx, args[1:], os.Stdout)
 		case "threads":
 			return runThreads(args[1:], os.Stdout)
+		case "mux":
+			return runMux(ctx, args[1:], os.Stdout)
+		case "syncs":
+			return runSyncs(args[1:], os.Stdout)
 		}
 	}
 	cfg, err := parseConfig(args, os.Stdout)
@@ -79,6 +83,7 @@ func parseConfig(args []string, w io.Writer) (config, error) {
 	fs.StringVar(&cfg.only, "only", "", "measure only the rows whose id begins with this (comma-separated)")
 	fs.BoolVar(&cfg.quick, "quick", false, "a rehearsal: fewer keys and shorter rounds; not for the record")
 	fs.StringVar(&cfg.out, "out", "", "also write the rows as Markdown to this file")
+	fs.StringVar(&cfg.data, "data", "", "folder for the data of the rows dur-… (default: the temporary folder)")
 	fs.IntVar(&cfg.rounds, "rounds", cfg.rounds, "alternating rounds of each row")
 	fs.BoolVar(&cfg.list, "list", false, "list the rows and their limits")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {

@@ -63,6 +63,10 @@ type session struct {
 	speed  *speed
 	memory map[int]*memoryRun
 	tools  *toolbox
+
+	disk     disk     // of the rows about durability, looked at when the first of them is measured
+	reads    *samples // of two rows
+	everysec *samples // of two rows
 }
 
 // rows is the table of the comparison, in the order of its printing.
@@ -97,6 +101,20 @@ func rows() []row {
 		{"get-chain", "dependent GETs, larger store, vs two dependent DRAM misses", atMost(1.4, 1.15), getChainRow("get_ns")},
 		{"mget", "64-key MGET per key vs two dependent DRAM misses", atMost(0.35, 0.28), getChainRow("mget_key_ns")},
 		{"idle", "resident bytes per idle connection after one SET", atMost(8192, 4096), idleRow},
+
+		{"dur-always-1", "always: SETs per second on 1 connection vs Redis", atLeast(1.3, 1.6), alwaysRow(1, 1)},
+		{"dur-always-50", "… on 50 connections", atLeast(1.15, 1.5), alwaysRow(50, 1)},
+		{"dur-always-p16", "… on 64 connections, pipeline 16", atLeast(1.3, 2.5), alwaysRow(64, 16)},
+		{"dur-reads", "always: GETs per second of 25 clients while 25 write vs Redis", atLeast(1.8, 3), readsRow(opsPerSecond, "req/s")},
+		{"dur-reads-p99", "… their p99", atMost(0.5, 0.25), readsRow(latency99, "µs p99")},
+		{"dur-mux", "always: GETs on one binary connection with 10 % SETs vs GETs alone", atLeast(0.7, 0.9), muxRow},
+		{"dur-syncs", "always: syncs per second under load vs a raw loop on the same layout", atLeast(0.85, 0.95), syncsRow},
+		{"dur-everysec-off", "everysec: SETs per second, pipeline 16, vs --wal off", atLeast(0.75, 0.9), everysecRow(offTarget)},
+		{"dur-everysec", "… vs Redis", atLeast(1.5, 2.5), everysecRow(redisTarget)},
+		{"dur-stream", "log stream of 1 KiB values vs dd conv=fdatasync, bytes per second", atLeast(0.6, 0.9), streamRow},
+		{"dur-replay", "start with a log of many writes vs Redis with an AOF, keys per second", atLeast(3, 8), replayRow},
+		{"dur-logbytes-1", "bytes in the log per SET beyond key and value, 1 writer", atMost(90, 70), logBytesRow(1)},
+		{"dur-logbytes-64", "… 64 writers", atMost(24, 14), logBytesRow(64)},
 	}
 }
 

@@ -9,10 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 )
 
-const readyLimit = 20 * time.Second
+const readyLimit = time.Minute // loading a log included
 
 // A kind of server: how it is started, and which text protocol it speaks.
 type kind struct {
@@ -67,6 +68,7 @@ type bench struct {
 	serverCPU int
 	loadCPU   int
 	servers   []*server
+	cleanup   []func() error // at the end, after the servers
 	progress  func(format string, args ...any)
 }
 
@@ -102,17 +104,24 @@ func (b *bench) close() error {
 		s.process.stop()
 	}
 	b.servers = nil
-	return os.RemoveAll(b.dir)
+	var errs []error
+	for _, f := range b.cleanup {
+		errs = append(errs, f())
+	}
+	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
 }
 
-// waitReady asks until the server answers in its own protocol.
+// waitReady asks until the server answers in its own protocol and has loaded its data.
 func (s *server) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := s.ping(ctx)
+		if err == nil {
+			err = s.loaded(ctx)
+		}
 		if err == nil {
 			return nil
 		}
@@ -124,6 +133,18 @@ func (s *server) waitReady(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// loaded is nil if the server answers requests about data. (While it loads Redis refuses a PING too, nitrokv doesn't.)
+func (s *server) loaded(ctx context.Context) error {
+	if !s.kind.stores || s.kind.wire.name != respWire.name {
+		return nil
+	}
+	reply, err := ask(ctx, s.addr, "DBSIZE")
+	if err == nil && strings.HasPrefix(reply, "-LOADING") {
+		err = errors.New(reply[1:])
+	}
+	return err
 }
 
 func (s *server) ping(ctx context.Context) error {

@@ -168,15 +168,20 @@ func (g *samples) ratio(name, base string, q quantity) float64 {
 
 // result makes a row's result of one quantity: nitrokv's median by Redis's.
 func (g *samples) result(unit string, q quantity, spreadMax float64) result {
-	res := result{value: g.ratio(nitroTarget, redisTarget, q), notes: slices.Clone(g.retries)}
+	return g.resultVs(redisTarget, unit, q, spreadMax)
+}
+
+// resultVs is result with another base, whose samples have to be steady.
+func (g *samples) resultVs(base, unit string, q quantity, spreadMax float64) result {
+	res := result{value: g.ratio(nitroTarget, base, q), notes: slices.Clone(g.retries)}
 	for _, name := range g.order {
 		res.series = append(res.series, series{name, unit, g.values(name, q)})
 	}
 	if _, ok := g.of[binaryTarget]; ok {
-		res.notes = append(res.notes, "binary protocol: "+number(g.ratio(binaryTarget, redisTarget, q)))
+		res.notes = append(res.notes, "binary protocol: "+number(g.ratio(binaryTarget, base, q)))
 	}
-	if spread := summarize(g.values(redisTarget, q)).spread(); spread > spreadMax {
-		res.discarded = fmt.Sprintf("Redis's own samples spread by %.0f %%, more than %.0f %%", 100*spread, 100*spreadMax)
+	if spread := summarize(g.values(base, q)).spread(); spread > spreadMax {
+		res.discarded = fmt.Sprintf("the samples of %s spread by %.0f %%, more than %.0f %%", base, 100*spread, 100*spreadMax)
 	}
 	return res
 }

@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDurabilityNamesProofs: every proof that docs/DURABILITY.md names exists: tests in this folder, steps of make.
+func TestDurabilityNamesProofs(t *testing.T) {
+	root := filepath.Join("..", "..")
+	text := mustRead(t, filepath.Join(root, "docs", "DURABILITY.md"))
+	sources, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, name := range sources {
+		tests.WriteString(mustRead(t, name))
+	}
+	names := regexp.MustCompile("`(Test[A-Z]\\w*|sim-\\w+|mutants)`").FindAllStringSubmatch(text, -1)
+	if len(names) < 20 {
+		t.Errorf("docs/DURABILITY.md names %d proofs only; has its form changed?", len(names))
+	}
+	makefile := mustRead(t, filepath.Join(root, "Makefile"))
+	for _, n := range names {
+		in, want := tests.String(), "func "+n[1]+"(t *testing.T)"
+		if !strings.HasPrefix(n[1], "Test") {
+			in, want = makefile, "\n"+n[1]+":"
+		}
+		if !strings.Contains(in, want) {
+			t.Errorf("docs/DURABILITY.md names %s as a proof, and there is no such thing", n[1])
+		}
+	}
+}
+
+func mustRead(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

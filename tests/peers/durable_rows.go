@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+const (
+	offTarget    = "nitrokv --wal off"
+	streamValue  = 1 << 10
+	logBytesSets = 20_000 // per measurement of dur-logbytes
+	logBytesSize = 1 << 30
+)
+
+// alwaysRow compares SETs on both servers at level always.
+func alwaysRow(clients, pipeline int) func(context.Context, *session) (result, error) {
+	return func(ctx context.Context, s *session) (res result, err error) {
+		targets, stop, err := s.pair(ctx, "always")
+		if err != nil {
+			return result{}, err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		got, err := s.speed.rounds(targets, []quantity{opsPerSecond}, func(t target) (sample, error) {
+			return s.measure(ctx, t, plan{mix: onlyWrites, clients: clients, pipeline: pipeline, length: s.cfg.duration, cpu: s.loadCPU})
+		})
+		if err != nil {
+			return result{}, err
+		}
+		res = got.result("req/s", opsPerSecond, s.cfg.spreadMax)
+		res.notes = append(res.notes, fmt.Sprintf("a raw fdatasync takes %v here", s.disk.sync))
+		return res, nil
+	}
+}
+
+// readsRow loads with two generators at once: 25 clients only write, 25 only read, and these are measured. Of a million
+// keys the few that are not durable at a moment are hardly ever asked for.
+func readsRow(q quantity, unit string) func(context.Context, *session) (result, error) {
+	return func(ctx context.Context, s *session) (result, error) {
+		if s.reads == nil {
+			got, err := s.measureReads(ctx)
+			if err != nil {
+				return result{}, err
+			}
+			s.reads = got
+		}
+		return s.reads.result(unit, q, s.cfg.spreadMax), nil
+	}
+}
+
+func (s *session) measureReads(ctx context.Context) (got *samples, err error) {
+	targets, stop, err := s.pair(ctx, "always")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	return s.speed.rounds(onlyRESP(targets), []quantity{opsPerSecond}, func(t target) (sample, error) {
+		half := plan{clients: s.cfg.clients / 2, pipeline: 1, length: s.cfg.duration, cpu: s.loadCPU}
+		reading, writing := half, half
+		reading.mix, writing.mix = onlyReads, onlyWrites
+		// The writers begin before and end after the readers.
+		writing.length += 2 * time.Second
+		return s.beside(ctx, t, reading, writing)
+	})
+}
+
+// beside measures one load while another runs.
+func (s *session) beside(ctx context.Context, t target, measured, other plan) (sample, error) {
+	p, err := start(s.dir, "writers", other.cpu, s.generator(t, other)...)
+	if err != nil {
+		return sample{}, err
+	}
+	defer p.stop()
+	got, err := s.measure(ctx, t, measured)
+	if err != nil {
+		return sample{}, err
+	}
+	if err := p.ended(); err != nil {
+		return sample{}, fmt.Errorf("the writers have ended before the readers: %w", err)
+	}
+	return got, nil
+}
+
+// everysecRow compares SETs at level everysec with Redis's, or with nitrokv's own without a log. All three are measured in
+// one go, for both rows.
+func everysecRow(base string) func(context.Context, *session) (result, error) {
+	return func(ctx context.Context, s *session) (result, error) {
+		if s.everysec == nil {
+			got, err := s.measureEverysec(ctx)
+			if err != nil {
+				return result{}, err
+			}
+			s.everysec = got
+		}
+		return s.everysec.resultVs(base, "req/s", opsPerSecond, s.cfg.spreadMax), nil
+	}
+}
+
+func (s *session) measureEverysec(ctx context.Context) (got *samples, err error) {
+	targets, stop, err := s.pair(ctx, "everysec")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	off := nitrokvKind
+	off.name = offTarget
+	more, err := s.speed.launch(ctx, []kind{off}, s.serverCPU)
+	if err != nil {
+		return nil, err
+	}
+	return s.speed.rounds(onlyRESP(append(targets, more...)), []quantity{opsPerSecond}, func(t target) (sample, error) {
+		return s.measure(ctx, t, plan{mix: onlyWrites, pipeline: 16, length: s.cfg.duration, cpu: s.loadCPU})
+	})
+}
+
+// streamRow compares the bytes of log that a stream of values makes, up to a last sync, with dd writing as many.
+func streamRow(ctx context.Context, s *session) (res result, err error) {
+	ours, err := s.folder("nitrokv")
+	if err != nil {
+		return result{}, err
+	}
+	targets, stop, err := s.contest(ctx, []kind{loggedKind("never", ours)}, ours)
+	if err != nil {
+		return result{}, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	bytes := float64(s.cfg.stream) * (keySize + streamValue)
+	var log, dd []float64
+	for range s.cfg.rounds {
+		took, err := s.streamOnce(ctx, targets[0])
+		if err != nil {
+			return result{}, err
+		}
+		log = append(log, bytes/1e6/took.Seconds())
+		if took, err = s.copyZeros(ctx, int(bytes)>>20); err != nil {
+			return result{}, err
+		}
+		dd = append(dd, bytes/1e6/took.Seconds())
+	}
+	return result{value: median(log) / median(dd), series: []series{{nitroTarget, "MB/s", log}, {"dd", "MB/s", dd}},
+		notes: []string{fmt.Sprintf("%d SETs of %d bytes, 50 connections, pipeline 64, then WAITAOF", s.cfg.stream, streamValue)}}, nil
+}
+
+// streamOnce sends the values and waits until they are durable.
+func (s *session) streamOnce(ctx context.Context, t target) (time.Duration, error) {
+	got, err := s.load(ctx, t, plan{mix: onlyWrites, pipeline: 64, valueSize: streamValue, requests: s.cfg.stream, cpu: s.loadCPU})
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := waitDurable(ctx, t.server); err != nil {
+		return 0, err
+	}
+	return time.Duration(got.Seconds*float64(time.Second)) + time.Since(began), nil
+}
+
+// copyZeros is dd: what the disk takes in one long stream.
+func (s *session) copyZeros(ctx context.Context, mib int) (time.Duration, error) {
+	name := filepath.Join(s.disk.dir, "dd")
+	began := time.Now()
+	_, err := output(ctx, s.dir, s.serverCPU, "dd", "if=/dev/zero", "of="+name, "bs=1M", "count="+strconv.Itoa(mib),
+		"conv=fdatasync", "status=none")
+	took := time.Since(began)
+	return took, errors.Join(err, os.Remove(name))
+}
+
+// replayRow starts both servers on a log of the same writes and measures until they answer requests about data.
+func replayRow(ctx context.Context, s *session) (res result, err error) {
+	ours, err1 := s.folder("nitrokv")
+	theirs, err2 := s.folder("redis")
+	if err := errors.Join(err1, err2); err != nil {
+		return result{}, err
+	}
+	kinds := []kind{aofKind("everysec", theirs, "--aof-use-rdb-preamble", "no"), loggedKind("everysec", ours)}
+	defer func() { err = errors.Join(err, os.RemoveAll(ours), os.RemoveAll(theirs)) }()
+	for _, k := range kinds {
+		if err := s.writeLog(ctx, k); err != nil {
+			return result{}, err
+		}
+	}
+	values := map[string][]float64{}
+	for range s.cfg.rounds {
+		for _, k := range kinds {
+			took, err := s.replayOnce(ctx, k)
+			if err != nil {
+				return result{}, fmt.Errorf("replay by %s: %w", k.name, err)
+			}
+			values[k.name] = append(values[k.name], float64(s.cfg.replay)/took.Seconds())
+		}
+	}
+	return result{value: median(values[nitroTarget]) / median(values[redisTarget]), series: []series{
+		{redisTarget, "keys/s", values[redisTarget]}, {nitroTarget, "keys/s", values[nitroTarget]}},
+		notes: []string{fmt.Sprintf("%d SETs of different keys, %d bytes each; all CPUs", s.cfg.replay, s.cfg.valueSize)}}, nil
+}
+
+// writeLog lets a server make the log that is replayed, and end.
+func (s *session) writeLog(ctx context.Context, k kind) error {
+	srv, err := s.start(ctx, k, anyCPU)
+	if err != nil {
+		return err
+	}
+	defer s.stop(srv)
+	l, err := newLoader(ctx, k.wire, srv.addr, s.cfg.replay)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.fill(ctx, s.cfg.valueSize), l.close())
+}
+
+// replayOnce starts a server on its log, which is over when it has loaded that, checks that all keys are there, and ends it.
+func (s *session) replayOnce(ctx context.Context, k kind) (time.Duration, error) {
+	began := time.Now()
+	srv, err := s.start(ctx, k, anyCPU)
+	took := time.Since(began)
+	if err != nil {
+		return 0, err
+	}
+	defer s.stop(srv)
+	reply, err := ask(ctx, srv.addr, "DBSIZE")
+	if want := fmt.Sprintf(":%d", s.cfg.replay); err == nil && reply != want {
+		err = fmt.Errorf("DBSIZE was answered with %q, want %q", reply, want)
+	}
+	return took, err
+}
+
+// logBytesRow counts what SETs of 16 + 64 bytes add to the log beyond these 80.
+func logBytesRow(clients int) func(context.Context, *session) (result, error) {
+	return func(ctx context.Context, s *session) (res result, err error) {
+		ours, err := s.folder("nitrokv")
+		if err != nil {
+			return result{}, err
+		}
+		// One file, so that what a change of files costs isn't counted: that is little, and rare.
+		targets, stop, err := s.contest(ctx, []kind{loggedKind("always", ours, "--log-file-size", strconv.Itoa(logBytesSize))}, ours)
+		if err != nil {
+			return result{}, err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		var values []float64
+		for range s.cfg.rounds {
+			before, err := readLog(ours)
+			if err != nil {
+				return result{}, err
+			}
+			got, err := s.load(ctx, targets[0], plan{mix: onlyWrites, clients: clients, pipeline: 1, requests: logBytesSets, cpu: s.loadCPU})
+			if err != nil {
+				return result{}, err
+			}
+			after, err := readLog(ours)
+			if err != nil {
+				return result{}, err
+			}
+			values = append(values, float64(after.bytes-before.bytes)/got.Requests-float64(keySize+s.cfg.valueSize))
+		}
+		return result{value: median(values), series: []series{{nitroTarget, "B/SET", values}}}, nil
+	}
+}
