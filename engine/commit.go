@@ -28,8 +28,8 @@ import (
 //	    thread at a time in each. Who needs several takes them in that order; mu is a leaf.
 //	(2) After each of these calls `publish` copies the log's view to the fields below; LSNs there only ever grow. So
 //	    everybody else reads Go memory, which also outlives the store.
-//	(3) `barred` changes with all three locks held, and is looked at under each of them before the engine is called: no
-//	    call is made before the log is open, nor during and after nitro_log_stop.
+//	(3) The log is opened, and stopped, with all three locks held, and under each of them refusal is asked before the
+//	    engine is called: no call is made before the log is open, nor during and after nitro_log_stop.
 //	(4) Nobody is forgotten: a waiter is put into the queue under mu if his LSN is not yet durable, and asks the syncer
 //	    afterwards. Durable is raised before the queue is looked through under mu. So either the waiter sees the new
 //	    value, or he is found in the queue, or the syncer, which has been asked, finds him.
@@ -50,7 +50,7 @@ type committer struct {
 	turn    sync.Mutex    // held to sync and to note; order: gate → turn → writing → filling → mu
 	writing sync.Mutex    // held to write
 	filling sync.Mutex    // held to fill
-	barred  error         // ErrLoading, ErrClosed; guarded by all three: set with all of them held, read with any
+	opened  bool          // guarded by all three: set with all of them held, read with any
 	fills   atomic.Uint64 // fills that are over; raised under filling
 
 	written, durable atomic.Uint64
@@ -91,7 +91,7 @@ type logView struct {
 
 // newCommitter returns one that makes no call of the log until it is opened.
 func newCommitter(log journal, now func() int64, manual bool) *committer {
-	return &committer{log: log, now: now, manual: manual, barred: ErrLoading,
+	return &committer{log: log, now: now, manual: manual,
 		failed: make(chan struct{}), started: time.Now(),
 		wantSync: make(chan struct{}, 1), wantFill: make(chan struct{}, 1), wantRelease: make(chan struct{}, 1)}
 }
@@ -113,7 +113,7 @@ func (c *committer) unbar() {
 func (c *committer) open() {
 	c.bar()
 	defer c.unbar()
-	c.barred = nil
+	c.opened = true
 	c.publish()
 }
 
@@ -126,7 +126,6 @@ func (c *committer) shut(stop func() error) (err error) {
 		err = stop()
 		c.publish()
 	}
-	c.barred = ErrClosed
 	c.mu.Lock()
 	if c.failure.Load() == nil {
 		c.failure.Store(newLogFailure(ErrClosed))

@@ -85,6 +85,32 @@ func TestCommitShares(t *testing.T) {
 	close(f.syncGate)
 }
 
+// TestWaiterAsksForASync: who finds somebody syncing asks the syncer, once for all who wait.
+func TestWaiterAsksForASync(t *testing.T) {
+	f := newFakeLog(t)
+	s := fakeStore(t, f, false)
+	s.commit.turn.Lock()
+	var told counter
+	s.Notify(f.append(), &told)
+	waiter := start(func() { noErr(t, s.WaitDurable(context.Background(), f.append())) })
+	waitFor(t, "the waiter", func() bool { return queued(s) == 2 })
+	s.commit.turn.Unlock()
+	select {
+	case <-s.commit.wantSync:
+	default:
+		t.Fatal("the syncer was not asked")
+	}
+	s.commit.serve()
+	if len(s.commit.wantRelease) != 1 || told.told.Load() != 0 {
+		t.Error("released by the syncer, not by a releaser")
+	}
+	s.commit.release()
+	eventually(t, "the waiter", waiter)
+	if told.told.Load() != 1 || f.syncs.Load() != 1 {
+		t.Errorf("told %d times after %d syncs", told.told.Load(), f.syncs.Load())
+	}
+}
+
 // TestWritesOverlapSyncs: the lower levels don't wait for a sync that is under way.
 func TestWritesOverlapSyncs(t *testing.T) {
 	f := newFakeLog(t)

@@ -180,6 +180,8 @@ static struct nitro_gate *add_gate(struct nk_exec *x) {
 
 static NK_NOINLINE int gate(struct nk_exec *x, const struct nk_req *r, size_t from, bool part) {
     uint8_t level = level_of(x, r);
+    if (x->binary)
+        x->ss->last_lsn = nk_max_u64(x->ss->last_lsn, x->shown); /* a fence stays behind it */
     if (level != NITRO_LEVEL_ALWAYS &&
         x->shown <= __atomic_load_n(&nk_db_view(x->db)->written, __ATOMIC_ACQUIRE))
         return NITRO_OK;

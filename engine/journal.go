@@ -22,7 +22,14 @@ func newEngineLog(s *C.nitro_store) *engineLog {
 
 func (l *engineLog) write(now int64) error {
 	var e C.struct_nitro_err
-	return detailed("log", C.nitro_log_write(l.s, C.int64_t(now), &e), &e)
+	var b backoff
+	for {
+		code := C.nitro_log_write(l.s, C.int64_t(now), &e)
+		if code != C.NITRO_EBUSY {
+			return detailed("log", code, &e)
+		}
+		b.wait()
+	}
 }
 
 func (l *engineLog) sync() error {

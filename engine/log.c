@@ -20,7 +20,8 @@
  *   (1) Frames frame_head .. frame_tail - 1 lie in the ring in that order and cover ring_head .. ring_tail.
  *   (2) Only the newest frame may be open; its file is `cur` and it ends at `at`.
  *   (3) at <= window_end of cur - NK_LOG_FOOTER_ROOM.
- *   (4) durable <= written <= appended = next_lsn - 1; `written` and `writing` change together.
+ *   (4) durable <= written <= appended = next_lsn - 1. The writer moves ring_head, frame_head, splice_head,
+ *       `writing` and `written` without the lock: they only grow, and an old value only means less room.
  *
  * FAILURE  A write or sync that failed is final (Rebello et al., "Can Applications Recover from fsync
  *   Failures?", USENIX ATC 2020): the kernel may have dropped the data and call the pages clean.
@@ -36,7 +37,7 @@
 #define LOG_SPINS 256u
 #define RING_MASK ((uint64_t)NK_RING_BYTES - 1)
 
-/* The writer and the syncer hold nothing else, so they may wait for a copy to end. */
+/* Where something has to be put right that nobody else can: the holder is copying, and waits for nothing. */
 static void lock_log(struct nk_log *l) {
     while (!nk_spin_try(&l->lock, LOG_SPINS)) {}
 }
@@ -141,10 +142,11 @@ static bool file_room(struct nk_log *l, uint64_t bytes, bool is_delete) {
 }
 
 static bool ring_room(const struct nk_log *l, uint64_t copied, uint32_t splices) {
-    uint64_t used = l->ring_tail - l->ring_head;
-    return used + NK_FRAME_HEADER + copied <= NK_RING_BYTES &&
-           l->frame_tail - l->frame_head < NK_LOG_FRAMES &&
-           l->splice_tail - l->splice_head + splices <= NK_LOG_SPLICES;
+    uint64_t used = l->ring_tail - __atomic_load_n(&l->ring_head, __ATOMIC_ACQUIRE);
+    uint32_t frames = l->frame_tail - __atomic_load_n(&l->frame_head, __ATOMIC_ACQUIRE);
+    uint32_t spliced = l->splice_tail - __atomic_load_n(&l->splice_head, __ATOMIC_ACQUIRE);
+    return used + NK_FRAME_HEADER + copied <= NK_RING_BYTES && frames < NK_LOG_FRAMES &&
+           spliced + splices <= NK_LOG_SPLICES;
 }
 
 static void open_frame(struct nk_log *l) {
@@ -286,26 +288,29 @@ static int write_frame(struct nk_log *l, const struct nk_log_frame *f, uint32_t 
 static void written(struct nk_log *l, uint32_t tail, uint32_t splices, uint64_t upto) {
     for (uint32_t i = 0; i < splices; i++)
         l->release(l->release_ctx, l->splices[(l->splice_head + i) % NK_LOG_SPLICES].object);
-    lock_log(l);
-    for (; l->frame_head != tail; l->frame_head++) {
-        const struct nk_log_frame *f = &l->frames[l->frame_head % NK_LOG_FRAMES];
-        l->ring_head = f->ring_at + f->ring_bytes;
-        count(&l->written_bytes, NK_FRAME_HEADER + f->bytes);
-        count(&l->frames_written, 1);
-        l->writing = f->file;
-    }
-    l->splice_head += splices;
+    uint64_t bytes = 0;
+    for (uint32_t i = l->frame_head; i != tail; i++)
+        bytes += NK_FRAME_HEADER + l->frames[i % NK_LOG_FRAMES].bytes;
+    count(&l->written_bytes, bytes);
+    count(&l->frames_written, tail - l->frame_head);
+    /* what is appended next may use the room from here on, and must not reach the readers before */
+    const struct nk_log_frame *last = &l->frames[(tail - 1) % NK_LOG_FRAMES];
+    struct nk_log_file *file = last->file;
+    uint64_t ring_head = last->ring_at + last->ring_bytes;
+    __atomic_store_n(&l->splice_head, l->splice_head + splices, __ATOMIC_RELEASE);
+    __atomic_store_n(&l->frame_head, tail, __ATOMIC_RELEASE);
+    set64(&l->ring_head, ring_head);
+    __atomic_store_n(&l->writing, file, __ATOMIC_RELEASE);
     set64(&l->view.written, upto);
-    nk_spin_unlock(&l->lock);
     __atomic_fetch_add(&l->view.room_seq, 1, __ATOMIC_RELEASE);
 }
 
 int nk_log_write(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     if (status(l) == NITRO_LOG_FAILED) return failed(l, err);
     if (now_ms < 1) now_ms = 1; /* frames know no time before */
-    lock_log(l);
+    if (!nk_spin_try(&l->lock, LOG_SPINS)) return NITRO_EBUSY;
     uint32_t head = l->frame_head, tail = l->frame_tail, splices = 0;
-    uint64_t upto = l->next_lsn - 1, bytes = 0, durable = nk_log_durable(l);
+    uint64_t upto = l->next_lsn - 1, durable = nk_log_durable(l);
     durable = NK_MUTATE(9, l->view.written, durable);
     l->frame_open = NK_MUTATE(7, l->frame_open, false);
     nk_spin_unlock(&l->lock);
@@ -316,10 +321,7 @@ int nk_log_write(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
         if (rc != 0 && NK_MUTATE(5, false, true))
             return nk_log_fail(l, err, rc, "cannot write to", f->file->number);
         splices += f->splices;
-        bytes += f->bytes;
     }
-    uint64_t mean = l->group_bytes - l->group_bytes / 8 + bytes / 8;
-    __atomic_store_n(&l->group_bytes, mean, __ATOMIC_RELAXED);
     count(&l->writes, 1);
     written(l, tail, splices, upto);
     return NITRO_OK;
@@ -330,6 +332,10 @@ int nk_log_write(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
 /* Takes out of the list what is durable to its end and nobody uses any more. */
 static struct nk_log_file *retire(struct nk_log *l, struct nk_log_file *last, uint64_t upto) {
     struct nk_log_file *first = l->unsynced;
+    if (NK_LIKELY(first == last)) {
+        set64(&l->view.durable, upto);
+        return NULL;
+    }
     lock_log(l);
     struct nk_log_file **end = &first;
     while (l->unsynced != last && l->unsynced != l->filling) {
@@ -345,10 +351,10 @@ static struct nk_log_file *retire(struct nk_log *l, struct nk_log_file *last, ui
 
 int nk_log_sync(struct nk_log *l, struct nitro_err *err) {
     if (status(l) == NITRO_LOG_FAILED) return failed(l, err);
-    lock_log(l);
-    uint64_t upto = l->view.written;
-    struct nk_log_file *last = l->writing, *f = NK_MUTATE(3, last, l->unsynced);
-    nk_spin_unlock(&l->lock);
+    /* in this order: the file may be newer than the LSN, never older */
+    uint64_t upto = nk_log_written(l), bytes = __atomic_load_n(&l->written_bytes, __ATOMIC_RELAXED);
+    struct nk_log_file *last = __atomic_load_n(&l->writing, __ATOMIC_ACQUIRE);
+    struct nk_log_file *f = NK_MUTATE(3, last, l->unsynced);
     if (upto == nk_log_durable(l)) return NITRO_OK;
     for (;; f = f->next) {
         const char *why = f == last ? "log: sync" : "log: sync older file";
@@ -358,6 +364,9 @@ int nk_log_sync(struct nk_log *l, struct nitro_err *err) {
         if (f == last) break;
     }
     count(&l->syncs, 1);
+    uint64_t mean = l->group_bytes - l->group_bytes / 8 + (bytes - l->synced_bytes) / 8;
+    __atomic_store_n(&l->group_bytes, mean, __ATOMIC_RELAXED);
+    l->synced_bytes = bytes;
     struct nk_log_file *done = retire(l, last, NK_MUTATE(2, nk_log_written(l), upto));
     while (done != NULL) {
         struct nk_log_file *next = done->next;

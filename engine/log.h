@@ -33,7 +33,7 @@
 #define NK_LOG_STEP_MAX (4ull << 20) /* of the window */
 #define NK_LOG_STEP_MIN 65536ull
 #define NK_LOG_FIRST_STEP (1ull << 20)
-#define NK_GROUP_LARGE 65536u    /* groups beyond this: allocate, don't fill */
+#define NK_GROUP_LARGE 65536u    /* syncs of more than this: allocate, don't fill */
 #define NK_LSN_JUMP (1ull << 24) /* after an unclean start */
 #define NK_LOG_FILE_MIN 65536ull
 #define NK_LOG_FILE_MAX (1ull << 40)
@@ -124,7 +124,8 @@ struct nk_log {
     struct nitro_err err; /* first failure, or why there is no room */
 
     /* writer, syncer, filler: each its own */
-    uint64_t group_bytes NK_ALIGNED(NK_CACHE_LINE); /* running mean of a write */
+    uint64_t group_bytes NK_ALIGNED(NK_CACHE_LINE); /* running mean of what a sync covers; atomic */
+    uint64_t synced_bytes;                          /* written_bytes when the last sync began */
     int control_fd, manifest_fd;
     struct nk_control control; /* newest slot */
     uint64_t manifest_at, manifest_seq, manifest_salt;

@@ -211,6 +211,17 @@ func TestRecoveryAfterAKill(t *testing.T) {
 	}
 }
 
+// TestClockGoesOnFromTheLog: a start with the system's clock behind gives no times that the log has passed.
+func TestClockGoesOnFromTheLog(t *testing.T) {
+	s := logStore(t, t.TempDir(), Options{})
+	s.clock.raise(s.Now() + 3_600_000)
+	must(t, s.Set([]byte("k"), nil))
+	then := s.Now() - 1000 // the time of the write, or a little earlier
+	if now := logStore(t, killed(t, s), Options{}).Now(); now < then {
+		t.Errorf("the clock is %d ms behind the log", then-now)
+	}
+}
+
 func TestFlushSurvives(t *testing.T) {
 	dir := t.TempDir()
 	s := logStore(t, dir, Options{})

@@ -6,7 +6,7 @@
  *   Appends use only space that is allocated, initialised and synced. Overwriting such space needs no change
  *   of the file's metadata, so a sync writes the data and nothing else; and a full disk is met here,
  *   before anything was logged. While groups are small the space is filled with zeros; above
- *   NK_GROUP_LARGE bytes a write it is only allocated, because filling would cost more than it gains.
+ *   NK_GROUP_LARGE bytes a sync it is only allocated, because filling would cost more than it gains.
  *   The next file is filled step by step, as far as the current one is used. Filling it does not disturb
  *   the syncs of the current one; only the first file of a start has to be filled while it is in use.
  *

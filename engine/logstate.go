@@ -61,7 +61,10 @@ func (c *committer) refusal() error {
 	if f := c.failure.Load(); f != nil {
 		return f.notDurable
 	}
-	return c.barred
+	if !c.opened {
+		return ErrLoading
+	}
+	return nil
 }
 
 // verdict is what a call of the log that returned err means to the one who made it.

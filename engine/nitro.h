@@ -264,7 +264,8 @@ struct nitro_log_view {
 /* nitro_log_view_of: valid until nitro_close. Static zero status without a log, durable and written
  * UINT64_MAX. */
 NITRO_API const struct nitro_log_view *nitro_log_view_of(const nitro_store *s);
-/* nitro_log_write: writes everything that is appended. NITRO_OK (also if there was nothing), NITRO_EIO. */
+/* nitro_log_write: writes everything that is appended. NITRO_OK (also if there was nothing), NITRO_EIO;
+ * NITRO_EBUSY: an append was under way, call again. */
 NITRO_API NITRO_MUST_CHECK int nitro_log_write(nitro_store *s, int64_t now_ms,
                                                struct nitro_err *err);
 /* nitro_log_sync: makes durable what was written when it began. NITRO_OK, NITRO_EIO. */

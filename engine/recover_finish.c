@@ -326,9 +326,11 @@ int nk_recover_finish(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     l->durable = durable; /* what was served of it */
     if (now_ms > l->newest_ms) l->newest_ms = now_ms;
     l->view.status = NITRO_LOG_OK;
-    int rc = l->created ? create_store(l, l->newest_ms, err)
-             : NK_MUTATE(29, true, l->clean) ? NITRO_OK
-                        : rewrite_manifest(l, err);
+    int rc = NITRO_OK;
+    if (l->created)
+        rc = create_store(l, l->newest_ms, err);
+    else if (NK_MUTATE(29, false, !l->clean))
+        rc = rewrite_manifest(l, err);
     uint64_t before = file_before(l, l->last_lsn);
     if (rc == NITRO_OK && l->last_lsn > NK_MUTATE(19, UINT64_MAX, durable))
         rc = save_tail(l, l->newest_ms, &before, err);

@@ -16,7 +16,7 @@ import (
 //	a gate at always      what it shows must be durable: the reply goes into the queue (pending.go)
 //
 // In RESP everything behind a queued reply is queued too. In the binary protocol what needs not wait goes out at once
-// and overtakes; a fence (NOOP) has the gate of the connection's newest write, and so leaves behind all of them.
+// and overtakes; a fence (NOOP) has a gate that is not below any other's, and so leaves behind all of them.
 //
 // Replies that don't fit into the chunk (StopOut within a reply, StopBig) can't be queued: the connection waits until
 // its queue is empty and goes on with them itself.

@@ -56,7 +56,7 @@ func (c *serveConfig) options() []option {
 		{name: "max-value", arg: "SIZE", def: "512MiB", set: positive(sizeTo(&o.MaxValue), &o.MaxValue),
 			help: "Largest value, up to 512MiB"},
 		{name: "procs", arg: "N", def: "auto", set: procsTo(&c.procs),
-			help: "Processors to use at once; auto: as many as affinity and cgroup quota allow"},
+			help: "Processors to use at once; auto: as many as affinity and cgroup quota allow, and one more with a log"},
 		{name: "log-level", arg: "LEVEL", def: "info", set: levelTo(&c.level),
 			help: "Least severe messages to log: debug, info, warn or error"},
 		{name: "log-format", arg: "FORMAT", def: "auto", set: wordTo(&c.format, "auto", "text", "json"),
@@ -124,8 +124,12 @@ func (c *serveConfig) finish(s *settings, env []string) error {
 func (c *serveConfig) run(stderr io.Writer) error {
 	out := &console{w: stderr, terminal: isTerminal(stderr)}
 	log := slog.New(c.logHandler(out, out.terminal))
-	if c.procs > 0 {
+	switch {
+	case c.procs > 0:
 		runtime.GOMAXPROCS(c.procs)
+	case c.server.Dir != "":
+		// The goroutine that syncs keeps a processor of Go's scheduler while it waits for the disk in the kernel.
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
 	// The signals are caught before the port is open: whoever sees it open may send one.
 	signals := make(chan os.Signal, 2)

@@ -142,7 +142,7 @@ func (s *session) contest(ctx context.Context, kinds []kind, folders ...string) 
 		}
 		return errors.Join(errs...)
 	}
-	targets, err := s.speed.launch(ctx, kinds, s.serverCPU)
+	targets, err := s.speed.launch(ctx, kinds, anyCPU)
 	if err != nil {
 		return nil, nil, errors.Join(err, stop())
 	}

@@ -97,7 +97,7 @@ func (t *toolbox) build(ctx context.Context, program, extra string) (string, err
 	}
 	tests := filepath.Join(t.bench.root, "tests")
 	argv := []string{compiler(), "-std=gnu11", "-O2", "-I" + filepath.Join(t.bench.root, "engine"), "-I" + filepath.Join(tests, "c"),
-		"-o", binary, filepath.Join(tests, "bench", program+".c"), filepath.Join(tests, "c", "collide.c")}
+		"-o", binary, filepath.Join(tests, "bench", program+".c"), filepath.Join(tests, "c", "collide.c"), "-pthread"}
 	if _, err := output(ctx, objects, anyCPU, append(argv, linked...)...); err != nil {
 		return "", fmt.Errorf("compile %s: %w", program, err)
 	}
@@ -124,6 +124,19 @@ func (t *toolbox) runFresh(ctx context.Context, program, extra string, args ...s
 		return nil, err
 	}
 	text, err := output(ctx, t.bench.dir, t.bench.serverCPU, append([]string{binary}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return parseMetrics(text)
+}
+
+// runUnpinned is for programs with threads of their own.
+func (t *toolbox) runUnpinned(ctx context.Context, program string, args ...string) (report, error) {
+	binary, err := t.build(ctx, program, "")
+	if err != nil {
+		return nil, err
+	}
+	text, err := output(ctx, t.bench.dir, anyCPU, append([]string{binary}, args...)...)
 	if err != nil {
 		return nil, err
 	}

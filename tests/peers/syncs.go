@@ -79,7 +79,7 @@ func syncsRow(ctx context.Context, s *session) (res result, err error) {
 		if err != nil {
 			return result{}, err
 		}
-		text, err := output(ctx, s.dir, s.serverCPU, s.self, "syncs", "-dir", s.disk.dir, "-bytes", strconv.Itoa(int(size)),
+		text, err := output(ctx, s.dir, anyCPU, s.self, "syncs", "-dir", s.disk.dir, "-bytes", strconv.Itoa(int(size)),
 			"-duration", s.cfg.duration.String())
 		if err != nil {
 			return result{}, err
@@ -104,7 +104,7 @@ func (s *session) serverSyncs(ctx context.Context, t target, dir string) (rate, 
 	if err != nil {
 		return 0, 0, err
 	}
-	load, err := s.load(ctx, t, plan{mix: onlyWrites, pipeline: 1, length: s.cfg.duration, cpu: s.loadCPU})
+	load, err := s.load(ctx, t, plan{mix: onlyWrites, pipeline: 1, length: s.cfg.duration, cpu: anyCPU})
 	if err != nil {
 		return 0, 0, err
 	}
