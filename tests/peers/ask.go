@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// askLimit bounds the wait for one reply, which for WAITAOF may be the sync of everything that a load has left.
+// askLimit bounds the wait for one reply.
 const askLimit = time.Minute
 
 // ask sends one request on a connection of its own and returns the reply's first line, or the text of a bulk string.
@@ -48,32 +48,4 @@ func ask(ctx context.Context, addr string, args ...string) (string, error) {
 		return string(text), err
 	}
 	return line, nil
-}
-
-// waitDurable returns when everything that a server has acknowledged is on disk. The wait is asked for by a connection
-// that has itself written, because Redis looks at the connection's own writes alone.
-func waitDurable(ctx context.Context, srv *server) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", srv.addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(askLimit)); err != nil {
-		return err
-	}
-	request := respWire.appendSet(nil, appendKey(nil, 0), []byte("last"))
-	request = append(request, "*4\r\n$7\r\nWAITAOF\r\n$1\r\n1\r\n$1\r\n0\r\n$1\r\n0\r\n"...)
-	if _, err := conn.Write(request); err != nil {
-		return err
-	}
-	want := respWire.setReply + "*2\r\n:1\r\n:0\r\n"
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(conn, got); err != nil {
-		return fmt.Errorf("WAITAOF on %s: %w (got %q)", srv.addr, err, got)
-	}
-	if string(got) != want {
-		return fmt.Errorf("WAITAOF on %s was answered with %q", srv.addr, got)
-	}
-	return nil
 }
