@@ -185,6 +185,13 @@ void nitro_stats(nitro_store *store, struct nitro_stats *out) {
     if (db->log != NULL)
         o.fixed_bytes += NK_RING_BYTES + NK_MARKS * sizeof *db->marks + sizeof *db->log;
     o.table_bytes += NK_GET(db->pool.array_bytes);
+    if (db->log != NULL) {
+        o.log_records = NK_GET(db->log->records);
+        o.log_frames = NK_GET(db->log->frames_written);
+        o.log_bytes = NK_GET(db->log->written_bytes);
+        o.log_writes = NK_GET(db->log->writes);
+        o.log_syncs = NK_GET(db->log->syncs);
+    }
     o.chunk_bytes = NK_GET(db->chunk_bytes);
     o.garbage_bytes = NK_GET(db->garbage_bytes);
     o.entry_bytes += NK_GET(db->big_bytes);

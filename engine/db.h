@@ -3,7 +3,7 @@
  * db.h - the store as a whole, and the inside of a segment (L5). Shared by the files that implement seg.h;
  * the front end sees seg.h only.
  *
- * LOCK ORDER  gate (host) → segments, ascending → leaf locks (pool, big-value queue), never two leaves.
+ * LOCK ORDER  gate (host) → segments, ascending → leaf locks (log, pool, big-value queue), never two leaves.
  */
 #ifndef NK_DB_H
 #define NK_DB_H
@@ -96,7 +96,7 @@ struct nk_db {
     struct nk_pool pool;
     uint32_t max_value, max_args;
     struct nk_log *log; /* NULL = nothing is kept */
-    uint64_t *marks;    /* NK_MARKS; with a log: see nk_db_marked */
+    uint64_t *marks;    /* NK_MARKS; with a log: see nk_db_mark */
     uint64_t flush_lsn; /* of the newest FLUSH */
     bool loading;
     uint64_t replayed_bytes, replay_bytes; /* atomic: read by all parts; of log */

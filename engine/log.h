@@ -24,7 +24,6 @@
 #include "vfs.h"
 
 #define NK_RING_BYTES (4u << 20)        /* commit buffer */
-#define NK_SPLICE_MIN 65536u            /* values from here on are not copied into it */
 #define NK_LOG_FRAMES 64u               /* frames between two writes */
 #define NK_LOG_SPLICES 256u             /* large values between two writes */
 #define NK_FRAME_BYTES_MAX (1ull << 30) /* an open frame takes no more beyond this */

@@ -12,7 +12,8 @@
  *
  * THE ENGINE starts no thread, reads no clock, draws no randomness, opens no socket, prints nothing
  *   and never exits (a broken invariant aborts). Time and seeds are passed in; memory comes from the
- *   allocator table; background work is nitro_step with a budget.
+ *   allocator table, files are reached through the file table; background work is nitro_step with a
+ *   budget, and the log is written and synced when the host says so.
  *
  * THREADS: the gate. The host owns one reader-writer gate per store.
  *   - "shared" functions may run on any number of threads at once, each holding the gate shared;
@@ -101,7 +102,7 @@ enum nitro_code {
 struct nitro_err {
     int code;      /* enum nitro_code */
     int sys;       /* errno, or 0 */
-    char msg[240]; /* always terminated */
+    char msg[480]; /* always terminated */
 };
 
 /* nitro_strerror: the text of a code; "unknown error" for others. Static storage. Any thread. */
@@ -604,6 +605,8 @@ struct nitro_stats {
     uint64_t max_memory;
     uint64_t buckets, overflow_buckets;
     uint64_t evacuated_entries, lock_busy;
+    /* of this life of the log: records appended, frames and bytes written, writes, syncs */
+    uint64_t log_records, log_frames, log_bytes, log_writes, log_syncs;
     /* the largest amounts of work that one call did under one segment lock */
     uint64_t max_buckets_per_call, max_entries_per_call, max_bytes_per_call;
 };

@@ -5,7 +5,8 @@
  * WHAT   Look-ups and effects on single keys. A command decides what should happen by looking
  *        (nk_seg_find), describes it as an effect (put, delete, new expiry), reserves the memory for
  *        it (nk_seg_reserve, may fail and then has changed nothing), and applies it (nk_seg_apply,
- *        cannot fail). Between the last two a log will append the effect. An effect is absolute:
+ *        cannot fail). Between the last two the log, if there is one, appends the effect
+ *        (nk_seg_log). An effect is absolute:
  *        INCR is a put of its result, a TTL is a time.
  *
  * THREADS  Everything below "under the lock" needs the segment's lock. Locks of several segments are
@@ -33,7 +34,7 @@ struct nk_key {
     uint32_t seg;       /* index of its segment */
     uint64_t hash;      /* by the segment's hash function at `epoch` */
     uint32_t epoch : 1; /* the segment's hash epoch when `hash` was computed */
-    uint32_t mark : 31; /* bits of the routing hash, which never changes: see nk_db_marked */
+    uint32_t mark : 31; /* bits of the routing hash, which never changes: see nk_db_mark */
     uint32_t over;      /* hint: overflow bucket to look at (nk_key_prefetch_entry), 0 = none */
 };
 

@@ -30,6 +30,9 @@ type Stats struct {
 	MaxBucketsPerCall        uint64 // the most that one call did under one segment lock
 	MaxEntriesPerCall        uint64
 	MaxBytesPerCall          uint64
+
+	// Of the log since the store was opened: records appended, frames and bytes written, writes, syncs.
+	LogRecords, LogFrames, LogBytes, LogWrites, LogSyncs uint64
 }
 
 // Stats sums the counters. A closed store has none.
@@ -58,5 +61,7 @@ func (s *Store) Stats() Stats {
 		MaxBucketsPerCall: uint64(c.max_buckets_per_call),
 		MaxEntriesPerCall: uint64(c.max_entries_per_call),
 		MaxBytesPerCall:   uint64(c.max_bytes_per_call),
+		LogRecords:        uint64(c.log_records), LogFrames: uint64(c.log_frames), LogBytes: uint64(c.log_bytes),
+		LogWrites: uint64(c.log_writes), LogSyncs: uint64(c.log_syncs),
 	}
 }

@@ -2,8 +2,7 @@
  *
  * vfs.h - file calls through a struct nitro_vfs, with what every caller wants (L1).
  *
- * WHAT   Reads and writes that go on after a short count and after EINTR; whole small files replaced
- *        in one step (temp + sync + rename + folder sync).
+ * WHAT   Reads and writes that go on after a short count and after EINTR.
  * THREADS  As struct nitro_vfs: any thread, the same handle too.
  * ERRORS   -errno, as the table. A write that makes no progress (0 bytes) is -EIO.
  */

@@ -183,6 +183,11 @@ func (t *infoText) persistence() {
 	t.line("log_appended_lsn", t.s.store.Appended())
 	t.line("log_written_lsn", t.s.store.Written())
 	t.line("log_durable_lsn", t.s.store.Durable())
+	t.line("log_records", t.es.LogRecords)
+	t.line("log_frames", t.es.LogFrames)
+	t.line("log_bytes", t.es.LogBytes)
+	t.line("log_writes", t.es.LogWrites)
+	t.line("log_syncs", t.es.LogSyncs)
 	t.recovery()
 }
 
