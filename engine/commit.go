@@ -59,6 +59,8 @@ type committer struct {
 	failure          atomic.Pointer[logFailure] // nil until the log has failed or the store is closed
 	failed           chan struct{}              // closed when the log has failed
 
+	crowd atomic.Bool // the last round wrote more than one record: yielding before the next one gathers more
+
 	started           time.Time
 	unsynced, syncing atomic.Int64 // nanoseconds since started; 0: none
 
@@ -197,9 +199,11 @@ func (c *committer) writeUpTo(lsn uint64) error {
 
 // round writes and syncs once, and looks through the queue. The caller holds turn.
 func (c *committer) round() error {
+	before := c.written.Load()
 	if err := c.writeUpTo(everything); err != nil {
 		return err
 	}
+	c.crowd.Store(c.written.Load() > before+1)
 	if mark := c.unsynced.Load(); mark != 0 { // nobody else changes a mark that is not 0
 		c.syncing.Store(mark)
 		c.unsynced.Store(0)
@@ -276,8 +280,11 @@ func (s *Store) TryCommit(lsn uint64) bool {
 	if !c.turn.TryLock() {
 		return false
 	}
-	// Those who are ready to run get to append first; they find the turn taken and queue up for the sync.
-	runtime.Gosched()
+	// Those who are ready to run get to append first; they find the turn taken and queue up for the sync. A lone client
+	// has nobody to yield to, and the scheduler's search for somebody would cost it as much as the rest of its request.
+	if c.crowd.Load() {
+		runtime.Gosched()
+	}
 	c.commit(lsn)
 	c.turn.Unlock()
 	if c.manual {
