@@ -112,10 +112,10 @@ static int take(struct part *p, const struct nk_placed *rec) {
         if (NK_MUTATE(26, false, true)) clear_segments(p, rec->r.lsn);
         return NITRO_OK;
     }
-    struct nk_key *k = &p->group[p->count].key;
-    nk_key_init(p->db, rec->r.key, rec->r.key_bytes, k);
-    if (k->seg % p->of != p->number || NK_MUTATE(25, rec->r.kind == NK_REC_DELETE, false))
+    uint32_t seg = nk_key_seg(p->db, rec->r.key, rec->r.key_bytes);
+    if (seg % p->of != p->number || NK_MUTATE(25, rec->r.kind == NK_REC_DELETE, false))
         return NITRO_OK;
+    nk_key_init(p->db, rec->r.key, rec->r.key_bytes, &p->group[p->count].key);
     p->group[p->count].rec = *rec;
     return ++p->count < GROUP ? NITRO_OK : flush_group(p);
 }

@@ -113,6 +113,10 @@ __attribute__((no_sanitize("thread"))) void nk_key_prefetch_over(const struct nk
     if (m != 0) warm_ref(s, NK_GET(b->ref[__builtin_ctz(m)]));
 }
 
+uint32_t nk_key_seg(const struct nk_db *db, const void *p, uint32_t n) {
+    return (uint32_t)nk_hash_route(db->route_point, p, n) & db->seg_mask;
+}
+
 void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out) {
     out->p = p;
     out->n = n;

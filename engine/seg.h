@@ -42,6 +42,9 @@ struct nk_key {
  * gate, no lock. */
 void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out);
 
+/* nk_key_seg: the index of a key's segment alone. */
+uint32_t nk_key_seg(const struct nk_db *db, const void *p, uint32_t n);
+
 /* Prefetch passes over a batch of keys, with some other work between them: the bucket, then the entry, then,
  * for a key whose entry is not in its first bucket, the entry in the next one. Hints, safe without the
  * lock under the shared gate. */
