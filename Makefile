@@ -47,7 +47,7 @@ FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES  := $(wildcard tests/bench/*.c)
 SUPPORT  := support client collide model
 C_FILES  := $(wildcard engine/*.[ch] tests/c/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
-	examples/*.[ch])
+	tests/sim/*.[ch] examples/*.[ch])
 GO_DIRS  := client cmd engine proto server tests
 
 # Compilers are quiet unless they have something to say; V=1 shows their command lines.
@@ -65,7 +65,7 @@ FULL     := NK_TEST_PERCENT=$(TEST_PERCENT)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help all build run deps test test-long test-steps test-c race asan tsan valgrind fuzz \
-	fuzz-go lint format bench bench-peers lib check-lib install uninstall clean FORCE
+	fuzz-go golden lint format bench bench-peers lib check-lib install uninstall clean FORCE
 
 help:
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -171,6 +171,54 @@ valgrind: $(C_TESTS:%=valgrind-%) $(C_TESTS:%=malloc-%) ## … under memcheck: a
 tsan: obj/tsan/tsan_gate ## threads behind a gate, as the server runs them, under the sanitiser
 	@$(FULL) $(STEP) tsan-gate $(NO_ASLR) $<
 
+# ---- simulation ----------------------------------------------------------------------------------
+# Crashes, faults and damage on a simulated disk: tests/sim. N and SEED are for `make sim`.
+N    ?= 1000000
+SEED ?= 1
+
+CC_sim    = $(GCC)
+FLAGS_sim = -g
+$(eval $(call flavour_rules,sim))
+SIM_PARTS := disk disk_vfs image model ops world
+SIMS      := sim faults damage
+
+obj/sim/sim/%.o: tests/sim/%.c Makefile engine/cgo.go
+	@mkdir -p $(@D)
+	$(Q)$(CC_sim) $(CODEGEN) $(WARN) $(FLAGS_sim) -Iengine -Itests/c -MMD -MP -c -o $@ $<
+-include $(wildcard obj/sim/sim/*.d)
+$(SIMS:%=obj/sim/run-%): obj/sim/run-%: obj/sim/sim/%.o $(SIM_PARTS:%=obj/sim/sim/%.o) \
+		obj/sim/libengine.a
+	$(Q)$(CC_sim) $(FLAGS_sim) -o $@ $^
+
+.PHONY: sim sim-short sim-crash sim-faults sim-damage mutants
+sim: obj/sim/run-sim ## N recoveries (a million) after crashes on a simulated disk, from SEED
+	$< N=$(N) SEED=$(SEED)
+
+# What `make test` runs of it.
+sim-short: sim-crash sim-faults sim-damage ## … 20,000 of them; every call failed; every bit flipped
+sim-crash: obj/sim/run-sim
+	@$(STEP) $@ $< N=20000 SEED=1
+sim-faults: obj/sim/run-faults
+	@$(STEP) $@ $<
+sim-damage: obj/sim/run-damage
+	@$(STEP) $@ $<
+
+mutants: $(SIMS:%=obj/sim/run-%) ## breaks the engine on purpose, place by place: is it noticed?
+	tests/sim/mutants
+
+# The same programs with the planted bug number MUTANT (engine/mutant.h): only the files that have it differ.
+MUTANT  ?= 0
+MUTATED := $(shell grep -l 'NK_MUTATE.$(MUTANT),' engine/*.c)
+obj/sim/mutants/$(MUTANT)/%.o: engine/%.c Makefile engine/cgo.go
+	@mkdir -p $(@D)
+	$(Q)$(CC_sim) $(CODEGEN) $(WARN) $(FLAGS_sim) -DNK_MUTANT=$(MUTANT) -c -o $@ $<
+$(SIMS:%=obj/sim/mutants/$(MUTANT)/run-%): obj/sim/mutants/$(MUTANT)/run-%: obj/sim/sim/%.o \
+		$(SIM_PARTS:%=obj/sim/sim/%.o) $(MUTATED:engine/%.c=obj/sim/mutants/$(MUTANT)/%.o) \
+		obj/sim/libengine.a
+	$(Q)$(CC_sim) $(FLAGS_sim) -o $@ $^
+.PHONY: mutant-build
+mutant-build: $(SIMS:%=obj/sim/mutants/$(MUTANT)/run-%)
+
 # ---- fuzzing -------------------------------------------------------------------------------------
 # The corpus is replayed first, so that an old crash is reported as what it is. New inputs and crashes
 # go to obj/; a crash worth keeping is copied to tests/fuzz/corpus/<target>/ under a name that says it.
@@ -183,13 +231,17 @@ $(FUZZERS:fuzz_%=search-%): search-%: obj/fuzz/fuzz_%
 
 fuzz: $(FUZZERS:fuzz_%=search-%) ## replay the corpora, then search FUZZ_SECONDS for each C target
 
+# ---- golden files --------------------------------------------------------------------------------
+golden: obj/plain/test_golden ## writes tests/golden/ anew: only for a format that is not released yet
+	NK_GOLDEN_UPDATE=1 $<
+
 # ---- Go ------------------------------------------------------------------------------------------
 .PHONY: e2e go-vet go-format static-check
 race: ## the Go tests under the race detector
 	@$(STEP) go-race $(GO) test -race -v ./...
 
 e2e: build ## the built server against go-redis, redis-cli, nc and the CLI
-	@NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -v ./...
+	@$(FULL) NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -v ./...
 
 # ---- lint ----------------------------------------------------------------------------------------
 .PHONY: c-format c-includes c-symbols go-rules
@@ -230,7 +282,7 @@ deps: ## installs what the tests need (apt), and says so
 # What `make test` consists of. The summary counts a step that was never reached as failed.
 C_STEPS := $(foreach way,plain asan valgrind malloc,$(C_TESTS:%=$(way)-%)) c-collision tsan-gate
 FUZZ_STEPS := $(FUZZERS:fuzz_%=replay-%) $(FUZZERS:fuzz_%=fuzz-%)
-STEPS := $(filter-out %.o,$(LINT)) $(C_STEPS) $(FUZZ_STEPS) go-race go-e2e
+STEPS := $(filter-out %.o,$(LINT)) $(C_STEPS) $(FUZZ_STEPS) sim-crash sim-faults sim-damage go-race go-e2e
 
 # Every step runs even when another has failed.
 test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 8 minutes)
@@ -239,7 +291,7 @@ test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=$(JOBS) test-steps; \
 		scripts/summary $$?
 
-test-steps: lint test-c valgrind asan tsan fuzz race e2e
+test-steps: lint test-c valgrind asan tsan fuzz sim-short race e2e
 
 fuzz-go: ## search FUZZ_SECONDS with each Go fuzz target
 	@$(STEP) $@ scripts/fuzz-go $(FUZZ_SECONDS)

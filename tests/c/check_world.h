@@ -30,7 +30,7 @@ struct world {
     struct nitro_options opt;
     char dir[64];
     nitro_store *store;
-    char refused[240]; /* why the last load was */
+    char refused[480]; /* why the last load was */
     struct op op[OPS_MAX];
     unsigned ops;
     struct image image; /* the folder to be damaged */

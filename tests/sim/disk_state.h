@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * disk_state.h - the inside of a simulated disk, shared by disk.c (names, faults, crashes) and
+ * disk_vfs.c (the table that the engine calls).
+ */
+#ifndef SIM_DISK_STATE_H
+#define SIM_DISK_STATE_H
+
+#include "disk.h"
+#include "image.h"
+
+#define HANDLES_MAX 64
+#define JOURNAL_MAX 256u /* unsynced changes of the folder */
+#define EINTR_ROW 8u     /* times in a row that a call is interrupted "for good" */
+#define NO_INODE (-1)
+
+struct name {
+    char text[SIM_NAME_MAX];
+    int inode;
+};
+struct names {
+    struct name name[SIM_FILES_MAX];
+    unsigned count;
+};
+/* A change of the folder that was not synced. */
+struct folder_entry {
+    enum sim_op op; /* SIM_CREATE, SIM_RENAME, SIM_UNLINK */
+    uint64_t seq;
+    int inode;
+    char name[SIM_NAME_MAX], to[SIM_NAME_MAX];
+};
+struct handle {
+    bool used, folder, lock;
+    unsigned flags;
+    int inode;
+};
+/* A call that changes something, described. */
+struct change {
+    enum sim_op op;
+    const char *why;
+    int inode;
+    const void *p; /* SIM_WRITE */
+    uint64_t n;    /* bytes, or the new size */
+    uint64_t offset;
+    const char *name, *to;
+    uint64_t mark; /* a sync covers what was written up to here */
+};
+/* A change that a mutation holds back. */
+struct held {
+    bool set;
+    struct change c;
+    char name[SIM_NAME_MAX], to[SIM_NAME_MAX], why[48];
+    uint8_t *p; /* owned copy */
+};
+
+struct sim_disk {
+    struct nitro_vfs table;
+    struct test_rng rng;
+    struct sim_inode **inode;
+    unsigned inodes;
+    struct names now, kept;
+    struct folder_entry journal[JOURNAL_MAX];
+    unsigned journal_count;
+    bool exists, exists_kept; /* the folder itself */
+    struct handle handle[HANDLES_MAX];
+    uint64_t seq;
+    bool off;
+
+    sim_hook *hook;
+    void *hook_arg;
+    struct sim_sites *sites;
+    struct sim_fault fault;
+    uint64_t fault_seen, faulted;
+    bool cut_short; /* the call that passes now does half of its work */
+    uint64_t calls, changes;
+    struct sim_mutation mutation;
+    struct held held;
+    uint64_t room;
+    bool has_alloc, sync_drops;
+};
+
+/* sim_disk_table: fills in d->table (disk_vfs.c). */
+void sim_disk_table(struct sim_disk *d);
+/* sim_name_find: NULL if there is no such name. */
+struct name *sim_name_find(struct names *l, const char *text);
+/* sim_inode_new: a file without a name. sim_inode_free: NULL is fine. */
+int sim_inode_new(struct sim_disk *d);
+void sim_inode_free(struct sim_disk *d, unsigned inode);
+/* sim_disk_look: a call that changes nothing comes by: 0 if it may go on, or -errno. */
+int sim_disk_look(struct sim_disk *d, enum sim_op op, int inode);
+/* sim_disk_change: a call that changes something: what the call returns. */
+int64_t sim_disk_change(struct sim_disk *d, struct change *c);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * faults.c - every file call and every allocation of a few scenarios fails, one after the other.
+ *
+ * WHAT   A scenario is prepared on a sound disk; then its n-th file call fails (once, or from then
+ *        on; with EIO, ENOSPC, a short count, EINTR; a failed sync keeps the pages or drops them),
+ *        or its n-th allocation; n goes up until the scenario gets through without reaching it.
+ *        After each:
+ *          - the store, if it is open, answers: reads as the model; it writes, or says that it
+ *            is read-only;
+ *          - a short count and EINTR have not been noticed at all;
+ *          - after a restart from what the disk then holds (killed, or power lost) all is as the
+ *            model says, and the store works.
+ *
+ *   faults [SEED=1]        STATUS as sim.c
+ */
+#include "world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct scenario {
+    const char *name;
+    void (*prepare)(struct sim_world *w); /* nothing fails */
+    void (*act)(struct sim_world *w);     /* something does */
+};
+
+/* ---- what scenarios are made of ----------------------------------------------------------------*/
+
+static void must_start(struct sim_world *w) {
+    struct nitro_err err = {0};
+    if (sim_world_start(w, &err) != NITRO_OK) sim_world_refused(w, &err);
+}
+
+static void some_writes(struct sim_world *w) {
+    static const unsigned batch[] = {3, 4, 5};
+    sim_do_set(w, 1, sim_bytes(w, 40), 0);
+    sim_do_incr(w, 2, 7);
+    sim_do_write(w);
+    sim_do_batch(w, batch, 3, 60);
+    sim_do_delete(w, 1);
+    sim_do_write(w);
+    sim_do_sync(w);
+}
+
+/* Enough for the window to move and for a second log file. */
+static void many_writes(struct sim_world *w) {
+    some_writes(w);
+    for (unsigned i = 0; i < 24; i++) {
+        sim_do_set(w, 8 + i % 16, sim_bytes(w, 5000), 0);
+        if (i % 6 == 5) sim_do_write(w);
+        if (i % 12 == 11) sim_do_sync(w);
+        if (w->view->fill != 0) sim_do_fill(w, 0);
+    }
+    sim_do_set(w, 30, sim_bytes(w, 70000), 0);
+    sim_do_expire(w, 9, w->now_ms + 1000000);
+    sim_do_write(w);
+    sim_do_get(w, 9);
+    sim_do_sync(w);
+    sim_do_note(w);
+}
+
+static void prepare_nothing(struct sim_world *w) { (void)w; }
+
+static void prepare_open(struct sim_world *w) {
+    must_start(w);
+    some_writes(w);
+}
+
+static void prepare_stopped(struct sim_world *w) {
+    must_start(w);
+    many_writes(w);
+    (void)sim_world_stop(w);
+    sim_world_kill(w);
+}
+
+/* A killed process has left written records that were never synced. */
+static void prepare_tail(struct sim_world *w) {
+    must_start(w);
+    many_writes(w);
+    sim_do_set(w, 6, sim_bytes(w, 300), 0);
+    sim_do_write(w);
+    sim_do_set(w, 7, sim_bytes(w, 70), 0);
+    sim_do_delete(w, 9);
+    sim_do_write(w);
+    sim_world_kill(w);
+}
+
+static void act_start(struct sim_world *w) {
+    struct nitro_err err = {0};
+    if (sim_world_start(w, &err) == NITRO_OK) {
+        some_writes(w);
+        return;
+    }
+    if (!w->faults && !w->no_memory) sim_world_refused(w, &err);
+    if (err.msg[0] == '\0') sim_fail(w, "a failed start does not say what failed");
+}
+
+static void act_writes(struct sim_world *w) { many_writes(w); }
+
+static void act_stop(struct sim_world *w) {
+    sim_do_set(w, 5, sim_bytes(w, 50), 0);
+    (void)sim_world_stop(w);
+}
+
+static const struct scenario scenarios[] = {
+    {"create a store", prepare_nothing, act_start},
+    {"write and rotate", prepare_open, act_writes},
+    {"stop", prepare_open, act_stop},
+    {"start after a clean stop", prepare_stopped, act_start},
+    {"start with a tail", prepare_tail, act_start},
+};
+
+/* ---- what must hold ----------------------------------------------------------------------------*/
+
+/* still_answers: an open store, after something has failed in it. */
+static void still_answers(struct sim_world *w) {
+    if (w->store == NULL) return;
+    sim_world_compare(w);
+    uint64_t durable = w->view->durable;
+    bool dead = w->view->status == NITRO_LOG_FAILED;
+    sim_do_set(w, 1, sim_bytes(w, 20), 0);
+    sim_do_write(w);
+    sim_do_sync(w);
+    if (dead && w->view->durable != durable)
+        sim_fail(w, "the log has failed, and yet more of it became durable");
+    sim_world_compare(w);
+}
+
+/* comes_back: from what the disk holds, and works. */
+static void comes_back(struct sim_world *w, uint64_t way) {
+    w->faults = w->no_memory = false;
+    if (way % 3 == 0)
+        sim_world_kill(w);
+    else
+        sim_world_power(w, way % 3 == 1 ? SIM_NOTHING : SIM_COINS);
+    must_start(w);
+    some_writes(w);
+    if (!sim_world_stop(w)) sim_fail(w, "cannot be stopped after the faults are over");
+    sim_world_kill(w);
+    must_start(w);
+}
+
+/* ---- file calls --------------------------------------------------------------------------------*/
+
+static const char *const how_names[SIM_FAIL_HOWS] = {"EIO", "ENOSPC", "short", "EINTR"};
+
+static void begin(struct sim_world *w, uint64_t seed, bool drops) {
+    sim_world_init(w, seed, NULL);
+    w->traits = (struct sim_traits){
+        .segments = 2, .log_file_bytes = 65536, .has_alloc = true, .sync_drops = drops};
+}
+
+/* fail_call: false if the scenario makes fewer calls. */
+static bool fail_call(const struct scenario *s, const struct sim_fault *f, uint64_t seed,
+                      bool drops) {
+    struct sim_world w;
+    begin(&w, seed, drops);
+    sim_world_repeat(&w, "obj/sim/run-faults SEED=%" PRIu64 " (%s, call %" PRIu64 ", %s%s)", seed,
+                     s->name, f->nth, how_names[f->how], f->for_good ? ", for good" : "");
+    s->prepare(&w);
+    bool noticed = f->how == SIM_FAIL_EIO || f->how == SIM_FAIL_ENOSPC;
+    w.faults = noticed;
+    sim_disk_fault(w.disk, f);
+    s->act(&w);
+    bool reached = sim_disk_faulted(w.disk) > 0;
+    sim_disk_fault(w.disk, &(struct sim_fault){0});
+    still_answers(&w);
+    comes_back(&w, f->nth);
+    sim_world_fini(&w);
+    return reached;
+}
+
+static uint64_t sweep_calls(const struct scenario *s, uint64_t seed) {
+    uint64_t runs = 0;
+    for (unsigned mode = 0; mode < SIM_FAIL_HOWS * 4u; mode++) {
+        struct sim_fault f = {
+            .nth = 1, .how = (enum sim_how)(mode / 4), .for_good = (mode & 1) != 0};
+        while (fail_call(s, &f, seed, (mode & 2) != 0)) f.nth++;
+        runs += f.nth;
+    }
+    return runs;
+}
+
+/* ---- allocations -------------------------------------------------------------------------------*/
+
+static bool fail_memory(const struct scenario *s, uint64_t nth, bool for_good, uint64_t seed) {
+    struct sim_world w;
+    begin(&w, seed, true);
+    sim_world_repeat(&w, "obj/sim/run-faults SEED=%" PRIu64 " (%s, allocation %" PRIu64 "%s)", seed,
+                     s->name, nth, for_good ? ", for good" : "");
+    s->prepare(&w);
+    w.no_memory = true;
+    test_mem_fail(&w.mem, nth, for_good ? UINT64_MAX : nth);
+    s->act(&w);
+    bool reached = w.mem.failed > 0;
+    test_mem_fail(&w.mem, 0, 0);
+    w.no_memory = false;
+    if (w.store != NULL && w.view->status == NITRO_LOG_FAILED)
+        sim_fail(&w, "a failed allocation has ended the log");
+    still_answers(&w);
+    comes_back(&w, nth);
+    sim_world_fini(&w);
+    return reached;
+}
+
+static uint64_t sweep_memory(const struct scenario *s, uint64_t seed) {
+    uint64_t once = 1, for_good = 1;
+    while (fail_memory(s, once, false, seed)) once++;
+    while (fail_memory(s, for_good, true, seed)) for_good++;
+    return once + for_good;
+}
+
+int main(int argc, char **argv) {
+    uint64_t seed = 1;
+    sim_setup();
+    if (argc > 2 || (argc == 2 && strncmp(argv[1], "SEED=", 5) != 0)) {
+        fputs("usage: faults [SEED=n]\n", stderr);
+        return 3;
+    }
+    if (argc == 2) seed = strtoull(argv[1] + 5, NULL, 0);
+    for (unsigned i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
+        uint64_t calls = sweep_calls(&scenarios[i], seed);
+        uint64_t memory = sweep_memory(&scenarios[i], seed);
+        printf("faults: %-26s %6" PRIu64 " runs with failing calls, %5" PRIu64
+               " with failing allocations\n",
+               scenarios[i].name, calls, memory);
+    }
+    return 0;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * world.h - a store on a simulated disk beside its model: operations, crashes, and the comparison
+ * after every recovery.
+ *
+ * WHAT
+ *   A world is one data folder through many lives of the store. Operations are drawn from the
+ *   world's random numbers, run on the store, checked against the model, and noted as promises:
+ *   what a host would have told its clients, and from when on. After a crash sim_world_start
+ *   recovers and checks that every promise that was due is kept, that the contents are those of
+ *   the model at one LSN, batches whole, and that no LSN comes twice.
+ *
+ * SIDE BY SIDE  Writing, syncing and filling run beside each other and beside requests in a
+ *   server. Here the hook of the disk does other operations while such a call is inside a file
+ *   call: the same interleavings, but repeatable.
+ *
+ * FAILURE  sim_data_fail names key and LSN and ends the program with status 1: an acknowledged,
+ *   observed or served value is wrong. Everything else that is wrong ends it with status 2.
+ * THREADS  One.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "disk.h"
+#include "model.h"
+
+/* Where a crash falls. */
+enum sim_phase {
+    SIM_APPEND,   /* frames and their syncs, CONTROL */
+    SIM_WINDOW,   /* room ahead of the appends */
+    SIM_ROTATION, /* a log file comes to be, is listed, is used for the first time */
+    SIM_RECOVERY,
+    SIM_FOLDER, /* names: made, renamed, removed, synced */
+    SIM_STOP,   /* a clean stop */
+    SIM_PHASES
+};
+const char *sim_phase_name(enum sim_phase p);
+struct sim_points {
+    uint64_t seen[SIM_PHASES];    /* file calls that a crash could have fallen on */
+    uint64_t crashed[SIM_PHASES]; /* and those that one fell on */
+};
+
+/* A crash to come: before the n-th change of the phase (SIM_PHASES: any); 0 = none. */
+struct sim_plan {
+    enum sim_phase phase;
+    uint64_t nth;
+};
+
+/* What a host told a client: that it may count on LSN `lsn` once `gate` is durable (or written). */
+struct sim_promise {
+    uint64_t gate, lsn;
+    unsigned key;
+    uint8_t level; /* enum nitro_level */
+    bool wrote;
+};
+
+/* How a world differs from others; drawn from its seed by sim_world_new, changed before the first
+ * start. */
+struct sim_traits {
+    uint32_t segments;
+    uint64_t log_file_bytes;
+    bool has_alloc, sync_drops;
+    bool nest;       /* operations side by side */
+    bool big_values; /* some that are spliced */
+    bool heavy;      /* many values of 5,000 bytes, so that log files end */
+    uint32_t eager;  /* of 16 operations, so many write or sync */
+};
+
+struct sim_world {
+    uint64_t seed;
+    struct sim_traits traits;
+    struct test_rng rng;
+    struct test_mem mem;
+    struct sim_disk *disk;
+    struct sim_model model;
+    nitro_store *store;
+    const struct nitro_log_view *view;
+    struct nitro_recovery found; /* by the last recovery */
+    int64_t now_ms;
+    uint64_t starts, operations;
+
+    enum sim_phase phase;
+    struct sim_plan plan;
+    struct sim_points *points; /* borrowed, the driver's */
+    unsigned busy;             /* which of write, sync, fill are being called */
+    unsigned depth;            /* of operations side by side */
+    bool faults;               /* errors of the disk are to be expected */
+    bool no_memory;            /* and of the allocator */
+
+    struct sim_promise *promise;
+    size_t promises, promises_cap;
+    uint64_t written, durable; /* at the last crash */
+    bool power_lost;           /* since the store was last served */
+    bool stop_tried;           /* in this life */
+    bool stopped;              /* cleanly, and not started since */
+    bool trace;                /* prints every file call that changes something, and every start */
+    const char *doing;         /* for messages */
+    char repeat[160];          /* what repeats this world */
+};
+
+/* sim_setup: at the start of a program: freed memory is kept by the process. Disks are made and
+ * dropped by the ten thousand; giving their pages back and clearing them again took most of the
+ * time. */
+void sim_setup(void);
+void sim_world_init(struct sim_world *w, uint64_t seed, struct sim_points *points);
+void sim_world_fini(struct sim_world *w);
+/* sim_world_repeat: says in messages how to repeat this; without it, as a random world of sim. */
+__attribute__((format(printf, 2, 3))) void sim_world_repeat(struct sim_world *w, const char *fmt,
+                                                            ...);
+/* sim_world_fork: another world with the same files, contents and promises; from's store is closed
+ * and its disk has nothing unsynced. */
+void sim_world_fork(struct sim_world *to, const struct sim_world *from);
+
+/* ---- a life ------------------------------------------------------------------------------------*/
+/* sim_world_start: opens, recovers, compares. NITRO_OK, or the error with the store closed again.
+ * */
+NITRO_MUST_CHECK int sim_world_start(struct sim_world *w, struct nitro_err *err);
+/* sim_world_refused: ends the program: the store cannot be started, though it must. */
+__attribute__((noreturn)) void sim_world_refused(const struct sim_world *w,
+                                                 const struct nitro_err *err);
+/* sim_world_step: one operation. False if the machine is off. */
+bool sim_world_step(struct sim_world *w);
+/* sim_world_stop: a clean stop. False if the machine is off, or the disk failed. */
+bool sim_world_stop(struct sim_world *w);
+/* sim_world_kill, sim_world_power: the store is closed without a stop, if it is open; then the
+ * disk has what the killed process, or the power cut, has left. */
+void sim_world_kill(struct sim_world *w);
+void sim_world_power(struct sim_world *w, enum sim_rule rule);
+/* sim_world_compare: the whole contents with the model as it is now. */
+void sim_world_compare(struct sim_world *w);
+/* sim_world_scan: that a scan sees the model's keys and no others; returns the gate of what it
+ * showed. */
+uint64_t sim_world_scan(struct sim_world *w);
+/* sim_world_point: the hook of the disk; a driver with a hook of its own calls it from there. */
+void sim_world_point(void *world, const struct sim_call *call);
+
+/* sim_world_log_may_fail: whether errors of the log are to be expected now. */
+bool sim_world_log_may_fail(const struct sim_world *w);
+
+/* ---- single operations, for scripts -------------------------------------------------------------
+ * They do what their name says to the store and to the model; refused ones change neither. */
+void sim_do_set(struct sim_world *w, unsigned key, struct sim_value value, int64_t expire_ms);
+void sim_do_delete(struct sim_world *w, unsigned key);
+void sim_do_incr(struct sim_world *w, unsigned key, int64_t delta);
+void sim_do_expire(struct sim_world *w, unsigned key, int64_t expire_ms);
+void sim_do_batch(struct sim_world *w, const unsigned *keys, unsigned count, uint32_t bytes);
+void sim_do_get(struct sim_world *w, unsigned key);
+void sim_do_scan(struct sim_world *w);
+void sim_do_flush(struct sim_world *w);
+void sim_do_write(struct sim_world *w);
+void sim_do_sync(struct sim_world *w);
+void sim_do_fill(struct sim_world *w, uint64_t need);
+void sim_do_note(struct sim_world *w);
+struct sim_value sim_bytes(struct sim_world *w, uint32_t bytes);
+
+/* sim_trace: a line, with TRACE=1. */
+__attribute__((format(printf, 2, 3))) void sim_trace(const struct sim_world *w, const char *fmt,
+                                                     ...);
+
+/* ---- failure -----------------------------------------------------------------------------------*/
+__attribute__((noreturn, format(printf, 4, 5))) void
+sim_data_fail(const struct sim_world *w, unsigned key, uint64_t lsn, const char *fmt, ...);
+__attribute__((noreturn, format(printf, 2, 3))) void sim_fail(const struct sim_world *w,
+                                                              const char *fmt, ...);
+
+#endif
