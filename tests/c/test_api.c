@@ -470,6 +470,33 @@ static void stats__after_known_operations__exact(void **state) {
     world_close(&w);
 }
 
+/* Of repeated keys the last operation wins, whichever kinds they are; a refused batch changes nothing. */
+static void write__repeated_keys__last_wins(void **state) {
+    (void)state;
+    struct world w;
+    struct nitro_info info;
+    struct nitro_op ops[] = {
+        {.key = "a", .key_bytes = 1, .value = "1", .value_bytes = 1},
+        {.key = "b", .key_bytes = 1, .remove = 1},
+        {.key = "a", .key_bytes = 1, .remove = 1}, /* of a key that only this batch has put */
+        {.key = "b", .key_bytes = 1, .value = "2", .value_bytes = 1},
+        {.key = "c", .key_bytes = 1, .value = "3", .value_bytes = 1, .expire_ms = TEST_NOW + 5000},
+    };
+    world_open(&w);
+    assert_int_equal(set(&w, "b", "old", 0, 0, 0, NULL), NITRO_OK);
+    assert_int_equal(nitro_write(w.store, TEST_NOW, ops, 5, NULL), NITRO_OK);
+    assert_int_equal(nitro_get(w.store, TEST_NOW, "a", 1, NULL, 0, &info), NITRO_ENOTFOUND);
+    expect(&w, "b", "2", 0);
+    expect(&w, "c", "3", TEST_NOW + 5000);
+    ops[4].key_bytes = NITRO_KEY_MAX + 1;
+    ops[0].value = "9";
+    ops[2].remove = 0;
+    assert_int_equal(nitro_write(w.store, TEST_NOW, ops, 5, NULL), NITRO_EKEYSIZE);
+    assert_int_equal(nitro_get(w.store, TEST_NOW, "a", 1, NULL, 0, &info), NITRO_ENOTFOUND);
+    assert_int_equal(nitro_write(w.store, TEST_NOW, ops, 0, NULL), NITRO_EARGUMENT);
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open__bad_options__refused_with_a_text),
@@ -489,6 +516,7 @@ int main(void) {
         cmocka_unit_test(all__no_memory__refused_and_unchanged),
         cmocka_unit_test(all__max_memory__growing_writes_refused),
         cmocka_unit_test(stats__after_known_operations__exact),
+        cmocka_unit_test(write__repeated_keys__last_wins),
     };
     memset(text, 't', sizeof text);
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);
