@@ -9,14 +9,9 @@
 #include "db.h"
 #include "mem.h"
 
-static void take_segment(struct nk_seg *s, struct nk_garbage *g, uint32_t i) {
+/* A segment whose tables and arena have been taken or freed has empty ones. Versions and the hash go on. */
+static void begin_empty(struct nk_seg *s) {
     struct nk_db *db = s->db;
-    __atomic_fetch_add(&db->garbage_bytes, nk_seg_live_bytes(s), __ATOMIC_RELAXED);
-    g->part[i].tab = s->tab;
-    g->part[i].old = s->old;
-    g->part[i].over = s->over;
-    g->part[i].arena = s->arena;
-    g->part[i].bigs = s->bigs;
     nk_over_init(&s->over, &db->pool);
     nk_table_init(&s->tab, &s->over, &db->pool, nk_seg_entry_hash, nk_seg_entry_warm, s);
     nk_table_init(&s->old, &s->over, &db->pool, nk_seg_entry_hash_old, nk_seg_entry_warm, s);
@@ -25,6 +20,17 @@ static void take_segment(struct nk_seg *s, struct nk_garbage *g, uint32_t i) {
     s->stamp++;
     s->key_bytes = s->value_bytes = s->with_expiry = s->bigs = 0;
     nk_seg_report(s);
+}
+
+static void take_segment(struct nk_seg *s, struct nk_garbage *g, uint32_t i) {
+    struct nk_db *db = s->db;
+    __atomic_fetch_add(&db->garbage_bytes, nk_seg_live_bytes(s), __ATOMIC_RELAXED);
+    g->part[i].tab = s->tab;
+    g->part[i].old = s->old;
+    g->part[i].over = s->over;
+    g->part[i].arena = s->arena;
+    g->part[i].bigs = s->bigs;
+    begin_empty(s);
 }
 
 /* The record of a flush. */
@@ -129,14 +135,6 @@ void nk_seg_free_all(struct nk_seg *s) {
 }
 
 void nk_seg_clear(struct nk_seg *s) {
-    struct nk_db *db = s->db;
     nk_seg_free_all(s);
-    nk_over_init(&s->over, &db->pool);
-    nk_table_init(&s->tab, &s->over, &db->pool, nk_seg_entry_hash, nk_seg_entry_warm, s);
-    nk_table_init(&s->old, &s->over, &db->pool, nk_seg_entry_hash_old, nk_seg_entry_warm, s);
-    nk_arena_init(&s->arena, &db->pool);
-    s->draining = false;
-    s->stamp++;
-    s->key_bytes = s->value_bytes = s->with_expiry = s->bigs = 0;
-    nk_seg_report(s);
+    begin_empty(s);
 }

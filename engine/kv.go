@@ -199,13 +199,24 @@ func pinned(b []byte, pins *runtime.Pinner) unsafe.Pointer {
 func (s *Store) Flush() error {
 	var ci C.struct_nitro_info
 	return s.logged(0, 0, &ci, func() (C.int, error) {
-		s.gate.lock()
-		defer s.gate.unlock()
-		if s.closed.Load() {
-			return 0, ErrClosed
+		var b backoff
+		for {
+			code, err := s.flush(&ci)
+			if err != nil || code != C.NITRO_EBUSY {
+				return code, err
+			}
+			b.wait() // a writer, who needs no gate, is about to begin
 		}
-		return C.nitro_flush(s.c, &ci), nil
 	})
+}
+
+func (s *Store) flush(ci *C.struct_nitro_info) (C.int, error) {
+	s.gate.lock()
+	defer s.gate.unlock()
+	if s.closed.Load() {
+		return 0, ErrClosed
+	}
+	return C.nitro_flush(s.c, ci), nil
 }
 
 // write is try for calls that change something and leave in *ci what they did.

@@ -356,7 +356,8 @@ typedef void nitro_scan_fn(void *ctx, const void *key, size_t key_bytes,
 NITRO_API NITRO_MUST_CHECK int nitro_scan(nitro_store *s, int64_t now_ms, uint64_t *cursor,
                                           uint32_t count, nitro_scan_fn *fn, void *ctx,
                                           uint64_t *shown_lsn);
-/* nitro_flush: removes every key in O(segments); memory is given back by later steps. Exclusive. */
+/* nitro_flush: removes every key in O(segments); memory is given back by later steps. Exclusive. NITRO_ENOMEM;
+ * with a log also NITRO_EBUSY (a write is beginning: call again), NITRO_ELOGFULL, NITRO_EREADONLY. */
 NITRO_API NITRO_MUST_CHECK int nitro_flush(nitro_store *s, struct nitro_info *info);
 
 /* ---- chunked use -------------------------------------------------------------------------------*/
