@@ -179,7 +179,6 @@ static int take_manifest(struct nk_log *l, const uint8_t *p, uint64_t size, stru
     }
     if (edit_behind(p, size, at, h.salt))
         return damage(l, err, NK_PATH_MANIFEST, "an edit in its middle is not valid");
-    l->manifest_torn = at < size;
     l->manifest_at = at;
     return NITRO_OK;
 }

@@ -149,7 +149,7 @@ struct nk_log {
     uint32_t live_count, live_cap;
     uint64_t *orphans; /* numbers of files to unlink */
     uint32_t orphan_count, orphan_cap;
-    bool created, clean, manifest_torn, tmp_seen;
+    bool created, clean, tmp_seen;
     uint64_t durable, last_lsn, seen_lsn; /* W; what is served; largest seen */
     int64_t newest_ms;
     struct nitro_recovery found;

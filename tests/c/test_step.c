@@ -245,7 +245,7 @@ static void step_reclaim__store_at_rest__comes_to_an_end(void **state) {
     }
 }
 
-/* Without memory reclaiming gives up for now, loses nothing, and goes on when there is some. */
+/* Without memory reclaiming stops, loses nothing, and goes on when there is some. */
 static void step_reclaim__no_memory__waits_and_loses_nothing(void **state) {
     (void)state;
     for (uint32_t seed = 0; seed < 5; seed++) {
