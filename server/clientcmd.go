@@ -168,7 +168,7 @@ func (r *request) clientKill() {
 	}
 	killed := 0
 	for _, c := range r.c.srv.snapshot() {
-		if !f.matches(c) || c == r.c && f.keepMyself {
+		if !f.matches(c) || c == r.c && f.keepMyself || !c.killed.CompareAndSwap(false, true) {
 			continue
 		}
 		killed++

@@ -100,13 +100,15 @@ func (s *Server) connected() int {
 	return s.clients.count
 }
 
-// snapshot returns the open connections, by id.
+// snapshot returns the open connections that nobody has killed, by id.
 func (s *Server) snapshot() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]*conn, 0, s.clients.count)
 	for c := s.clients.first; c != nil; c = c.next {
-		out = append(out, c)
+		if !c.killed.Load() {
+			out = append(out, c)
+		}
 	}
 	return out
 }

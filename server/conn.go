@@ -64,6 +64,8 @@ type conn struct {
 	proto                       atomic.Uint32 // engine.Protocol after the last round
 	queryBytes, replyBytes      atomic.Int64  // input and output that waits for the client
 
+	killed atomic.Bool // by CLIENT KILL: to other clients it is gone, although its goroutine may need a moment more
+
 	over   bool // the connection ends after this round
 	linger bool // and input may still be under way: see finish
 
