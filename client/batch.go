@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nitrokv/nitrokv/proto"
@@ -20,9 +21,10 @@ type Batch struct {
 
 // Result is the outcome of one request of a batch.
 type Result struct {
-	Value []byte // Get: the value
-	Int   int64  // Incr: the result
-	Err   error  // as the method of Client with the same name returns it
+	Value []byte  // Get, GetDel, GetEx: the value
+	Int   int64   // Incr: the result; Append: the length
+	Float float64 // IncrFloat: the result
+	Err   error   // as the method of Client with the same name returns it
 }
 
 // batchWindow bounds the requests that Do has under way, so that a huge batch doesn't take every id.
@@ -58,15 +60,23 @@ func (b *Batch) Incr(key string, delta int64) {
 	b.add(request{op: proto.OpIncr, key: key, delta: delta}, nil)
 }
 
+// IncrFloat queues an IncrFloat; the number will be in Result.Float.
+func (b *Batch) IncrFloat(key string, delta float64) { b.add(incrFloat(key, delta)) }
+
+// Append queues an Append; the length will be in Result.Int. The value must not change before Do returns.
+func (b *Batch) Append(key string, value []byte) {
+	b.add(request{op: proto.OpAppend, key: key, value: value}, nil)
+}
+
+// GetDel queues a GetDel; the value will be in Result.Value.
+func (b *Batch) GetDel(key string) { b.add(request{op: proto.OpGetDel, key: key}, nil) }
+
+// GetEx queues a GetEx; the value will be in Result.Value.
+func (b *Batch) GetEx(key string, options ...SetOption) { b.add(getEx(key, options)) }
+
 // Expire queues an Expire.
-func (b *Batch) Expire(key string, ttl time.Duration) {
-	r := request{op: proto.OpExpire, key: key}
-	ok := false
-	var err error
-	if r.expiry, ok = relativeExpiry(ttl); !ok {
-		err = invalid(&r, "a time to live must be positive, got %v", ttl)
-	}
-	b.add(r, err)
+func (b *Batch) Expire(key string, ttl time.Duration, conditions ...ExpireCondition) {
+	b.add(expireAfter(key, ttl, conditions))
 }
 
 // Do sends everything queued and returns the results in the order queued. The batch is empty afterwards.
@@ -176,16 +186,31 @@ func (cn *conn) collect(ctx context.Context, r *request, ca *call, res *Result) 
 		}
 		return nil
 	}
+	res.Err = res.fill(r, ca.body)
+	if errors.Is(res.Err, strconv.ErrRange) {
+		return nil // a number that is too large for its field; the connection is fine
+	}
+	return res.Err
+}
+
+// fill reads the body of an ok reply.
+func (res *Result) fill(r *request, body []byte) error {
+	var err error
 	switch r.op {
-	case proto.OpGet:
-		res.Value = ca.body
+	case proto.OpGet, proto.OpGetDel, proto.OpGetEx:
+		res.Value = body
 	case proto.OpIncr:
-		n, err := proto.ParseInt64(ca.body)
-		if err != nil {
-			res.Err = localError(r, err, true)
-			return res.Err
-		}
-		res.Int = n
+		res.Int, err = proto.ParseInt64(body)
+	case proto.OpAppend:
+		var n uint32
+		n, err = proto.ParseUint32(body)
+		res.Int = int64(n)
+	case proto.OpIncrFloat:
+		res.Float, err = parseFloat(r, body)
+		return err
+	}
+	if err != nil {
+		return localError(r, err, true)
 	}
 	return nil
 }

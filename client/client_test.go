@@ -77,6 +77,9 @@ func TestCommands(t *testing.T) {
 			checkExpiry(t, ctx, c)
 			checkVersions(t, ctx, c)
 			checkMany(t, ctx, c)
+			checkEdits(t, ctx, c)
+			checkConditions(t, ctx, c)
+			checkNames(t, ctx, c)
 			checkWholeStore(t, ctx, c)
 		})
 	}

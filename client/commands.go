@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/nitrokv/nitrokv/proto"
@@ -79,61 +78,6 @@ func (c *Client) number(ctx context.Context, r *request) (int64, error) {
 		return 0, localError(r, err, true)
 	}
 	return n, nil
-}
-
-// Expire lets a key expire after ttl, or returns ErrNotFound. A ttl that is not positive is ErrInvalid:
-// use Delete.
-func (c *Client) Expire(ctx context.Context, key string, ttl time.Duration) error {
-	r := request{op: proto.OpExpire, key: key}
-	ok := false
-	if r.expiry, ok = relativeExpiry(ttl); !ok {
-		return invalid(&r, "a time to live must be positive, got %v", ttl)
-	}
-	return c.plain(ctx, &r)
-}
-
-// ExpireAt lets a key expire at a time, or returns ErrNotFound. A time that has passed deletes the key.
-func (c *Client) ExpireAt(ctx context.Context, key string, at time.Time) error {
-	r := request{op: proto.OpExpire, key: key}
-	ok := false
-	if r.expiry, ok = absoluteExpiry(at); !ok {
-		return invalid(&r, "an expiry must be later than 1970, got %v", at)
-	}
-	return c.plain(ctx, &r)
-}
-
-func invalid(r *request, format string, args ...any) error {
-	return localError(r, fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...), false)
-}
-
-// NoExpiry is what TTL returns for a key that doesn't expire.
-const NoExpiry time.Duration = -1
-
-// TTL returns how long a key has left, or NoExpiry; or ErrNotFound.
-func (c *Client) TTL(ctx context.Context, key string) (time.Duration, error) {
-	ms, err := c.number(ctx, &request{op: proto.OpTTL, key: key})
-	switch {
-	case err != nil:
-		return 0, err
-	case ms < 0:
-		return NoExpiry, nil
-	}
-	return time.Duration(ms) * time.Millisecond, nil
-}
-
-// Persist removes the expiry of a key and reports whether it had one; or ErrNotFound.
-func (c *Client) Persist(ctx context.Context, key string) (bool, error) {
-	r := request{op: proto.OpPersist, key: key}
-	ca := newSmallCall()
-	defer ca.free()
-	if err := c.do(ctx, &r, ca); err != nil {
-		return false, err
-	}
-	removed, err := proto.ParsePersist(ca.body)
-	if err != nil {
-		return false, localError(&r, err, true)
-	}
-	return removed, nil
 }
 
 // MemoryUsage returns how many bytes of the server's memory a key takes, or ErrNotFound.

@@ -27,6 +27,11 @@
 // nothing. Later, the request is on its way: a read just returns the context's error, a write returns an
 // error that is [ErrOutcomeUnknown] as well as the context's error, because the server may carry it out.
 //
+// # Passwords
+//
+// A server with a password answers [ErrUnauthorized] to a client that has none: set [Options].Password. It is
+// sent on every new connection, after the server has shown that it is a NitroKV server, and stands in no error.
+//
 // # Failures
 //
 // Errors are [*Error] values; compare them with errors.Is and the Err… variables. Connections are made

@@ -13,7 +13,7 @@ var (
 	ErrNotFound        = errors.New("nitrokv: no such key")
 	ErrNotStored       = errors.New("nitrokv: the condition does not hold, nothing was stored")
 	ErrVersionMismatch = errors.New("nitrokv: the version differs from the expected one")
-	ErrNotNumber       = errors.New("nitrokv: the value is not an integer")
+	ErrNotNumber       = errors.New("nitrokv: value or increment is not a number of the kind that is added")
 	ErrOverflow        = errors.New("nitrokv: the increment would overflow")
 	ErrInvalid         = errors.New("nitrokv: invalid argument")
 	ErrTooLarge        = errors.New("nitrokv: key, value or request is larger than the limit")
@@ -129,6 +129,11 @@ func statusError(r *request, s proto.Status, text string) error {
 // localError wraps a failure on this side; unknown says that the request may have reached the server.
 func localError(r *request, cause error, unknown bool) error {
 	return &Error{Op: r.op.String(), Key: r.firstKey(), Err: cause, unknown: unknown && r.op.Writes()}
+}
+
+// invalid says what is wrong with the arguments of a call.
+func invalid(r *request, format string, args ...any) error {
+	return localError(r, fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...), false)
 }
 
 // lostError is why the calls of a broken connection failed.

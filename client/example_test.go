@@ -105,6 +105,94 @@ func ExampleClient_WithDurability() {
 	// Output: <nil>
 }
 
+// A value that one of several workers gets.
+func ExampleClient_GetDel() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	if err := c.Set(ctx, "ticket", []byte("7")); err != nil {
+		log.Fatal(err)
+	}
+	ticket, err := c.GetDel(ctx, "ticket")
+	fmt.Printf("%s %v\n", ticket, err)
+	_, err = c.GetDel(ctx, "ticket")
+	fmt.Println(errors.Is(err, client.ErrNotFound))
+	// Output:
+	// 7 <nil>
+	// true
+}
+
+// Reading a session makes it last longer.
+func ExampleClient_GetEx() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	if err := c.Set(ctx, "session:9", []byte("Ada"), client.WithTTL(time.Minute)); err != nil {
+		log.Fatal(err)
+	}
+	user, err := c.GetEx(ctx, "session:9", client.WithTTL(time.Hour))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ttl, err := c.TTL(ctx, "session:9")
+	fmt.Printf("%s %v %v\n", user, ttl > time.Minute, err)
+	// Output: Ada true <nil>
+}
+
+// A lease may be shortened, but nobody makes it longer.
+func ExampleClient_Expire() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	if err := c.Set(ctx, "lease", []byte("me"), client.WithTTL(time.Hour)); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(c.Expire(ctx, "lease", time.Minute, client.ExpireIfSooner))
+	err = c.Expire(ctx, "lease", 2*time.Hour, client.ExpireIfSooner)
+	fmt.Println(errors.Is(err, client.ErrNotStored))
+	// Output:
+	// <nil>
+	// true
+}
+
+// Build under another name, then show it all at once.
+func ExampleClient_Rename() {
+	addr, stop := client.StartFake()
+	defer stop()
+	c, err := client.Open(addr, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	for _, line := range []string{"a\n", "b\n"} {
+		if _, err := c.Append(ctx, "report.new", []byte(line)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := c.Rename(ctx, "report.new", "report"); err != nil {
+		log.Fatal(err)
+	}
+	report, err := c.Get(ctx, "report")
+	fmt.Printf("%q %v\n", report, err)
+	// Output: "a\nb\n" <nil>
+}
+
 // A loop that saw no error saw every key.
 func ExampleClient_Scan() {
 	addr, stop := client.StartFake()

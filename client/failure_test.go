@@ -405,3 +405,14 @@ func TestBatchWhoseContextEnds(t *testing.T) {
 	wantErr(t, res[0].Err, ErrOutcomeUnknown)
 	wantErr(t, res[1].Err, context.Canceled)
 }
+
+// A scan has no deadline of its own, each of its requests may.
+func TestScanTimeout(t *testing.T) {
+	s := newFake(t)
+	s.hook = func(_ *fakeConn, m *proto.Message) bool { return m.Op() == proto.OpScan } // never answered
+	c, ctx := testClient(t, s.start(), nil), limited(t)
+	for _, err := range c.Scan(ctx, ScanOptions{Timeout: 10 * time.Millisecond}) {
+		wantErr(t, err, context.DeadlineExceeded)
+	}
+	must(t, ctx.Err())
+}

@@ -20,6 +20,7 @@ type fakeServer struct {
 
 	// Set before the first connection.
 	hello    proto.HelloReply
+	password string                                          // of the user "default"; empty: none is asked for
 	frameMax uint32                                          // of replies
 	hook     func(c *fakeConn, m *proto.Message) (done bool) // sees each request before the map does
 
@@ -40,6 +41,7 @@ type fakeEntry struct {
 type fakeConn struct {
 	server *fakeServer
 	net    net.Conn
+	proved bool       // AUTH went well; used by serve alone
 	mu     sync.Mutex // one reply at a time
 }
 
@@ -134,8 +136,33 @@ func (c *fakeConn) serve() {
 		if hook := c.server.hook; hook != nil && m.Op() != proto.OpHello && hook(c, &m) {
 			continue
 		}
+		if refusal := c.checkProof(&m); refusal != nil {
+			c.send(refusal)
+			continue
+		}
 		c.send(c.server.answer(&m))
 	}
+}
+
+// checkProof takes AUTH to heart, and refuses what must not come before it.
+func (c *fakeConn) checkProof(m *proto.Message) (refusal []byte) {
+	meta := proto.Meta{ID: m.ID, Flags: m.Flags & proto.FlagIntegrity}
+	if m.Op() == proto.OpAuth {
+		r, err := proto.ParseRequest(m)
+		switch {
+		case err != nil:
+			return nil // answer says what is wrong
+		case c.server.password == "":
+			return proto.AppendErrorReply(nil, meta, proto.EARGUMENT, "no password is set")
+		case r.Auth != proto.Auth{User: "default", Password: c.server.password}:
+			return proto.AppendErrorReply(nil, meta, proto.EAUTHFAILED, "")
+		}
+		c.proved = true
+	}
+	if c.server.password != "" && !c.proved && m.Op() != proto.OpHello {
+		return proto.AppendErrorReply(nil, meta, proto.EAUTHREQUIRED, "")
+	}
+	return nil
 }
 
 func (c *fakeConn) send(b []byte) {
@@ -169,11 +196,16 @@ func (s *fakeServer) answer(m *proto.Message) []byte {
 		clear(s.store)
 	case proto.OpScan:
 		return s.scan(meta, &r)
-	case proto.OpMGet, proto.OpMSet, proto.OpMDelete, proto.OpMExists:
+	case proto.OpMGet, proto.OpMSet, proto.OpMSetX, proto.OpMDelete, proto.OpMExists:
 		return s.many(meta, &r)
 	case proto.OpSet, proto.OpSetX:
 		return s.set(meta, &r)
-	case proto.OpNoop, proto.OpSync:
+	case proto.OpRandomKey:
+		for key := range s.store {
+			return proto.AppendReply(nil, meta, proto.OK, key)
+		}
+		return proto.AppendReply(nil, meta, proto.ENOTFOUND, "")
+	case proto.OpNoop, proto.OpSync, proto.OpAuth:
 	default:
 		return s.keyed(meta, &r)
 	}
@@ -220,12 +252,22 @@ func (s *fakeServer) set(meta proto.Meta, r *proto.Request) []byte {
 // keyed carries out the requests on one key other than sets.
 func (s *fakeServer) keyed(meta proto.Meta, r *proto.Request) []byte {
 	e, found := s.get(r.Key)
-	if !found && r.Op != proto.OpIncr {
+	switch r.Op {
+	case proto.OpIncr:
+		return s.incr(meta, r, e)
+	case proto.OpIncrFloat, proto.OpAppend, proto.OpSetRange:
+		return s.edit(meta, r, e)
+	}
+	if !found {
 		return proto.AppendReply(nil, meta, proto.ENOTFOUND, "")
 	}
 	switch r.Op {
 	case proto.OpGet:
 		return proto.AppendReply(nil, meta, proto.OK, e.value)
+	case proto.OpGetDel, proto.OpGetEx, proto.OpGetRange:
+		return s.take(meta, r, e)
+	case proto.OpRename, proto.OpCopy:
+		return s.name(meta, r, e)
 	case proto.OpGetX:
 		meta.Flags |= proto.FlagVersion
 		meta.Version = e.version
@@ -236,10 +278,13 @@ func (s *fakeServer) keyed(meta proto.Meta, r *proto.Request) []byte {
 		return proto.AppendReply(nil, meta, proto.OK, e.value)
 	case proto.OpDelete:
 		delete(s.store, string(r.Key))
-	case proto.OpIncr:
-		return s.incr(meta, r, e)
-	case proto.OpExpire:
-		s.put(r.Key, e.value, r.Expiry)
+	case proto.OpExpire, proto.OpExpireX:
+		return s.expire(meta, r, e)
+	case proto.OpExpireTime:
+		if e.expiry == 0 {
+			e.expiry = -1
+		}
+		return proto.AppendInt64Reply(nil, meta, e.expiry)
 	case proto.OpTTL:
 		ttl := int64(-1)
 		if e.expiry != 0 {
@@ -268,13 +313,8 @@ func (s *fakeServer) incr(meta proto.Meta, r *proto.Request, e fakeEntry) []byte
 }
 
 func (s *fakeServer) many(meta proto.Meta, r *proto.Request) []byte {
-	for k, v := range r.Pairs() {
-		if r.Op == proto.OpMSet {
-			s.put(k, v, r.Expiry)
-		}
-	}
-	if r.Op == proto.OpMSet {
-		return proto.AppendReply(nil, meta, proto.OK, "")
+	if r.Op == proto.OpMSet || r.Op == proto.OpMSetX {
+		return s.setMany(meta, r)
 	}
 	var values [][]byte
 	count := uint32(0)
@@ -293,6 +333,18 @@ func (s *fakeServer) many(meta proto.Meta, r *proto.Request) []byte {
 		return proto.AppendValuesReply(nil, meta, values)
 	}
 	return proto.AppendUint32Reply(nil, meta, count)
+}
+
+func (s *fakeServer) setMany(meta proto.Meta, r *proto.Request) []byte {
+	for k := range r.Pairs() {
+		if _, taken := s.get(k); taken && r.Options&proto.MSetXIfAbsent != 0 {
+			return proto.AppendReply(nil, meta, proto.ENOTSTORED, "")
+		}
+	}
+	for k, v := range r.Pairs() {
+		s.put(k, v, r.Expiry)
+	}
+	return proto.AppendReply(nil, meta, proto.OK, "")
 }
 
 // scan walks the keys in order; the cursor is the number of keys passed.

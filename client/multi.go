@@ -49,13 +49,36 @@ func (c *Client) MSet(ctx context.Context, pairs []KV, options ...SetOption) err
 		return nil
 	}
 	r := request{op: proto.OpMSet, pairs: pairs}
-	if err := r.apply(options); err != nil {
+	if err := r.applyTimes("MSet", options); err != nil {
 		return err
 	}
-	if r.op != proto.OpMSet {
-		return invalid(&r, "MSet takes the options WithTTL and WithExpiry only")
-	}
 	return c.plain(ctx, &r)
+}
+
+// MSetNX is MSet if none of the keys exists, and reports whether that was so.
+func (c *Client) MSetNX(ctx context.Context, pairs []KV, options ...SetOption) (bool, error) {
+	if len(pairs) == 0 {
+		return true, nil
+	}
+	r := request{op: proto.OpMSetX, pairs: pairs, options: proto.MSetXIfAbsent}
+	if err := r.applyTimes("MSetNX", options); err != nil {
+		return false, err
+	}
+	return storedOrNot(c.plain(ctx, &r))
+}
+
+// applyTimes refuses the options that no list of pairs can have.
+func (r *request) applyTimes(method string, options []SetOption) error {
+	for i := range options {
+		isTime, err := r.applyTime(&options[i])
+		if err != nil {
+			return err
+		}
+		if !isTime {
+			return invalid(r, "%s takes the options WithTTL and WithExpiry only", method)
+		}
+	}
+	return nil
 }
 
 // DeleteMany removes several keys atomically and returns how many existed.
@@ -72,6 +95,11 @@ func (c *Client) countKeys(ctx context.Context, r *request) (int, error) {
 	if len(r.keys) == 0 {
 		return 0, nil
 	}
+	return c.count(ctx, r)
+}
+
+// count is for requests that are answered with four bytes.
+func (c *Client) count(ctx context.Context, r *request) (int, error) {
 	ca := newSmallCall()
 	defer ca.free()
 	if err := c.do(ctx, r, ca); err != nil {

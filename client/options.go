@@ -13,8 +13,15 @@ type Options struct {
 	// Conns is the number of connections. 0 means one per processor (GOMAXPROCS).
 	Conns int
 
-	// DialTimeout bounds making a connection, the greeting included. 0 means 5 s.
+	// DialTimeout bounds making a connection, greeting and AUTH included. 0 means 5 s.
 	DialTimeout time.Duration
+
+	// Password proves on every connection who the client is. Empty means that the server asks for none. It
+	// crosses the network as it is.
+	Password string
+
+	// Username goes with Password. Empty means "default", the user that a server has.
+	Username string
 
 	// MaxPending bounds the requests that wait for replies on one connection; further calls wait for
 	// their turn. 0 means what the server allows, at most 65,535.
@@ -55,6 +62,9 @@ func (o *Options) withDefaults() (Options, error) {
 			return full, fmt.Errorf("nitrokv: options: Name %q may have the characters ! to ~ only", full.Name)
 		}
 	}
+	if err := full.checkAuth(); err != nil {
+		return full, err
+	}
 	if full.Conns == 0 {
 		full.Conns = runtime.GOMAXPROCS(0)
 	}
@@ -67,8 +77,22 @@ func (o *Options) withDefaults() (Options, error) {
 	if full.Name == "" {
 		full.Name = "nitrokv-go"
 	}
+	if full.Username == "" {
+		full.Username = "default"
+	}
 	if full.Dial == nil {
 		full.Dial = (&net.Dialer{}).DialContext
 	}
 	return full, nil
+}
+
+// checkAuth never shows the password.
+func (o *Options) checkAuth() error {
+	if o.Username != "" && o.Password == "" {
+		return fmt.Errorf("nitrokv: options: Username %q has no Password; set both or none", o.Username)
+	}
+	if n := len(o.Username) + len(o.Password); n > authMax {
+		return fmt.Errorf("nitrokv: options: Username and Password have %d bytes, at most %d can be sent", n, authMax)
+	}
+	return nil
 }

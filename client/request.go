@@ -12,11 +12,13 @@ import (
 type request struct {
 	op      proto.Op
 	key     string
-	value   []byte
+	to      string // the other key of RENAME and COPY
+	value   []byte // or the text of a number
 	keys    []string
 	pairs   []proto.KV
 	scan    proto.Scan
-	delta   int64
+	delta   int64       // or a range's start, or an offset
+	end     int64       // of a range
 	flags   proto.Flags // of the blocks below
 	version uint64
 	expiry  int64
@@ -60,6 +62,33 @@ func (r *request) append(dst []byte, m proto.Meta) []byte {
 		return proto.AppendPersist(dst, m, r.key)
 	case proto.OpMemory:
 		return proto.AppendMemory(dst, m, r.key)
+	case proto.OpExpireX:
+		return proto.AppendExpireX(dst, m, r.options, r.key, r.expiry)
+	case proto.OpExpireTime:
+		return proto.AppendExpireTime(dst, m, r.key)
+	}
+	return r.appendEdit(dst, m)
+}
+
+// appendEdit encodes what changes or reads a part of a value, and what takes a key away.
+func (r *request) appendEdit(dst []byte, m proto.Meta) []byte {
+	switch r.op {
+	case proto.OpGetDel:
+		return proto.AppendGetDel(dst, m, r.key)
+	case proto.OpGetEx:
+		return proto.AppendGetEx(dst, m, r.options, r.key)
+	case proto.OpAppend:
+		return proto.AppendAppend(dst, m, r.key, r.value)
+	case proto.OpGetRange:
+		return proto.AppendGetRange(dst, m, r.key, r.delta, r.end)
+	case proto.OpSetRange:
+		return proto.AppendSetRange(dst, m, r.key, uint32(r.delta), r.value)
+	case proto.OpIncrFloat:
+		return proto.AppendIncrFloat(dst, m, r.key, r.value)
+	case proto.OpRename:
+		return proto.AppendRename(dst, m, r.options, r.key, r.to)
+	case proto.OpCopy:
+		return proto.AppendCopy(dst, m, r.options, r.key, r.to)
 	}
 	return r.appendOther(dst, m)
 }
@@ -71,6 +100,8 @@ func (r *request) appendOther(dst []byte, m proto.Meta) []byte {
 		return proto.AppendMGet(dst, m, r.keys)
 	case proto.OpMSet:
 		return proto.AppendMSet(dst, m, r.pairs)
+	case proto.OpMSetX:
+		return proto.AppendMSetX(dst, m, r.options, r.pairs)
 	case proto.OpMDelete:
 		return proto.AppendMDelete(dst, m, r.keys)
 	case proto.OpMExists:
@@ -87,13 +118,15 @@ func (r *request) appendOther(dst []byte, m proto.Meta) []byte {
 		return proto.AppendFlush(dst, m)
 	case proto.OpSync:
 		return proto.AppendSync(dst, m)
+	case proto.OpRandomKey:
+		return proto.AppendRandomKey(dst, m)
 	}
 	return proto.AppendNoop(dst, m)
 }
 
 // size estimates the encoded length: exact in what can be large.
 func (r *request) size() int {
-	n := 64 + len(r.key) + len(r.value) + len(r.scan.Pattern)
+	n := 64 + len(r.key) + len(r.to) + len(r.value) + len(r.scan.Pattern)
 	for _, k := range r.keys {
 		n += 2 + len(k)
 	}
@@ -106,7 +139,7 @@ func (r *request) size() int {
 // check refuses what the protocol can't express or the server has announced to refuse, before anything is
 // sent. valueMax is 0 while no server has been asked.
 func (r *request) check(valueMax uint32) error {
-	long := len(r.key) > proto.KeyMax || len(r.scan.Pattern) > proto.KeyMax
+	long := len(r.key) > proto.KeyMax || len(r.to) > proto.KeyMax || len(r.scan.Pattern) > proto.KeyMax
 	for _, k := range r.keys {
 		long = long || len(k) > proto.KeyMax
 	}

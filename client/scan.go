@@ -14,6 +14,9 @@ type ScanOptions struct {
 	Pattern  string // glob: *, ?, [a-z], [^a], \; empty = all keys
 	Count    uint32 // wish for the number of keys per request; 0 means 512
 	Metadata bool   // fill Version, Expires and Size
+
+	// Timeout bounds each request of the scan, which can be many; 0 means that the context alone does.
+	Timeout time.Duration
 }
 
 // Entry is one key of a Scan. Without ScanOptions.Metadata only Key is set.
@@ -39,25 +42,25 @@ func (c *Client) Scan(ctx context.Context, o ScanOptions) iter.Seq2[Entry, error
 		if o.Metadata {
 			r.scan.Options = proto.ScanMetadata
 		}
-		if err := c.scan(ctx, &r, yield); err != nil {
+		if err := c.scan(ctx, &r, o.Timeout, yield); err != nil {
 			yield(Entry{}, err)
 		}
 	}
 }
 
 // scan yields page after page; nil when the scan is complete or the loop has been left.
-func (c *Client) scan(ctx context.Context, r *request, yield func(Entry, error) bool) error {
+func (c *Client) scan(ctx context.Context, r *request, timeout time.Duration, yield func(Entry, error) bool) error {
 	if err := r.check(0); err != nil {
 		return err
 	}
-	cn, err := c.slotOf(r.scan.Pattern).get(ctx)
+	cn, err := c.scanConn(ctx, r, timeout)
 	if err != nil {
 		return localError(r, err, false)
 	}
 	ca := newCall(nil)
 	defer ca.free()
 	for {
-		page, err := cn.scanPage(ctx, r, ca)
+		page, err := cn.scanPage(ctx, r, ca, timeout)
 		if err != nil {
 			return err
 		}
@@ -75,8 +78,25 @@ func (c *Client) scan(ctx context.Context, r *request, yield func(Entry, error) 
 	}
 }
 
+// scanConn returns the connection of the whole scan.
+func (c *Client) scanConn(ctx context.Context, r *request, timeout time.Duration) (*conn, error) {
+	ctx, cancel := withTimeout(ctx, timeout)
+	defer cancel()
+	return c.slotOf(r.scan.Pattern).get(ctx)
+}
+
+// withTimeout is the context's own unless there is a timeout.
+func withTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, timeout)
+}
+
 // scanPage asks for one page, again if the server says that it is busy.
-func (cn *conn) scanPage(ctx context.Context, r *request, ca *call) (proto.ScanReply, error) {
+func (cn *conn) scanPage(ctx context.Context, r *request, ca *call, timeout time.Duration) (proto.ScanReply, error) {
+	ctx, cancel := withTimeout(ctx, timeout)
+	defer cancel()
 	for try := 1; ; try++ {
 		again, err := cn.roundTrip(ctx, r, ca)
 		if err == nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/nitrokv/nitrokv/proto"
 )
 
-// SetOption changes what Set does. Make one with WithTTL, WithExpiry, IfAbsent, IfPresent or KeepTTL.
+// SetOption changes what Set and the like do. Make one with WithTTL, WithExpiry, WithoutExpiry, IfAbsent,
+// IfPresent or KeepTTL.
 type SetOption struct {
 	kind setKind
 	ttl  time.Duration
@@ -22,6 +23,7 @@ const (
 	setIfAbsent
 	setIfPresent
 	setKeepTTL
+	setWithoutExpiry
 )
 
 // WithTTL lets the key expire after d, counted by the server's clock.
@@ -29,6 +31,9 @@ func WithTTL(d time.Duration) SetOption { return SetOption{kind: setTTL, ttl: d}
 
 // WithExpiry lets the key expire at t.
 func WithExpiry(t time.Time) SetOption { return SetOption{kind: setExpiry, at: t} }
+
+// WithoutExpiry removes the expiry. Set needs no such option: it does so anyway.
+func WithoutExpiry() SetOption { return SetOption{kind: setWithoutExpiry} }
 
 // IfAbsent stores only if the key doesn't exist; otherwise Set returns ErrNotStored.
 func IfAbsent() SetOption { return SetOption{kind: setIfAbsent} }
@@ -81,31 +86,47 @@ func (c *Client) version(ctx context.Context, r *request) (uint64, error) {
 
 // apply turns the options into flags, blocks and option bits; SET becomes SETX where it has to.
 func (r *request) apply(options []SetOption) error {
+	persist := false
 	for i := range options {
-		o := &options[i]
-		ok := true
-		switch o.kind {
-		case setTTL:
-			r.expiry, ok = relativeExpiry(o.ttl)
-			r.flags |= proto.FlagExpiry
-		case setExpiry:
-			r.expiry, ok = absoluteExpiry(o.at)
-			r.flags |= proto.FlagExpiry
+		if _, err := r.applyTime(&options[i]); err != nil {
+			return err
+		}
+		switch options[i].kind {
 		case setIfAbsent:
 			r.options |= proto.SetXIfAbsent
 		case setIfPresent:
 			r.options |= proto.SetXIfPresent
 		case setKeepTTL:
 			r.options |= proto.SetXKeepTTL
-		}
-		if !ok {
-			return invalid(r, "a time to live must be positive, an expiry later than 1970")
+		case setWithoutExpiry:
+			persist = true
 		}
 	}
 	if r.options != 0 {
 		r.op = proto.OpSetX
 	}
+	if persist && (r.flags&proto.FlagExpiry != 0 || r.options&proto.SetXKeepTTL != 0) {
+		return invalid(r, "WithoutExpiry excludes WithTTL, WithExpiry and KeepTTL")
+	}
 	return r.conflicts()
+}
+
+// applyTime turns WithTTL and WithExpiry into an EXPIRY block, and reports false for any other option.
+func (r *request) applyTime(o *SetOption) (bool, error) {
+	ok := false
+	switch o.kind {
+	case setTTL:
+		r.expiry, ok = relativeExpiry(o.ttl)
+	case setExpiry:
+		r.expiry, ok = absoluteExpiry(o.at)
+	default:
+		return false, nil
+	}
+	if !ok {
+		return true, invalid(r, "a time to live must be positive, an expiry later than 1970")
+	}
+	r.flags |= proto.FlagExpiry
+	return true, nil
 }
 
 func (r *request) conflicts() error {

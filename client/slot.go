@@ -3,17 +3,10 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"math"
 	"math/rand/v2"
-	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/nitrokv/nitrokv/proto"
 )
 
 const (
@@ -146,59 +139,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// greet exchanges HELLO, which settles the version and the limits, and tells other servers apart.
-func greet(ctx context.Context, addr string, nc net.Conn, o *Options) (*conn, error) {
-	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	m := proto.Meta{ID: 1}
-	if o.Checksums {
-		m.Flags = proto.FlagIntegrity
-	}
-	hello := proto.Hello{Min: proto.Version, Max: proto.Version, Name: o.Name}
-	if _, err := nc.Write(proto.AppendHello(nil, m, hello)); err != nil {
-		return nil, fmt.Errorf("sending HELLO: %w", err)
-	}
-	// No limit on a joined reply: an MGET of large values may be longer than any value, the reader's memory
-	// grows only with what arrives, and it was this client that asked.
-	r := proto.NewReader(nc, proto.KindReply, proto.Limits{Message: math.MaxInt})
-	reply, err := r.Next()
-	if err != nil {
-		return nil, greetError(err)
-	}
-	if s := reply.Status(); s != proto.OK {
-		return nil, fmt.Errorf("the server refuses HELLO: %w: %s", s, reply.Body)
-	}
-	h, err := proto.ParseHelloReply(reply.Body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: its reply to HELLO is malformed: %w", ErrNotNitroKV, err)
-	}
-	if h.Version != proto.Version || h.FrameMax < minFrame {
-		return nil, fmt.Errorf("%w: it offers version %d of the protocol and frames of %d bytes; this client "+
-			"speaks version %d and needs frames of %d", ErrUnsupported, h.Version, h.FrameMax, proto.Version,
-			minFrame)
-	}
-	if !stop() {
-		return nil, ctx.Err() // the deadline may have been spoiled already
-	}
-	return newConn(addr, nc, r, h, o), nil
-}
-
-const minFrame = 1 << 10 // a frame limit below this makes no sense
-
-// greetError says what it means that HELLO was not answered with a reply.
-func greetError(err error) error {
-	var fe *proto.FrameError
-	switch {
-	case errors.As(err, &fe):
-		return fmt.Errorf("%w: its answer to HELLO is not in the binary protocol (%w); is this the address of "+
-			"another service?", ErrNotNitroKV, err)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("%w: it did not answer HELLO in time; is this the address of another service, or is "+
-			"the server overloaded? (%w)", ErrNotNitroKV, err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: it closed the connection instead of answering HELLO (%w)", ErrNotNitroKV, err)
-	}
-	return fmt.Errorf("waiting for the reply to HELLO: %w", err)
 }

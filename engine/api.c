@@ -195,8 +195,25 @@ int nitro_scan(nitro_store *s, int64_t now_ms, uint64_t *cursor, uint32_t count,
     struct scan_call c = {.fn = fn, .ctx = ctx};
     uint64_t seen = 0;
     if (s->db.loading) return NITRO_ELOADING;
-    int rc = nk_db_scan(&s->db, now_ms, cursor, count, pass_on, &c, &seen);
+    int rc = nk_db_scan(&s->db, now_ms, cursor, count, pass_on, &c, &seen, NULL);
     if (rc == NITRO_OK && shown_lsn != NULL) *shown_lsn = seen;
+    return rc;
+}
+
+int nitro_move(nitro_store *s, int64_t now_ms, const void *from, size_t from_bytes, const void *to,
+               size_t to_bytes, unsigned flags, struct nitro_info *info) {
+    struct nk_key source, target;
+    if (s->db.loading) return NITRO_ELOADING;
+    if (from_bytes > NITRO_KEY_MAX || to_bytes > NITRO_KEY_MAX) return NITRO_EKEYSIZE;
+    nk_key_init(&s->db, from, (uint32_t)from_bytes, &source);
+    nk_key_init(&s->db, to, (uint32_t)to_bytes, &target);
+    struct nk_move mv = {.from = &source,
+                         .to = &target,
+                         .keep = (flags & NITRO_MOVE_KEEP) != 0,
+                         .only_new = (flags & NITRO_MOVE_NX) != 0};
+    int rc = nk_db_move(&s->db, &mv, now_ms);
+    bool told = rc == NITRO_OK || rc == NITRO_ENOTFOUND || rc == NITRO_ENOTSTORED;
+    if (told && info != NULL) info->shown_lsn = nk_max_u64(mv.shown, mv.last_lsn);
     return rc;
 }
 

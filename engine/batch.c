@@ -169,7 +169,9 @@ static void append_all(struct nk_db *db, const struct nk_batch *b, uint32_t reco
         r.value_bytes = m->remove ? 0 : m->big != NULL ? (uint32_t)m->big->bytes : m->val_len;
         bool spliced = m->big != NULL && !in_block;
         if (spliced) nk_big_retain(m->big);
-        nk_log_append(db->log, &r, nk_record_body_crc(&r), spliced ? m->big : NULL);
+        bool known = m->big != NULL && m->big == b->crc_of;
+        uint32_t crc = known ? b->crc : nk_record_body_crc(&r);
+        nk_log_append(db->log, &r, crc, spliced ? m->big : NULL);
         if (*first == 0) *first = r.lsn;
         *last = r.lsn;
     }
@@ -198,18 +200,124 @@ static int log_all(struct nk_db *db, struct nk_batch *b, uint64_t *first) {
     return NITRO_OK;
 }
 
-int nk_db_batch(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
+/* make: reserves, logs and applies; under all locks. */
+static int make(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
     uint64_t first = 0;
-    b->found = 0;
-    b->last_lsn = b->shown = b->log_bytes = 0;
-    uint32_t segs = b->count <= NK_BATCH_SHORT ? sort_short(b) : sort_long(b);
-    if (!lock_all(db, b, segs)) return NITRO_EBUSY;
     int rc = reserve_all(db, b, now_ms);
     if (rc == NITRO_OK && db->log != NULL) {
         rc = log_all(db, b, &first);
         if (rc != NITRO_OK) abort_all(db, b, b->count);
     }
     if (rc == NITRO_OK) apply_all(db, b, now_ms, first);
+    return rc;
+}
+
+/* any_exists: looks for the keys of the batch. */
+static bool any_exists(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
+    struct nk_item it;
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct nk_multi *m = &b->m[i];
+        nk_seg_find(nk_db_seg(db, m->key.seg), &m->key, now_ms, false, &it);
+        b->shown = nk_max_u64(b->shown, it.shown);
+        if (it.found) return true;
+    }
+    return false;
+}
+
+int nk_db_batch(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
+    b->found = 0;
+    b->last_lsn = b->shown = b->log_bytes = 0;
+    uint32_t segs = b->count <= NK_BATCH_SHORT ? sort_short(b) : sort_long(b);
+    if (!lock_all(db, b, segs)) return NITRO_EBUSY;
+    int rc = b->only_new && any_exists(db, b, now_ms) ? NITRO_ENOTSTORED : make(db, b, now_ms);
     unlock_all(db, b, segs);
+    return rc;
+}
+
+/* ---- moving -------------------------------------------------------------------------------------*/
+
+static bool same_key(const struct nk_key *a, const struct nk_key *b) {
+    return a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n) == 0);
+}
+
+/* A move under way. */
+struct moving {
+    struct nk_batch b;
+    struct nk_multi m[2];
+    int64_t expiries[2];
+    uint32_t segs[3], seg_count;
+    struct nk_big *summed; /* reference held: the value whose checksum is b.crc */
+    int64_t summed_expiry;
+};
+
+/* look: finds both keys and describes the batch. NITRO_OK, or why nothing is to be done. */
+static int look(struct nk_db *db, struct nk_move *mv, struct moving *w, int64_t now_ms) {
+    struct nk_item from, to;
+    nk_seg_find(nk_db_seg(db, mv->to->seg), mv->to, now_ms, false, &to);
+    nk_seg_find(nk_db_seg(db, mv->from->seg), mv->from, now_ms, false, &from);
+    mv->shown = nk_max_u64(from.shown, to.shown);
+    if (!from.found) return NITRO_ENOTFOUND;
+    if (mv->only_new && to.found) return NITRO_ENOTSTORED;
+    w->m[0] = (struct nk_multi){.key = *mv->to,
+                                .val = from.big != NULL ? NULL : from.val,
+                                .val_len = from.big != NULL ? 0 : (uint32_t)from.bytes,
+                                .big = from.big};
+    w->m[1] = (struct nk_multi){.key = *mv->from, .remove = true};
+    w->expiries[0] = from.expire_ms;
+    return NITRO_OK;
+}
+
+/* sum: computes the checksum of a large value's new record, without any lock. */
+static void sum(const struct nk_move *mv, struct moving *w) {
+    struct nk_record r = {.kind = NK_REC_PUT,
+                          .more = !mv->keep,
+                          .expire_ms = w->summed_expiry,
+                          .key = mv->to->p,
+                          .key_bytes = mv->to->n,
+                          .value = w->summed->data,
+                          .value_bytes = (uint32_t)w->summed->bytes};
+    w->b.crc_of = w->summed;
+    w->b.crc = nk_record_body_crc(&r);
+}
+
+/* attempt: one try under the locks. True if the checksum of a value in w->summed is wanted first. */
+static bool attempt(struct nk_db *db, struct nk_move *mv, struct moving *w, int64_t now_ms,
+                    int *rc) {
+    if (!lock_all(db, &w->b, w->seg_count)) {
+        *rc = NITRO_EBUSY;
+        return false;
+    }
+    bool wanted = false;
+    *rc = look(db, mv, w, now_ms);
+    if (*rc == NITRO_OK && !same_key(mv->from, mv->to)) {
+        struct nk_big *big = db->log != NULL ? w->m[0].big : NULL;
+        wanted = big != NULL && (big != w->summed || w->expiries[0] != w->summed_expiry);
+        if (wanted) {
+            if (w->summed != NULL) nk_big_release(db, w->summed);
+            nk_big_retain(big);
+            w->summed = big;
+            w->summed_expiry = w->expiries[0];
+        } else {
+            *rc = make(db, &w->b, now_ms);
+        }
+    }
+    unlock_all(db, &w->b, w->seg_count);
+    return wanted;
+}
+
+int nk_db_move(struct nk_db *db, struct nk_move *mv, int64_t now_ms) {
+    struct moving w = {.m = {{.key = *mv->to}, {.key = *mv->from}}};
+    int rc;
+    mv->last_lsn = mv->log_bytes = mv->shown = 0;
+    w.b = (struct nk_batch){.m = w.m, .count = 2, .expiries = w.expiries, .segs = w.segs};
+    w.seg_count = sort_short(&w.b);
+    w.b.count = mv->keep ? 1 : 2;
+    if (attempt(db, mv, &w, now_ms, &rc)) {
+        sum(mv, &w);
+        if (attempt(db, mv, &w, now_ms, &rc)) rc = NITRO_EBUSY; /* it has changed meanwhile */
+    }
+    if (w.summed != NULL) nk_big_release(db, w.summed);
+    mv->last_lsn = w.b.last_lsn;
+    mv->log_bytes = w.b.log_bytes;
     return rc;
 }

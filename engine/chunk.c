@@ -19,7 +19,8 @@
 #include "wire_nbp.h"
 #include "wire_resp.h"
 
-/* Arrays may grow by this much even at the memory limit: DEL of many keys is what helps there. */
+/* Arrays may grow by this much even at the memory limit: DEL of many keys is what helps there, and reads go
+ * on. */
 #define ROOM_FREE (1u << 20)
 
 /* ---- memory -----------------------------------------------------------------------------------*/
@@ -63,7 +64,8 @@ int nk_chunk_out(struct nk_db *db, struct nk_chunk *c, size_t need) {
 int nk_chunk_scratch(struct nk_db *db, struct nk_chunk *c, size_t need) {
     if (need <= c->scratch_cap) return NITRO_OK;
     size_t want = nk_max_u64(need, NK_OUT_BYTES);
-    if (!nk_db_room(db, want - c->scratch_cap)) return NITRO_EMAXMEMORY;
+    uint64_t more = want - c->scratch_cap;
+    if (more > ROOM_FREE && !nk_db_room(db, more)) return NITRO_EMAXMEMORY;
     void *p = resize(db, c->scratch, c->scratch_cap, want);
     if (p == NULL) return NITRO_ENOMEM;
     c->scratch = p;
@@ -93,10 +95,16 @@ nitro_chunk *nitro_chunk_open(nitro_store *s) {
 }
 
 /* drop_requests: forgets what is prepared, and everything it owns. */
+void nk_composed_drop(struct nk_db *db, struct nk_chunk *c) {
+    if (c->composed.big != NULL) nk_big_release(db, c->composed.big);
+    c->composed.big = NULL;
+}
+
 static void drop_requests(struct nk_db *db, struct nk_chunk *c) {
     for (uint32_t i = c->pub.next; i < c->pub.count; i++) nk_req_drop(db, c, &c->reqs[i]);
     if (c->tail.ref != NULL) nk_big_release(db, c->tail.ref);
     memset(&c->tail, 0, sizeof c->tail);
+    nk_composed_drop(db, c);
     while (c->loans != NULL) {
         struct nk_loan *l = c->loans;
         c->loans = l->next;
@@ -298,11 +306,12 @@ static void begin(struct nk_parser *f) {
 
 int nitro_prepare(nitro_store *s, nitro_session *ss, nitro_chunk *c, int64_t now_ms) {
     struct nk_db *db = nk_front_db(s);
-    struct nk_parser f = {db, ss, nk_chunk_of(c), now_ms, nk_db_max_value(db)};
+    struct nk_parser f = {db, ss, nk_chunk_of(c), now_ms, nk_db_max_value(db), ss->locked != 0};
+    uint32_t limit = f.locked ? 1 : NK_CHUNK_REQS;
     NK_ASSERT(c->next == c->count);
     begin(&f);
     bool binary = ss->proto == NITRO_PROTO_BINARY;
-    while (c->in_pos < c->in_len && c->count < NK_CHUNK_REQS && !c->closing) {
+    while (c->in_pos < c->in_len && c->count < limit && !c->closing) {
         enum nk_parsed rc = binary ? nk_nbp_next(&f) : nk_resp_next(&f);
         if (rc == NK_PARSED) continue;
         if (rc == NK_PARSE_NEED) return NITRO_OK;

@@ -104,6 +104,18 @@ func (ss *Session) Level() Level { return Level(ss.c.level) }
 // SetLevel changes the level of later requests.
 func (ss *Session) SetLevel(l Level) { ss.c.level = C.uint8_t(l) }
 
+// Locked reports whether the client still has to prove who it is; at first it doesn't.
+func (ss *Session) Locked() bool { return ss.c.locked != 0 }
+
+// SetLocked makes the engine refuse everything but AUTH, HELLO, QUIT and RESET, and requests of more than 4 KiB or 10
+// arguments, until it is called with false.
+func (ss *Session) SetLocked(locked bool) {
+	ss.c.locked = 0
+	if locked {
+		ss.c.locked = 1
+	}
+}
+
 // LastLSN is the LSN of the client's newest write; 0 if there is none.
 func (ss *Session) LastLSN() uint64 { return uint64(ss.c.last_lsn) }
 

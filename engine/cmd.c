@@ -3,10 +3,10 @@
  * cmd.c - the table of verbs, and finding one by its name.
  *
  * DESIGN
- *   No verb is longer than eight letters, so a name is one 64-bit load. Clearing bit 5 of every
+ *   A name of up to eight letters is one 64-bit load, a longer one two. Clearing bit 5 of every
  *   byte makes letters upper case; no other byte can become a letter by that which was not one
  *   before, so comparing the word with a constant is exact once the lengths agree. The compiler
- *   turns the switch into a short tree of compares.
+ *   turns a switch into a short tree of compares.
  */
 #include "cmd.h"
 
@@ -74,6 +74,10 @@ static enum nk_verb find_4(uint64_t word) {
         return NK_VERB_INFO;
     case W4('Q', 'U', 'I', 'T'):
         return NK_VERB_QUIT;
+    case W4('K', 'E', 'Y', 'S'):
+        return NK_VERB_KEYS;
+    case W4('C', 'O', 'P', 'Y'):
+        return NK_VERB_COPY;
     default:
         return NK_VERB_UNKNOWN;
     }
@@ -105,6 +109,34 @@ static enum nk_verb find_5_6(uint64_t word) {
         return NK_VERB_CONFIG;
     case W8('S', 'E', 'L', 'E', 'C', 'T', 0, 0):
         return NK_VERB_SELECT;
+    case W8('G', 'E', 'T', 'E', 'X', 0, 0, 0):
+        return NK_VERB_GETEX;
+    case W8('S', 'E', 'T', 'E', 'X', 0, 0, 0):
+        return NK_VERB_SETEX;
+    case W8('S', 'E', 'T', 'N', 'X', 0, 0, 0):
+        return NK_VERB_SETNX;
+    case W8('T', 'O', 'U', 'C', 'H', 0, 0, 0):
+        return NK_VERB_TOUCH;
+    case W8('A', 'P', 'P', 'E', 'N', 'D', 0, 0):
+        return NK_VERB_APPEND;
+    case W8('G', 'E', 'T', 'D', 'E', 'L', 0, 0):
+        return NK_VERB_GETDEL;
+    case W8('G', 'E', 'T', 'S', 'E', 'T', 0, 0):
+        return NK_VERB_GETSET;
+    case W8('M', 'S', 'E', 'T', 'N', 'X', 0, 0):
+        return NK_VERB_MSETNX;
+    case W8('O', 'B', 'J', 'E', 'C', 'T', 0, 0):
+        return NK_VERB_OBJECT;
+    case W8('P', 'S', 'E', 'T', 'E', 'X', 0, 0):
+        return NK_VERB_PSETEX;
+    case W8('R', 'E', 'N', 'A', 'M', 'E', 0, 0):
+        return NK_VERB_RENAME;
+    case W8('S', 'T', 'R', 'L', 'E', 'N', 0, 0):
+        return NK_VERB_STRLEN;
+    case W8('S', 'U', 'B', 'S', 'T', 'R', 0, 0):
+        return NK_VERB_SUBSTR;
+    case W8('U', 'N', 'L', 'I', 'N', 'K', 0, 0):
+        return NK_VERB_UNLINK;
     default:
         return NK_VERB_UNKNOWN;
     }
@@ -124,16 +156,48 @@ static enum nk_verb find_7_8(uint64_t word) {
         return NK_VERB_WAITAOF;
     case W8('F', 'L', 'U', 'S', 'H', 'A', 'L', 'L'):
         return NK_VERB_FLUSHALL;
+    case W8('E', 'X', 'P', 'I', 'R', 'E', 'A', 'T'):
+        return NK_VERB_EXPIREAT;
+    case W8('G', 'E', 'T', 'R', 'A', 'N', 'G', 'E'):
+        return NK_VERB_GETRANGE;
+    case W8('R', 'E', 'N', 'A', 'M', 'E', 'N', 'X'):
+        return NK_VERB_RENAMENX;
+    case W8('S', 'E', 'T', 'R', 'A', 'N', 'G', 'E'):
+        return NK_VERB_SETRANGE;
     default:
         return NK_VERB_UNKNOWN;
     }
 }
 
-enum nk_verb nk_cmd_find(const uint8_t *p, uint32_t n) {
-    if (n < 3 || n > 8) return NK_VERB_UNKNOWN;
+/* find_long: more than eight letters; `rest` holds those behind the eighth. */
+static NK_NOINLINE enum nk_verb find_long(uint64_t word, uint64_t rest) {
+    switch (word) {
+    case W8('E', 'X', 'P', 'I', 'R', 'E', 'T', 'I'):
+        return rest == W2('M', 'E') ? NK_VERB_EXPIRETIME : NK_VERB_UNKNOWN;
+    case W8('I', 'N', 'C', 'R', 'B', 'Y', 'F', 'L'):
+        return rest == W4('O', 'A', 'T', 0) ? NK_VERB_INCRBYFLOAT : NK_VERB_UNKNOWN;
+    case W8('P', 'E', 'X', 'P', 'I', 'R', 'E', 'A'):
+        return rest == 'T' ? NK_VERB_PEXPIREAT : NK_VERB_UNKNOWN;
+    case W8('P', 'E', 'X', 'P', 'I', 'R', 'E', 'T'):
+        return rest == W4('I', 'M', 'E', 0) ? NK_VERB_PEXPIRETIME : NK_VERB_UNKNOWN;
+    case W8('R', 'A', 'N', 'D', 'O', 'M', 'K', 'E'):
+        return rest == 'Y' ? NK_VERB_RANDOMKEY : NK_VERB_UNKNOWN;
+    default:
+        return NK_VERB_UNKNOWN;
+    }
+}
+
+/* letters: the first n bytes at p, 1 to 8, in upper case; 0 if the last of them would make the word look like
+ * that of a shorter name. */
+NK_INLINE uint64_t letters(const uint8_t *p, uint32_t n) {
     uint64_t word = nk_load64(p) & (0xDFDFDFDFDFDFDFDFu >> (64 - 8 * n));
-    /* A last byte of 0 or ' ' would make the word look like that of a shorter name. */
-    if (NK_UNLIKELY(word >> (8 * (n - 1)) == 0)) return NK_VERB_UNKNOWN;
+    return NK_LIKELY(word >> (8 * (n - 1)) != 0) ? word : 0;
+}
+
+enum nk_verb nk_cmd_find(const uint8_t *p, uint32_t n) {
+    if (n < 3 || n > 16) return NK_VERB_UNKNOWN;
+    if (n > 8) return find_long(letters(p, 8), letters(p + 8, n - 8));
+    uint64_t word = letters(p, n);
     if (n == 3) return find_3(word);
     if (n == 4) return find_4(word);
     return n <= 6 ? find_5_6(word) : find_7_8(word);

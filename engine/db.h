@@ -97,6 +97,7 @@ struct nk_db {
     uint32_t max_value, max_args;
     struct nk_log *log; /* NULL = nothing is kept */
     uint64_t *marks;    /* NK_MARKS; with a log: see nk_db_mark */
+    uint64_t draws;     /* atomic: see nk_db_draw */
     uint64_t flush_lsn; /* of the newest FLUSH */
     bool loading;
     uint64_t replayed_bytes, replay_bytes; /* atomic: read by all parts; of log */

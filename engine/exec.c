@@ -16,7 +16,7 @@
  *       in the chunk (started, step, tail) where it goes on.
  *   (3) A request starts with at least NK_OUT_ROOM bytes free in out.
  *
- * NOT HERE  the operations (exec_string.c, exec_key.c, exec_multi.c, exec_batch.c, exec_scan.c).
+ * NOT HERE  the operations (exec_*.c, listed in exec.h).
  */
 #include "exec.h"
 
@@ -63,7 +63,20 @@ static int run_ping(struct nk_exec *x, const struct nk_req *r) {
     return NITRO_STOP_DONE;
 }
 
-static int run_help(struct nk_exec *x) {
+static int run_help(struct nk_exec *x, const struct nk_req *r) {
+    if (r->code == NK_HELP_OBJECT) {
+        nk_out_text(x,
+                    "*7\r\n"
+                    "+OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
+                    "+ENCODING <key>\r\n"
+                    "+    Return the kind of internal representation a value of <key> would have "
+                    "in Redis.\r\n"
+                    "+REFCOUNT <key>\r\n"
+                    "+    Return 1: nothing is shared.\r\n"
+                    "+HELP\r\n"
+                    "+    Print this help.\r\n");
+        return NITRO_STOP_DONE;
+    }
     nk_out_text(x, "*5\r\n"
                    "+MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n"
                    "+USAGE <key> [SAMPLES <count>]\r\n"
@@ -103,8 +116,15 @@ static NK_NOINLINE int run_rare(struct nk_exec *x, struct nk_req *r) {
         return nk_exec_mdel(x, r);
     case NK_OP_MEXISTS:
         return nk_exec_mexists(x, r);
+    case NK_OP_RENAME:
+    case NK_OP_COPY:
+        return nk_exec_rename(x, r);
     case NK_OP_SCAN:
         return nk_exec_scan(x, r);
+    case NK_OP_KEYS:
+        return nk_exec_keys(x, r);
+    case NK_OP_RANDOMKEY:
+        return nk_exec_randomkey(x, r);
     case NK_OP_COUNT:
         return run_count(x, r);
     case NK_OP_ECHO:
@@ -112,7 +132,7 @@ static NK_NOINLINE int run_rare(struct nk_exec *x, struct nk_req *r) {
     case NK_OP_PING:
         return run_ping(x, r);
     case NK_OP_HELP:
-        return run_help(x);
+        return run_help(x, r);
     case NK_OP_HOST:
         return run_host(x, r);
     case NK_OP_CLOSE:
@@ -122,16 +142,67 @@ static NK_NOINLINE int run_rare(struct nk_exec *x, struct nk_req *r) {
     }
 }
 
+/* run_seldom: the single-key operations that are not worth a place in run, then the rest. */
+static NK_NOINLINE int run_seldom(struct nk_exec *x, struct nk_req *r) {
+    switch ((enum nk_op)r->op) {
+    case NK_OP_USAGE:
+        return nk_exec_usage(x, r);
+    case NK_OP_STRLEN:
+        return nk_exec_strlen(x, r);
+    case NK_OP_GETRANGE:
+        return nk_exec_getrange(x, r);
+    case NK_OP_GETDEL:
+        return nk_exec_getdel(x, r);
+    case NK_OP_GETEX:
+        return nk_exec_getex(x, r);
+    case NK_OP_APPEND:
+    case NK_OP_SETRANGE:
+        return nk_exec_append(x, r);
+    case NK_OP_INCRFLOAT:
+        return nk_exec_incrfloat(x, r);
+    case NK_OP_OBJECT:
+        return nk_exec_object(x, r);
+    default:
+        return run_rare(x, r);
+    }
+}
+
 /* Whether an operation works without the data. */
 static bool needs_no_data(enum nk_op op) {
     return op == NK_OP_ECHO || op == NK_OP_PING || op == NK_OP_HELP || op == NK_OP_HOST ||
            op == NK_OP_ERROR || op == NK_OP_CLOSE;
 }
 
+/* Whether a client that has not proved who it is may have that. Errors in the request are told: they
+ * show nothing of the data. */
+static bool needs_no_proof(const struct nk_req *r) {
+    if (r->op == NK_OP_ERROR || r->op == NK_OP_CLOSE) return true;
+    if (r->op != NK_OP_HOST) return false;
+    switch ((enum nitro_host_verb)r->code) {
+    case NITRO_HOST_AUTH:
+    case NITRO_HOST_HELLO:
+    case NITRO_HOST_QUIT:
+    case NITRO_HOST_RESET:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* restricted: the reason why r must not run now, or NITRO_OK. */
+static NK_NOINLINE int restricted(const struct nk_exec *x, const struct nk_req *r) {
+    if (x->ss->locked && !needs_no_proof(r)) return NITRO_EAUTHREQUIRED;
+    if (x->loading && !needs_no_data(r->op)) return NITRO_ELOADING;
+    return NITRO_OK;
+}
+
 NK_INLINE int run(struct nk_exec *x, struct nk_req *r) {
-    if (NK_UNLIKELY(x->loading) && !needs_no_data(r->op)) {
-        nk_reply_error(x, r, NITRO_ELOADING);
-        return NITRO_STOP_DONE;
+    if (NK_UNLIKELY(x->restricted)) {
+        int why = restricted(x, r);
+        if (why != NITRO_OK) {
+            nk_reply_error(x, r, why);
+            return NITRO_STOP_DONE;
+        }
     }
     switch ((enum nk_op)r->op) {
     case NK_OP_GET:
@@ -152,10 +223,8 @@ NK_INLINE int run(struct nk_exec *x, struct nk_req *r) {
         return nk_exec_persist(x, r);
     case NK_OP_TYPE:
         return nk_exec_type(x, r);
-    case NK_OP_USAGE:
-        return nk_exec_usage(x, r);
     default:
-        return run_rare(x, r);
+        return run_seldom(x, r);
     }
 }
 
@@ -304,6 +373,7 @@ int nitro_execute(nitro_store *s, nitro_session *ss, nitro_chunk *pub, int64_t n
         .binary = ss->proto == NITRO_PROTO_BINARY,
         .loading = nk_db_loading(nk_front_db(s)),
         .durable = __atomic_load_n(&nk_db_view(nk_front_db(s))->durable, __ATOMIC_ACQUIRE)};
+    x.restricted = x.loading || ss->locked != 0;
     if (NK_UNLIKELY(x.c->tail.active)) {
         int stop = resume_tail(&x);
         if (stop != NITRO_STOP_DONE) return stop;

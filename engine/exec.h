@@ -41,6 +41,7 @@ struct nk_exec {
     uint32_t next_index; /* the segment of the next request, or NK_NO_SEG */
     bool binary;
     bool loading;
+    bool restricted;  /* loading, or the session is locked: not everything may run */
     bool wrote;       /* the request has made an effect */
     uint64_t shown;   /* newest LSN that the request's reply shows; 0 = none */
     uint64_t durable; /* when the call began; UINT64_MAX without a log */
@@ -86,6 +87,11 @@ NK_INLINE void nk_exec_leave(struct nk_exec *x, uint64_t copied) {
         x->held = NULL;
     }
 }
+
+/* nk_exec_effect: makes e on what was found, in the same lock hold. BUSY, ROOM, or DONE with *code set
+ * (exec_key.c). */
+int nk_exec_effect(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, const struct nk_item *it,
+                   const struct nk_effect *e, int *code);
 
 /* ---- gates (exec.c): see struct nitro_gate --------------------------------------------------------*/
 /* nk_exec_gate: what stands in out from offset `from` on waits, if what the request shows is not old enough. */
@@ -171,10 +177,20 @@ int nk_exec_ttl(struct nk_exec *x, struct nk_req *r);
 int nk_exec_persist(struct nk_exec *x, struct nk_req *r);
 int nk_exec_type(struct nk_exec *x, struct nk_req *r);
 int nk_exec_usage(struct nk_exec *x, struct nk_req *r);
-int nk_exec_mget(struct nk_exec *x, struct nk_req *r); /* exec_multi.c */
+int nk_exec_object(struct nk_exec *x, struct nk_req *r);
+int nk_exec_getdel(struct nk_exec *x, struct nk_req *r); /* exec_take.c */
+int nk_exec_getex(struct nk_exec *x, struct nk_req *r);
+int nk_exec_strlen(struct nk_exec *x, struct nk_req *r); /* exec_part.c */
+int nk_exec_getrange(struct nk_exec *x, struct nk_req *r);
+int nk_exec_append(struct nk_exec *x, struct nk_req *r);    /* also SETRANGE */
+int nk_exec_incrfloat(struct nk_exec *x, struct nk_req *r); /* exec_string.c */
+int nk_exec_mget(struct nk_exec *x, struct nk_req *r);      /* exec_multi.c */
 int nk_exec_mexists(struct nk_exec *x, struct nk_req *r);
 int nk_exec_mset(struct nk_exec *x, struct nk_req *r); /* exec_batch.c */
 int nk_exec_mdel(struct nk_exec *x, struct nk_req *r);
-int nk_exec_scan(struct nk_exec *x, struct nk_req *r); /* exec_scan.c */
+int nk_exec_rename(struct nk_exec *x, struct nk_req *r); /* also COPY */
+int nk_exec_scan(struct nk_exec *x, struct nk_req *r);   /* exec_scan.c */
+int nk_exec_keys(struct nk_exec *x, struct nk_req *r);   /* exec_walk.c */
+int nk_exec_randomkey(struct nk_exec *x, struct nk_req *r);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * exec_key.c - operations on one key as such: deleting, expiry, existence, size.
+ * exec_key.c - operations on one key as such: deleting, expiry, existence, description.
  *
  * DESIGN
  *   Each looks under the lock, decides, makes at most one effect, unlocks, then replies.
@@ -9,13 +9,12 @@
  */
 #include "exec.h"
 
-/* effect: makes e on a found item. BUSY, ROOM, or DONE with *code set. */
-static int effect(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, const struct nk_item *it,
-                  const struct nk_effect *e, int *code) {
-    uint64_t version;
+int nk_exec_effect(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, const struct nk_item *it,
+                   const struct nk_effect *e, int *code) {
+    uint64_t version, bytes = e->big != NULL ? e->big->bytes : e->bytes;
     *code = nk_seg_put(s, &r->key, it, e, x->now, &version);
     if (*code == NITRO_OK) nk_exec_wrote(x, version);
-    if (*code == NITRO_ELOGFULL) return nk_exec_no_room(x, nk_db_log_need(r->key.n, 0));
+    if (*code == NITRO_ELOGFULL) return nk_exec_no_room(x, nk_db_log_need(r->key.n, bytes));
     return *code == NITRO_EBUSY ? NITRO_STOP_BUSY : NITRO_STOP_DONE;
 }
 
@@ -41,7 +40,7 @@ int nk_exec_del(struct nk_exec *x, struct nk_req *r) {
         code = NITRO_EVERSION;
     if (code == NITRO_OK) {
         struct nk_effect e = {.kind = NK_EFFECT_DELETE};
-        stop = effect(x, r, s, &it, &e, &code);
+        stop = nk_exec_effect(x, r, s, &it, &e, &code);
     }
     nk_exec_leave(x, 0);
     if (stop != NITRO_STOP_DONE) return stop;
@@ -86,14 +85,14 @@ int nk_exec_expire(struct nk_exec *x, struct nk_req *r) {
             .kind = r->expire_ms > x->now ? NK_EFFECT_EXPIRE : NK_EFFECT_DELETE,
             .expire_ms = r->expire_ms,
         };
-        stop = effect(x, r, s, &it, &e, &code);
+        stop = nk_exec_effect(x, r, s, &it, &e, &code);
     }
     nk_exec_leave(x, it.found ? it.bytes : 0);
     if (stop != NITRO_STOP_DONE) return stop;
     if (code != NITRO_OK)
         nk_reply_error(x, r, code);
     else
-        reply_number(x, r, set, it.found ? NITRO_OK : NITRO_ENOTFOUND);
+        reply_number(x, r, set, set ? NITRO_OK : it.found ? NITRO_ENOTSTORED : NITRO_ENOTFOUND);
     return NITRO_STOP_DONE;
 }
 
@@ -104,7 +103,8 @@ int nk_exec_ttl(struct nk_exec *x, struct nk_req *r) {
     nk_seg_find(s, &r->key, x->now, true, &it);
     nk_exec_show(x, it.shown);
     nk_exec_leave(x, 0);
-    int64_t left = !it.found ? -2 : it.expire_ms == 0 ? -1 : it.expire_ms - x->now;
+    int64_t base = (r->flags & NK_F_ABSOLUTE) != 0 ? 0 : x->now;
+    int64_t left = !it.found ? -2 : it.expire_ms == 0 ? -1 : it.expire_ms - base;
     if (!x->binary) {
         bool round = left >= 0 && (r->flags & NK_F_MS) == 0;
         nk_reply_int(x, round ? left / 1000 + (left % 1000 >= 500) : left);
@@ -126,7 +126,7 @@ int nk_exec_persist(struct nk_exec *x, struct nk_req *r) {
     uint8_t removed = it.found && it.expire_ms != 0;
     if (removed) {
         struct nk_effect e = {.kind = NK_EFFECT_EXPIRE, .expire_ms = 0};
-        stop = effect(x, r, s, &it, &e, &code);
+        stop = nk_exec_effect(x, r, s, &it, &e, &code);
     }
     nk_exec_leave(x, it.found ? it.bytes : 0);
     if (stop != NITRO_STOP_DONE) return stop;
@@ -152,6 +152,32 @@ int nk_exec_type(struct nk_exec *x, struct nk_req *r) {
         nk_out_text(x, "+string\r\n");
     else
         nk_out_text(x, "+none\r\n");
+    return NITRO_STOP_DONE;
+}
+
+/* encoding_of: the names that Redis has for how it would keep such a value. */
+static const char *encoding_of(const struct nk_item *it) {
+    int64_t number;
+    if (it->bytes <= NK_NUM_MAX && nk_num_i64(it->val, it->bytes, &number)) return "int";
+    return it->bytes <= 44 ? "embstr" : "raw";
+}
+
+int nk_exec_object(struct nk_exec *x, struct nk_req *r) {
+    struct nk_seg *s = nk_exec_enter(x, &r->key);
+    if (s == NULL) return NITRO_STOP_BUSY;
+    struct nk_item it;
+    nk_seg_find(s, &r->key, x->now, false, &it);
+    nk_exec_show(x, it.shown);
+    const char *encoding = it.found ? encoding_of(&it) : "";
+    nk_exec_leave(x, 0);
+    if (!it.found)
+        nk_reply_null(x);
+    else if (r->code == NK_FACT_ENCODING)
+        nk_reply_value(x, r, (const uint8_t *)encoding, strlen(encoding));
+    else if (r->code == NK_FACT_REFCOUNT)
+        nk_reply_int(x, 1);
+    else
+        nk_reply_fault(x, r, r->code == NK_FACT_FREQ ? NK_FAULT_FREQ : NK_FAULT_IDLETIME, NULL, 0);
     return NITRO_STOP_DONE;
 }
 

@@ -153,6 +153,8 @@ enum nk_fault nk_fault_of(int code) {
         return NK_FAULT_KEY_SIZE;
     case NITRO_EVALUESIZE:
         return NK_FAULT_VALUE_SIZE;
+    case NITRO_EAUTHREQUIRED:
+        return NK_FAULT_AUTH_REQUIRED;
     case NITRO_ELOADING:
         return NK_FAULT_LOADING;
     case NITRO_ELOGFULL:

@@ -63,7 +63,7 @@ static int walk(struct nk_exec *x, uint64_t *cursor, uint32_t count, struct coll
     for (;;) {
         struct collect before = *t;
         uint64_t at = *cursor;
-        int rc = nk_db_scan(x->db, x->now, &at, count, add, t, &t->shown);
+        int rc = nk_db_scan(x->db, x->now, &at, count, add, t, &t->shown, NULL);
         if (rc == NITRO_OK && t->needed == t->used) {
             *cursor = at;
             return NITRO_OK;

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * exec_string.c - operations on one value: GET, SET, INCR, ECHO.
+ * exec_string.c - operations on one value: GET, SET, INCR, INCRBYFLOAT, ECHO.
  *
  * DESIGN
  *   GET copies an inline value into out under the lock, and takes a reference to a large one. SET
  *   decides, writes the old value to out if it is wanted (the entry is gone afterwards), puts the
  *   new one, and takes the reply back if that failed; nothing can fail once the put was made.
  *
- * NOT HERE  several keys (exec_multi.c, exec_batch.c), keys as such (exec_key.c).
+ * NOT HERE  parts of values (exec_part.c), GETDEL and GETEX (exec_take.c), several keys (exec_multi.c, exec_batch.c), keys as such (exec_key.c).
  */
+#include "decimal.h"
 #include "exec.h"
+
+#include <math.h>
 
 /* ---- GET --------------------------------------------------------------------------------------*/
 
@@ -155,6 +158,8 @@ static int set_refused(struct nk_exec *x, const struct nk_req *r, struct setting
     }
     if (x->binary)
         nk_reply_status(x, r, code);
+    else if ((r->flags & NK_F_COUNT) != 0)
+        nk_reply_int(x, 0);
     else
         nk_reply_null(x);
     return NITRO_STOP_DONE;
@@ -178,7 +183,11 @@ static int set_old(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, struct
 /* reply_stored: the reply of a SET that happened. */
 static void reply_stored(struct nk_exec *x, const struct nk_req *r, uint64_t version) {
     struct nk_frame f;
-    if (NK_LIKELY((r->flags & NK_F_VERSION) == 0)) {
+    if ((r->flags & NK_F_COUNT) != 0) {
+        nk_reply_int(x, 1);
+        return;
+    }
+    if ((r->flags & NK_F_VERSION) == 0) {
         nk_reply_ok(x, r);
         return;
     }
@@ -268,6 +277,44 @@ int nk_exec_incr(struct nk_exec *x, struct nk_req *r) {
         nk_frame_plain(x, r, NITRO_OK, &v, sizeof v);
     else
         nk_reply_int(x, v);
+    return NITRO_STOP_DONE;
+}
+
+/* add_decimal: the sum of a decimal text that was found (0 if none was) and the request's. */
+static enum nk_fault add_decimal(const struct nk_req *r, const struct nk_item *it,
+                                 long double *sum) {
+    long double was = 0, delta;
+    if (it->found && (it->big != NULL || !nk_decimal_parse(it->val, it->bytes, &was)))
+        return NK_FAULT_NOT_FLOAT;
+    if (!nk_decimal_parse(r->val, r->val_len, &delta)) return NK_FAULT_NOT_FLOAT;
+    *sum = was + delta;
+    return isfinite(*sum) ? NK_FAULT_NONE : NK_FAULT_FLOAT_OVERFLOW;
+}
+
+int nk_exec_incrfloat(struct nk_exec *x, struct nk_req *r) {
+    struct nk_seg *s = nk_exec_enter(x, &r->key);
+    if (s == NULL) return NITRO_STOP_BUSY;
+    struct nk_item it;
+    uint8_t text[NK_DECIMAL_MAX];
+    long double sum;
+    int code = NITRO_OK, stop = NITRO_STOP_DONE;
+    uint32_t n = 0;
+    nk_seg_find(s, &r->key, x->now, false, &it);
+    nk_exec_show(x, it.shown);
+    enum nk_fault bad = add_decimal(r, &it, &sum);
+    if (bad == NK_FAULT_NONE) {
+        n = nk_decimal_put(text, sum);
+        struct nk_effect e = {NK_EFFECT_PUT, text, n, NULL, it.found ? it.expire_ms : 0, 0};
+        stop = nk_exec_effect(x, r, s, &it, &e, &code);
+    }
+    nk_exec_leave(x, n);
+    if (stop != NITRO_STOP_DONE) return stop;
+    if (bad != NK_FAULT_NONE)
+        nk_reply_fault(x, r, bad, NULL, 0);
+    else if (code != NITRO_OK)
+        nk_reply_error(x, r, code);
+    else
+        nk_reply_value(x, r, text, n);
     return NITRO_STOP_DONE;
 }
 

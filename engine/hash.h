@@ -40,6 +40,13 @@ NK_INLINE uint64_t nk_hash_finish(uint64_t h) {
     return h;
 }
 
+/* nk_hash_mix: spreads any 64 bits over all 64, as SplitMix64 does (Steele, Lea & Flood 2014); a bijection. */
+NK_INLINE uint64_t nk_hash_mix(uint64_t v) {
+    v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9ull;
+    v = (v ^ v >> 27) * 0x94d049bb133111ebull;
+    return v ^ v >> 31;
+}
+
 uint64_t nk_hash_sip13(const struct nk_sip_key *key, const uint8_t *p, size_t n);
 
 /* a * b mod 2^61 - 1, partially reduced: below 2^61 + 8 for a, b below 2^62. */

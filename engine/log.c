@@ -209,6 +209,7 @@ int nk_log_begin_block(struct nk_log *l, uint64_t bytes, uint8_t *block, void *o
 void nk_log_append(struct nk_log *l, struct nk_record *r, uint32_t body_crc, void *object) {
     uint8_t head[NK_REC_HEAD_MAX];
     struct nk_log_frame *f = &l->frames[(l->frame_tail - 1) % NK_LOG_FRAMES];
+    NK_DCHECK(body_crc == nk_record_body_crc(r)); /* it may have been computed long before */
     r->lsn = l->next_lsn++;
     uint32_t n = nk_record_head(r, body_crc, l->cur->first_lsn, l->at, l->cur->salt, head);
     put(l, head, n);

@@ -331,6 +331,15 @@ NITRO_API NITRO_MUST_CHECK int nitro_incr(nitro_store *s, int64_t now_ms, const 
 NITRO_API NITRO_MUST_CHECK int nitro_expire(nitro_store *s, int64_t now_ms, const void *key,
                                             size_t key_bytes, int64_t expire_ms,
                                             struct nitro_info *info);
+/* nitro_move: `to` gets the value and the expiry of `from`, which goes, unless NITRO_MOVE_KEEP is set, in one
+ * step that nobody sees half done, not even after a crash. A large value is shared, not copied. A key moved
+ * to itself stays as it is. NITRO_ENOTFOUND (no `from`), NITRO_ENOTSTORED. info (may be NULL): only
+ * shown_lsn, the last LSN of the move. */
+#define NITRO_MOVE_KEEP 1u /* a copy */
+#define NITRO_MOVE_NX 2u   /* only if `to` does not exist (else NITRO_ENOTSTORED) */
+NITRO_API NITRO_MUST_CHECK int nitro_move(nitro_store *s, int64_t now_ms, const void *from,
+                                          size_t from_bytes, const void *to, size_t to_bytes,
+                                          unsigned flags, struct nitro_info *info);
 /* nitro_write: several puts and deletes as one batch: all of it or nothing survives, and nobody sees a
  * part. Of repeated keys the last wins. `shown_lsn` of *info is the last LSN of the batch. */
 struct nitro_op {
@@ -349,8 +358,8 @@ NITRO_API NITRO_MUST_CHECK int nitro_write(nitro_store *s, int64_t now_ms,
 NITRO_API uint64_t nitro_log_need(size_t key_bytes, size_t value_bytes);
 /* nitro_scan: visits a bounded part of the store and calls fn for each live key found (key borrowed
  * during the call; fn must not call the engine). Start with *cursor 0; the end is *cursor 0 again.
- * A key that is present from start to end is visited at least once, across resizes. `count` is a
- * wish. *shown_lsn (may be NULL) is the gate of what this call has shown. */
+ * A key that is present from start to end is visited once, across resizes; twice only if its segment changes
+ * its hash meanwhile. `count` is a wish. *shown_lsn (may be NULL) is the gate of what this call has shown. */
 typedef void nitro_scan_fn(void *ctx, const void *key, size_t key_bytes,
                            const struct nitro_info *info);
 NITRO_API NITRO_MUST_CHECK int nitro_scan(nitro_store *s, int64_t now_ms, uint64_t *cursor,
@@ -389,11 +398,19 @@ struct nitro_gate {
     uint8_t pad[2];
 };
 
+/* What a session that is locked may send: requests of so many bytes and arguments, else the connection
+ * ends with an error. Of these only AUTH, HELLO, QUIT and RESET reach the host; everything else is
+ * answered EAUTHREQUIRED. A prepare takes one request, so that those behind an AUTH are judged after
+ * it. */
+#define NITRO_LOCKED_BYTES 4096u
+#define NITRO_LOCKED_ARGS 10u
+
 /* One per connection; small. The host reads `proto` and may set it (HELLO 3, RESET). */
 typedef struct nitro_session {
-    uint8_t proto; /* enum nitro_proto */
-    uint8_t level; /* H: enum nitro_level of requests that name none */
-    uint8_t reserved[6];
+    uint8_t proto;  /* enum nitro_proto */
+    uint8_t level;  /* H: enum nitro_level of requests that name none */
+    uint8_t locked; /* H: 1 = the client has not proved who it is, see NITRO_LOCKED_BYTES */
+    uint8_t reserved[5];
     uint64_t id;       /* the host's connection id */
     uint64_t requests; /* executed so far */
     uint64_t last_lsn; /* of this connection's newest write; 0 = none */
@@ -415,7 +432,7 @@ enum nitro_host_verb {
     NITRO_HOST_NONE = 0,
     NITRO_HOST_FLUSH, /* FLUSHDB, FLUSHALL, binary FLUSH: needs the gate exclusively: nitro_flush */
     NITRO_HOST_HELLO, /* RESP HELLO, or the binary HELLO (then argv[0] is the request's body) */
-    NITRO_HOST_AUTH,
+    NITRO_HOST_AUTH,  /* RESP AUTH, or the binary AUTH (argv[0] is the request's body) */
     NITRO_HOST_CLIENT,
     NITRO_HOST_COMMAND,
     NITRO_HOST_CONFIG,

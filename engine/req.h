@@ -46,16 +46,28 @@ enum nk_op {
     NK_OP_PERSIST,
     NK_OP_TYPE,
     NK_OP_USAGE,
-    NK_OP_KEYED_LAST = NK_OP_USAGE,
+    NK_OP_STRLEN,
+    NK_OP_GETRANGE, /* bytes req.num (as int64_t) to req.end of the value */
+    NK_OP_GETDEL,
+    NK_OP_GETEX, /* NK_F_PERSIST, or req.expire_ms */
+    NK_OP_APPEND,
+    NK_OP_SETRANGE,  /* req.num is the offset */
+    NK_OP_INCRFLOAT, /* req.val is the increment's text */
+    NK_OP_OBJECT,    /* req.code is an enum nk_fact */
+    NK_OP_KEYED_LAST = NK_OP_OBJECT,
     NK_OP_MGET,
-    NK_OP_MSET,
+    NK_OP_MSET, /* NK_F_NX: if none of its keys exists */
     NK_OP_MDEL,
     NK_OP_MEXISTS,
+    NK_OP_RENAME, /* of two keys; NK_F_NX: if the second does not exist */
+    NK_OP_COPY,   /* likewise */
     NK_OP_SCAN,
+    NK_OP_KEYS,
+    NK_OP_RANDOMKEY,
     NK_OP_COUNT,
     NK_OP_ECHO, /* req.val back */
     NK_OP_PING, /* +PONG; binary NOOP */
-    NK_OP_HELP, /* MEMORY HELP */
+    NK_OP_HELP, /* req.code is an enum nk_help */
     NK_OP_HOST,
     NK_OP_ERROR,
     NK_OP_CLOSE /* answers nothing (HTTP) */
@@ -75,13 +87,24 @@ enum nk_op {
 #define NK_F_MS 0x400u       /* TTL: milliseconds */
 #define NK_F_OK 0x800u       /* DEL: answer +OK either way (the text verb DELETE) */
 #define NK_F_NOTHING 0x1000u /* SCAN: a TYPE that no key has */
+#define NK_F_COUNT 0x2000u   /* SET, MSET: answer 1 or 0 (the text verbs SETNX and MSETNX) */
+#define NK_F_PERSIST 0x4000u /* GETEX: no expiry any more */
+#define NK_F_FAULT 0x8000u   /* GETEX: if the key exists, answer the fault req.code */
+#define NK_F_ABSOLUTE 0x10000u /* TTL: the time at which it ends */
+
+/* What OBJECT tells, and what HELP describes. */
+enum nk_fact { NK_FACT_ENCODING, NK_FACT_FREQ, NK_FACT_IDLETIME, NK_FACT_REFCOUNT };
+enum nk_help { NK_HELP_MEMORY, NK_HELP_OBJECT };
 
 struct nk_req {
     struct nk_key key;
     const uint8_t *val; /* value, message, pattern, or the middle of an error text */
     struct nk_big *big; /* instead of val, owned */
     uint64_t num;       /* expected version, delta (as int64_t) or cursor */
-    int64_t expire_ms;  /* absolute; 0 = none */
+    union {
+        int64_t expire_ms; /* absolute; 0 = none */
+        int64_t end;       /* GETRANGE */
+    };
     uint32_t val_len;
     uint32_t flags;     /* NK_F_... */
     uint32_t arg_at;    /* first of its keys (chunk.multi) or arguments (chunk.slices) */
@@ -119,6 +142,25 @@ struct nk_tail {
     uint8_t status; /* binary: of every frame */
 };
 
+/* A KEYS or RANDOMKEY under way. */
+struct nk_walk {
+    uint64_t cursor;           /* of nk_db_scan */
+    size_t used, seg_used;     /* bytes of scratch; what they were when the segment began */
+    uint64_t count, seg_count; /* keys in it; likewise */
+    uint32_t seg;              /* that segment */
+    size_t at;                 /* of the next key to be sent */
+    bool done;                 /* every key has been looked at */
+    bool wrapped;              /* RANDOMKEY: it goes on from the start, for the last time */
+};
+
+/* The new value of an APPEND or SETRANGE that is too large to be made under the lock, and that has not been
+ * stored yet. */
+struct nk_composed {
+    struct nk_big *big; /* owned; NULL = there is none */
+    uint64_t version;   /* of the value that it was made from; 0 = there was none */
+    uint32_t crc;       /* see nk_effect_crc */
+};
+
 struct nk_chunk {
     nitro_chunk pub; /* first: a nitro_chunk * is a struct nk_chunk * */
     struct nk_req *reqs;
@@ -147,9 +189,11 @@ struct nk_chunk {
     uint64_t shown; /* newest LSN that the part of its reply shows which is done */
     struct nk_tail tail;
 
-    /* Raw keys of a SCAN, before filtering. */
+    /* Raw keys of a SCAN, before filtering; those that KEYS has found; a value under construction. */
     uint8_t *scratch;
     size_t scratch_cap;
+    struct nk_walk walk;
+    struct nk_composed composed;
 };
 
 NK_INLINE struct nk_chunk *nk_chunk_of(nitro_chunk *c) { return (struct nk_chunk *)c; }
@@ -163,6 +207,8 @@ NITRO_MUST_CHECK int nk_chunk_room(struct nk_db *db, void **array, uint32_t *cap
 NITRO_MUST_CHECK int nk_chunk_out(struct nk_db *db, struct nk_chunk *c, size_t need);
 /* nk_chunk_scratch: makes scratch hold `need` bytes. NITRO_OK, NITRO_ENOMEM, NITRO_EMAXMEMORY. */
 NITRO_MUST_CHECK int nk_chunk_scratch(struct nk_db *db, struct nk_chunk *c, size_t need);
+/* nk_composed_drop: releases c->composed, if there is one. */
+void nk_composed_drop(struct nk_db *db, struct nk_chunk *c);
 /* nk_req_drop: releases what a request owns. */
 void nk_req_drop(struct nk_db *db, struct nk_chunk *c, struct nk_req *r);
 
@@ -173,6 +219,7 @@ struct nk_parser {
     struct nk_chunk *c;
     int64_t now;
     uint32_t max_value;
+    bool locked; /* see NITRO_LOCKED_BYTES */
 };
 
 enum nk_parsed {

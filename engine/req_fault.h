@@ -24,7 +24,22 @@
     X(EXPIRE_GT_LT, EARGUMENT, "ERR ", "GT and LT options at the same time are not compatible",    \
       "")                                                                                          \
     X(CURSOR, EARGUMENT, "ERR ", "invalid cursor", "")                                             \
-    X(SUBCOMMAND, EARGUMENT, "ERR ", "unknown subcommand '", "'. Try MEMORY HELP.")                \
+    X(MEMORY_SUB, EARGUMENT, "ERR ", "unknown subcommand '", "'. Try MEMORY HELP.")                \
+    X(OBJECT_SUB, EARGUMENT, "ERR ", "unknown subcommand '", "'. Try OBJECT HELP.")                \
+    X(NOT_FLOAT, ENOTNUMBER, "ERR ", "value is not a valid float", "")                             \
+    X(FLOAT_OVERFLOW, EOVERFLOW, "ERR ", "increment would produce NaN or Infinity", "")            \
+    X(OFFSET, EARGUMENT, "ERR ", "offset is out of range", "")                                     \
+    X(STRING_SIZE, EVALUESIZE, "ERR ", "string exceeds maximum allowed size (proto-max-bulk-len)", \
+      "")                                                                                          \
+    X(NO_KEY, ENOTFOUND, "ERR ", "no such key", "")                                                \
+    X(SAME_KEY, EARGUMENT, "ERR ", "source and destination objects are the same", "")              \
+    X(DATABASE, EARGUMENT, "ERR ", "DB index is out of range", "")                                 \
+    X(IDLETIME, EUNSUPPORTED, "ERR ", "the idle time of keys is not tracked", "")                  \
+    X(FREQ, EUNSUPPORTED, "ERR ",                                                                  \
+      "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that "   \
+      "when switching between policies at runtime LRU and LFU data will take some time to "        \
+      "adjust.",                                                                                   \
+      "")                                                                                          \
     X(UNKNOWN, EARGUMENT, "ERR ", "unknown command", "")                                           \
     X(PATTERN_COST, ELIMIT, "ERR ",                                                                \
       "the MATCH pattern needs too many steps on these keys, use fewer '*'", "")                   \
@@ -32,6 +47,11 @@
     X(VALUE_SIZE, EVALUESIZE, "ERR ", "value is larger than the server's limit", "")               \
     X(NO_MEMORY, ENOMEM, "OOM ", "the server is out of memory, the command was not applied", "")   \
     X(MAX_MEMORY, EMAXMEMORY, "OOM ", "command not allowed when used memory > 'maxmemory'.", "")   \
+    X(AUTH_REQUIRED, EAUTHREQUIRED, "NOAUTH ", "Authentication required.", "")                     \
+    X(LOCKED_ARGS, ELIMIT, "ERR ", "Protocol error: unauthenticated multibulk length", "")         \
+    X(LOCKED_BULK, ELIMIT, "ERR ", "Protocol error: unauthenticated bulk length", "")              \
+    X(LOCKED_FRAME, ELIMIT, "", "a frame of more than 4 KiB, or in pieces, before authentication", \
+      "")                                                                                          \
     X(LOADING, ELOADING, "LOADING ", "Redis is loading the dataset in memory", "")                 \
     X(LOG_FULL, ELOGFULL, "MISCONF ",                                                              \
       "Errors writing to the AOF file: no room on the disk, the command was not applied", "")      \

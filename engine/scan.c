@@ -11,6 +11,8 @@
  *
  *   cursor   bits 63..48 segment · 47..40 hash epoch · 31..0 position; 0 is the start and the end.
  *
+ *   After a merge a position may lie inside a bucket; then the entries before it, which have been passed, are
+ *   told by their hashes.
  *   A cursor of another hash epoch restarts its segment. While a segment moves its entries to the new
  *   hash a scan returns nothing of it, moves some entries itself, and stays at its start.
  */
@@ -31,14 +33,17 @@ struct scan {
     nk_scan_fn *fn;
     void *ctx;
     uint32_t passed;
+    bool again;
 };
 
-static void pass_entry(struct nk_seg *s, uint32_t ref, struct scan *sc) {
+static void pass_entry(struct nk_seg *s, uint32_t ref, uint64_t pos, struct scan *sc) {
+    if (pos != 0 && reverse32((uint32_t)nk_seg_entry_hash(s, ref)) < pos) return;
     const uint8_t *e = nk_arena_ptr(&s->arena, ref);
     uint32_t meta = nk_entry_meta(e);
     int64_t expire = nk_entry_expiry(e, meta);
     if (expire != 0 && expire <= sc->now_ms) return;
     struct nk_scan_entry out = {.key = e + nk_entry_key_off(meta),
+                                .seg = s->index,
                                 .key_bytes = nk_entry_key_bytes(e, meta),
                                 .bytes = meta >> NK_META_VALUE_SHIFT,
                                 .version = nk_entry_version(e),
@@ -57,13 +62,14 @@ static bool visit_bucket(struct nk_seg *s, uint64_t *pos, struct scan *sc) {
     const struct nk_table *t = &s->tab;
     if (t->dir == NULL) return true;
     uint32_t i = nk_table_index(t, reverse32((uint32_t)*pos));
-    for (struct nk_bucket *b = nk_table_bucket(t, i); b != NULL; b = nk_table_next(t, b))
-        for (uint32_t m = ~nk_bucket_match(b, 0) & ((1u << NK_SLOTS) - 1); m != 0; m &= m - 1)
-            pass_entry(s, b->ref[__builtin_ctz(m)], sc);
     uint32_t half = t->low_mask + 1;
     uint32_t bits = (uint32_t)__builtin_popcount(t->low_mask);
     if (i >= half || (uint64_t)i + half < t->buckets) bits++; /* numbered with the longer mask */
     uint64_t width = 1ull << (32 - bits);
+    uint64_t passed = (*pos & (width - 1)) != 0 ? *pos : 0; /* entries before it have been */
+    for (struct nk_bucket *b = nk_table_bucket(t, i); b != NULL; b = nk_table_next(t, b))
+        for (uint32_t m = ~nk_bucket_match(b, 0) & ((1u << NK_SLOTS) - 1); m != 0; m &= m - 1)
+            pass_entry(s, b->ref[__builtin_ctz(m)], passed, sc);
     *pos = (*pos & ~(width - 1)) + width;
     return *pos > UINT32_MAX;
 }
@@ -71,6 +77,7 @@ static bool visit_bucket(struct nk_seg *s, uint64_t *pos, struct scan *sc) {
 /* Visits up to *buckets buckets of one segment under its lock. True at the segment's end. */
 static bool visit_segment(struct nk_seg *s, uint64_t *pos, uint32_t epoch, uint32_t count,
                           uint32_t *buckets, struct scan *sc) {
+    if (*pos != 0 && (s->draining || epoch != s->epoch)) sc->again = true;
     if (s->draining) {
         (void)nk_switch_drain(s, NK_DRAIN_STEP_ENTRIES);
         nk_seg_work_done(s);
@@ -88,7 +95,7 @@ static bool visit_segment(struct nk_seg *s, uint64_t *pos, uint32_t epoch, uint3
 }
 
 int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t count, nk_scan_fn *fn,
-               void *ctx, uint64_t *shown) {
+               void *ctx, uint64_t *shown, bool *again) {
     struct scan sc = {.now_ms = now_ms, .fn = fn, .ctx = ctx};
     uint64_t seg = *cursor >> 48, pos = (uint32_t)*cursor;
     uint32_t epoch = (*cursor >> 40) & 0xff, buckets = CALL_BUCKETS;
@@ -110,5 +117,27 @@ int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t coun
         pos = 0;
     }
     *cursor = seg >= db->segments ? 0 : seg << 48 | (uint64_t)epoch << 40 | pos;
+    if (again != NULL) *again = sc.again;
     return NITRO_OK;
+}
+
+/* ---- somewhere ---------------------------------------------------------------------------------*/
+
+uint64_t nk_db_draw(struct nk_db *db) {
+    uint64_t n = __atomic_add_fetch(&db->draws, 1, __ATOMIC_RELAXED);
+    return nk_hash_mix(n * 0x9e3779b97f4a7c15ull + nk_hash_mix(db->fnv_seed));
+}
+
+/* (Counters of other threads are read without a lock, as nk_db_keys does.) */
+__attribute__((no_sanitize("thread"))) uint64_t nk_db_scan_anywhere(struct nk_db *db) {
+    uint64_t shown, keys = nk_db_keys(db, &shown), seg = 0;
+    if (keys == 0) return 0;
+    uint64_t rank = nk_db_draw(db) % keys;
+    for (; seg + 1 < db->segments; seg++) {
+        uint64_t here = NK_GET(db->seg[seg].tab.count) + NK_GET(db->seg[seg].old.count);
+        if (rank < here) break;
+        rank -= here;
+    }
+    uint64_t epoch = __atomic_load_n(&db->seg[seg].epoch, __ATOMIC_RELAXED);
+    return seg << 48 | epoch << 40 | (uint32_t)nk_db_draw(db);
 }

@@ -159,18 +159,25 @@ uint64_t nk_seg_usage(struct nk_seg *s, const struct nk_item *it);
 /* nk_db_scan: visits buckets from *cursor on until `count` entries were passed to fn or a bounded number
  * of buckets was visited, and moves *cursor (0 at the end). fn runs under the segment's lock and must
  * only copy; a bucket is never split over two calls, so a call may pass up to one chain (about 44
- * entries, more under attack) beyond count. NITRO_OK, or NITRO_EBUSY with nothing visited. A cursor
- * of another hash epoch restarts its segment. */
+ * entries, more under attack) beyond count. NITRO_OK, or NITRO_EBUSY with nothing visited. No entry is passed
+ * twice, with one exception: a cursor of another hash epoch restarts its segment, and then sets *again
+ * (unless NULL): what was passed of it before this call is passed again, from now on. */
 struct nk_scan_entry {
     const uint8_t *key;
     uint32_t key_bytes;
+    uint32_t seg; /* of the key */
     uint64_t bytes;
     uint64_t version;
     int64_t expire_ms;
 };
 typedef void nk_scan_fn(void *ctx, const struct nk_scan_entry *e);
 NITRO_MUST_CHECK int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t count,
-                                nk_scan_fn *fn, void *ctx, uint64_t *shown);
+                                nk_scan_fn *fn, void *ctx, uint64_t *shown, bool *again);
+/* nk_db_scan_anywhere: a cursor at some place, each key's segment as likely as its number of keys. */
+uint64_t nk_db_scan_anywhere(struct nk_db *db);
+/* nk_db_draw: the next of a sequence of numbers that looks random from outside: it starts from the store's
+ * seed. Any thread. */
+uint64_t nk_db_draw(struct nk_db *db);
 /* nk_db_keys: how many there are; *shown as in struct nk_item. nk_db_scan raises its *shown. */
 uint64_t nk_db_keys(struct nk_db *db, uint64_t *shown);
 
@@ -201,19 +208,35 @@ _Static_assert(sizeof(struct nk_multi) == 64, "a million of these make 64 MiB");
 struct nk_batch {
     struct nk_multi *m;
     uint32_t count;
-    int64_t expire_ms;       /* of every put, unless `expiries` */
-    const int64_t *expiries; /* of each, or NULL */
-    uint32_t *segs;          /* room for min(count, number of segments) + 1 */
-    uint64_t *map;           /* NITRO_SEGMENTS_MAX / 64 words; needed beyond NK_BATCH_SHORT keys */
-    uint32_t found;          /* out: keys that were there */
-    uint64_t last_lsn;       /* out: of the batch; 0 without a log or without effect */
-    uint64_t shown;          /* out: what `found` shows */
-    uint64_t log_bytes;      /* out, with NITRO_ELOGFULL: what it needs */
+    int64_t expire_ms;           /* of every put, unless `expiries` */
+    const int64_t *expiries;     /* of each, or NULL */
+    bool only_new;               /* nothing happens if one of the keys exists: NITRO_ENOTSTORED */
+    const struct nk_big *crc_of; /* a value whose record has the body CRC `crc`, or NULL */
+    uint32_t crc;
+    uint32_t *segs;     /* room for min(count, number of segments) + 1 */
+    uint64_t *map;      /* NITRO_SEGMENTS_MAX / 64 words; needed beyond NK_BATCH_SHORT keys */
+    uint32_t found;     /* out: keys that were there */
+    uint64_t last_lsn;  /* out: of the batch; 0 without a log or without effect */
+    uint64_t shown;     /* out: what `found` shows */
+    uint64_t log_bytes; /* out, with NITRO_ELOGFULL: what it needs */
 };
 #define NK_BATCH_SHORT 32u
-/* nk_db_batch: NITRO_OK, NITRO_EBUSY, NITRO_ENOMEM, NITRO_EMAXMEMORY, and the codes of nk_seg_log. A key that
- * is deleted and not there has no effect. Of repeated keys the last one wins. */
+/* nk_db_batch: NITRO_OK, NITRO_EBUSY, NITRO_ENOMEM, NITRO_EMAXMEMORY, NITRO_ENOTSTORED, and the codes of
+ * nk_seg_log. A key that is deleted and not there has no effect. Of repeated keys the last one wins. */
 NITRO_MUST_CHECK int nk_db_batch(struct nk_db *db, struct nk_batch *b, int64_t now_ms);
+
+/* A key that gets the value and the expiry of another, which may go. */
+struct nk_move {
+    struct nk_key *from, *to;
+    bool keep;          /* `from` stays: a copy */
+    bool only_new;      /* NITRO_ENOTSTORED if `to` exists */
+    uint64_t last_lsn;  /* out: 0 without a log or without effect */
+    uint64_t shown;     /* out: what the result shows */
+    uint64_t log_bytes; /* out, with NITRO_ELOGFULL: what it needs */
+};
+/* nk_db_move: as a batch, in one step. NITRO_ENOTFOUND if `from` does not exist; a key that is moved to itself
+ * stays as it is. A large value is shared, not copied. */
+NITRO_MUST_CHECK int nk_db_move(struct nk_db *db, struct nk_move *mv, int64_t now_ms);
 
 /* Memory through the store's allocator table, counted. */
 void *nk_db_alloc(struct nk_db *db, size_t bytes);

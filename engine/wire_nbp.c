@@ -97,7 +97,8 @@ NK_INLINE enum nk_fault check_head(const struct nk_head *h) {
     if (NK_UNLIKELY(allowed < 0)) return NK_FAULT_OPCODE;
     uint32_t blocks = h->flags & (NK_NBP_VERSION | NK_NBP_EXPIRY);
     if (NK_UNLIKELY((blocks & ~(uint32_t)allowed) != 0)) return NK_FAULT_FLAG;
-    if (NK_UNLIKELY(h->opcode == NK_NBP_EXPIRE && blocks == 0)) return NK_FAULT_FRAME_NO_EXPIRY;
+    if (NK_UNLIKELY((h->opcode == NK_NBP_EXPIRE || h->opcode == NK_NBP_EXPIREX) && blocks == 0))
+        return NK_FAULT_FRAME_NO_EXPIRY;
     return NK_FAULT_NONE;
 }
 
@@ -160,6 +161,9 @@ enum nk_parsed nk_nbp_next(struct nk_parser *f) {
     struct frame fr = {{(uint8_t)(word >> 8), (uint8_t)(word >> 32), (uint16_t)(word >> 16), 0, 0},
                        from + NK_NBP_HEADER,
                        from + NK_NBP_HEADER + n};
+    if (NK_UNLIKELY(f->locked) &&
+        (NK_NBP_HEADER + n > NITRO_LOCKED_BYTES || (fr.head.flags & NK_NBP_MORE) != 0))
+        return refuse(f, &fr, NK_FAULT_LOCKED_FRAME, true);
     if (NK_UNLIKELY((fr.head.flags & NK_NBP_INTEGRITY) != 0 && n >= NK_NBP_INTEGRITY_BYTES)) {
         if (have < NK_NBP_HEADER + 4) return nk_parser_need(f, c->in_pos + NK_NBP_HEADER + 4);
         if (nk_crc32c(0, from, NK_NBP_HEADER) != nk_load32(from + NK_NBP_HEADER))

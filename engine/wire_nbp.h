@@ -34,6 +34,7 @@ enum nk_nbp_op {
     NK_NBP_HELLO = 0x01,
     NK_NBP_ECHO = 0x02,
     NK_NBP_STATS = 0x03,
+    NK_NBP_AUTH = 0x04,
     NK_NBP_GET = 0x10,
     NK_NBP_SET = 0x11,
     NK_NBP_DELETE = 0x12,
@@ -45,14 +46,26 @@ enum nk_nbp_op {
     NK_NBP_MEMORY = 0x18,
     NK_NBP_GETX = 0x19,
     NK_NBP_SETX = 0x1A,
+    NK_NBP_GETDEL = 0x1B,
+    NK_NBP_GETEX = 0x1C,
+    NK_NBP_APPEND = 0x1D,
+    NK_NBP_GETRANGE = 0x1E,
+    NK_NBP_SETRANGE = 0x1F,
     NK_NBP_MGET = 0x20,
     NK_NBP_MSET = 0x21,
     NK_NBP_MDELETE = 0x22,
     NK_NBP_MEXISTS = 0x23,
+    NK_NBP_MSETX = 0x24,
     NK_NBP_SCAN = 0x28,
     NK_NBP_COUNT = 0x29,
     NK_NBP_FLUSH = 0x2A,
-    NK_NBP_SYNC = 0x2B
+    NK_NBP_SYNC = 0x2B,
+    NK_NBP_RANDOMKEY = 0x2C,
+    NK_NBP_INCRFLOAT = 0x30,
+    NK_NBP_EXPIREX = 0x31,
+    NK_NBP_EXPIRETIME = 0x32,
+    NK_NBP_RENAME = 0x33,
+    NK_NBP_COPY = 0x34
 };
 
 /* nk_nbp_next: parses the frame at in_pos (there is at least one byte). */

@@ -8,6 +8,7 @@
  *
  * NOT HERE  frames and blocks (wire_nbp.c), the opcodes' effects (exec_*.c).
  */
+#include "decimal.h"
 #include "session.h"
 #include "wire_nbp.h"
 
@@ -20,6 +21,14 @@
 #define SETX_KEEPTTL 0x04u
 #define SETX_OLD 0x08u
 #define SETX_VERSION 0x10u
+#define GETEX_PERSIST 0x01u
+#define EXPIREX_NX 0x01u
+#define EXPIREX_XX 0x02u
+#define EXPIREX_GT 0x04u
+#define EXPIREX_LT 0x08u
+#define MSETX_NX 0x01u
+#define RENAME_NX 0x01u
+#define COPY_REPLACE 0x01u
 #define SCAN_DETAILS 0x01u
 #define SCAN_COUNT_DEFAULT 10u
 
@@ -78,12 +87,25 @@ int nk_nbp_flags_allowed(uint8_t opcode) {
     case NK_NBP_DELETE:
         return NK_NBP_VERSION;
     case NK_NBP_EXPIRE:
+    case NK_NBP_EXPIREX:
+    case NK_NBP_GETEX:
     case NK_NBP_MSET:
+    case NK_NBP_MSETX:
         return NK_NBP_EXPIRY;
     case NK_NBP_NOOP:
     case NK_NBP_HELLO:
     case NK_NBP_ECHO:
     case NK_NBP_STATS:
+    case NK_NBP_AUTH:
+    case NK_NBP_GETDEL:
+    case NK_NBP_APPEND:
+    case NK_NBP_GETRANGE:
+    case NK_NBP_SETRANGE:
+    case NK_NBP_RANDOMKEY:
+    case NK_NBP_INCRFLOAT:
+    case NK_NBP_EXPIRETIME:
+    case NK_NBP_RENAME:
+    case NK_NBP_COPY:
     case NK_NBP_EXISTS:
     case NK_NBP_INCR:
     case NK_NBP_TTL:
@@ -194,6 +216,91 @@ static enum nk_fault keys(struct nk_parser *f, struct nk_req *r, struct cursor *
     return bad;
 }
 
+/* msetx: MSET with options, which are judged before the sizes of keys and values. */
+static enum nk_fault msetx(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    uint8_t options = take_u8(b);
+    struct cursor list = *b;
+    uint32_t n = take_u32(&list);
+    if ((options & ~MSETX_NX) != 0)
+        return check_list(list, n, true) ? NK_FAULT_OPTIONS : NK_FAULT_FRAME_BODY;
+    r->flags = options != 0 ? NK_F_NX : 0;
+    return keys(f, r, b, NK_OP_MSET);
+}
+
+/* two_keys: RENAME and COPY. Their one option means the opposite. */
+static enum nk_fault two_keys(struct nk_parser *f, struct nk_req *r, struct cursor *b,
+                              enum nk_op op) {
+    uint8_t options = take_u8(b);
+    struct nitro_slice from = take_string(b), to = take_string(b);
+    r->op = (uint8_t)op;
+    if (!complete(b)) return NK_FAULT_FRAME_BODY;
+    if (options & ~(op == NK_OP_COPY ? COPY_REPLACE : RENAME_NX)) return NK_FAULT_OPTIONS;
+    if (op == NK_OP_COPY && from.n == to.n && memcmp(from.p, to.p, from.n) == 0)
+        return NK_FAULT_SAME_KEY;
+    r->flags = (options != 0) == (op == NK_OP_RENAME) ? NK_F_NX : 0;
+    enum nk_fault bad = nk_parser_multi(f, r, 2);
+    if (bad != NK_FAULT_NONE) return bad;
+    nk_parser_multi_add(f, r, from.p, (uint32_t)from.n);
+    nk_parser_multi_add(f, r, to.p, (uint32_t)to.n);
+    return NK_FAULT_NONE;
+}
+
+/* getex: without an option and without an expiry it is GET. */
+static enum nk_fault getex(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    uint8_t options = take_u8(b);
+    set_key(f, r, b);
+    if (!complete(b)) return NK_FAULT_FRAME_BODY;
+    if ((options & ~GETEX_PERSIST) != 0 || (options != 0 && r->expire_ms != 0))
+        return NK_FAULT_OPTIONS;
+    r->op = options != 0 || r->expire_ms != 0 ? NK_OP_GETEX : NK_OP_GET;
+    r->flags = options != 0 ? NK_F_PERSIST : 0;
+    return NK_FAULT_NONE;
+}
+
+static enum nk_fault expirex(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    uint8_t o = take_u8(b);
+    set_key(f, r, b);
+    r->op = NK_OP_EXPIRE;
+    if (!complete(b)) return NK_FAULT_FRAME_BODY;
+    if ((o & ~(EXPIREX_NX | EXPIREX_XX | EXPIREX_GT | EXPIREX_LT)) != 0 ||
+        ((o & EXPIREX_NX) != 0 && o != EXPIREX_NX) ||
+        (o & (EXPIREX_GT | EXPIREX_LT)) == (EXPIREX_GT | EXPIREX_LT))
+        return NK_FAULT_OPTIONS;
+    r->flags = (o & EXPIREX_NX ? NK_F_NX : 0) | (o & EXPIREX_XX ? NK_F_XX : 0) |
+               (o & EXPIREX_GT ? NK_F_GT : 0) | (o & EXPIREX_LT ? NK_F_LT : 0);
+    return NK_FAULT_NONE;
+}
+
+static enum nk_fault getrange(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    r->op = NK_OP_GETRANGE;
+    r->num = take_u64(b);
+    r->end = (int64_t)take_u64(b);
+    set_key(f, r, b);
+    return NK_FAULT_NONE;
+}
+
+/* change: APPEND and SETRANGE. */
+static enum nk_fault change(struct nk_parser *f, struct nk_req *r, struct cursor *b,
+                            enum nk_op op) {
+    r->op = (uint8_t)op;
+    r->num = op == NK_OP_SETRANGE ? take_u32(b) : 0;
+    set_key(f, r, b);
+    return set_value(f, r, b);
+}
+
+static enum nk_fault incrfloat(struct nk_parser *f, struct nk_req *r, struct cursor *b) {
+    long double unused;
+    r->op = NK_OP_INCRFLOAT;
+    set_key(f, r, b);
+    if (b->is_short) return NK_FAULT_FRAME_BODY;
+    struct nitro_slice delta = take_rest(b);
+    if (!nk_decimal_parse(delta.p, delta.n, &unused)) return NK_FAULT_NOT_FLOAT;
+    r->val = delta.p;
+    r->val_len = (uint32_t)delta.n;
+    f->c->pub.grow_bytes += r->key.n + NK_DECIMAL_MAX;
+    return NK_FAULT_NONE;
+}
+
 static enum nk_fault scan(struct nk_req *r, struct cursor *b) {
     r->op = NK_OP_SCAN;
     r->num = take_u64(b);
@@ -209,8 +316,8 @@ static enum nk_fault scan(struct nk_req *r, struct cursor *b) {
     return NK_FAULT_NONE;
 }
 
-/* host: the host gets the body as its only argument. HELLO's layout is checked here all the
- * same; FLUSH and SYNC have no body, so what they bring is left over and makes the frame malformed. */
+/* host: the host gets the body as its only argument. The layouts of HELLO and AUTH are checked here all
+ * the same; FLUSH and SYNC have no body, so what they bring is left over and makes the frame malformed. */
 static enum nk_fault host(struct nk_parser *f, struct nk_req *r, struct cursor *b,
                           enum nitro_host_verb verb) {
     struct cursor body = *b;
@@ -220,6 +327,10 @@ static enum nk_fault host(struct nk_parser *f, struct nk_req *r, struct cursor *
         take_string(b);
         if (!complete(b)) return NK_FAULT_FRAME_BODY;
         if (min > max) return NK_FAULT_OPTIONS;
+    } else if (verb == NITRO_HOST_AUTH) {
+        take_string(b);
+        take_string(b);
+        if (!complete(b)) return NK_FAULT_FRAME_BODY;
     }
     enum nk_fault bad = nk_parser_args(f, r, 1);
     if (bad != NK_FAULT_NONE) return bad;
@@ -301,6 +412,33 @@ static enum nk_fault decode(struct nk_parser *f, uint8_t opcode, struct nk_req *
         return host(f, r, b, NITRO_HOST_FLUSH);
     case NK_NBP_SYNC:
         return host(f, r, b, NITRO_HOST_SYNC);
+    case NK_NBP_AUTH:
+        return host(f, r, b, NITRO_HOST_AUTH);
+    case NK_NBP_GETDEL:
+        return keyed(f, r, b, NK_OP_GETDEL);
+    case NK_NBP_GETEX:
+        return getex(f, r, b);
+    case NK_NBP_APPEND:
+        return change(f, r, b, NK_OP_APPEND);
+    case NK_NBP_GETRANGE:
+        return getrange(f, r, b);
+    case NK_NBP_SETRANGE:
+        return change(f, r, b, NK_OP_SETRANGE);
+    case NK_NBP_MSETX:
+        return msetx(f, r, b);
+    case NK_NBP_RANDOMKEY:
+        return plain(r, NK_OP_RANDOMKEY);
+    case NK_NBP_INCRFLOAT:
+        return incrfloat(f, r, b);
+    case NK_NBP_EXPIREX:
+        return expirex(f, r, b);
+    case NK_NBP_EXPIRETIME:
+        r->flags |= NK_F_MS | NK_F_ABSOLUTE;
+        return keyed(f, r, b, NK_OP_TTL);
+    case NK_NBP_RENAME:
+        return two_keys(f, r, b, NK_OP_RENAME);
+    case NK_NBP_COPY:
+        return two_keys(f, r, b, NK_OP_COPY);
     }
     return NK_FAULT_OPCODE;
 }

@@ -80,6 +80,7 @@ static enum nk_parsed begin_multibulk(struct nk_parser *f) {
         return fail(f, NK_FAULT_MBULK_LENGTH, NULL, 0);
     }
     if (n > (int64_t)nk_db_max_args(f->db)) return fail(f, NK_FAULT_MBULK_LENGTH, NULL, 0);
+    if (f->locked && n > NITRO_LOCKED_ARGS) return fail(f, NK_FAULT_LOCKED_ARGS, NULL, 0);
     c->span_count = 0;
     c->span_total = n > 0 ? (uint32_t)n : 0;
     c->parse_at = (uint32_t)(p - from);
@@ -103,6 +104,8 @@ static NK_NOINLINE enum nk_parsed read_bulk(struct nk_parser *f, const uint8_t *
     }
     if (NK_UNLIKELY(n < 0 || n > (int64_t)f->max_value))
         return fail(f, NK_FAULT_BULK_LENGTH, NULL, 0);
+    if (NK_UNLIKELY(f->locked) && (q - from) + n > NITRO_LOCKED_BYTES)
+        return fail(f, NK_FAULT_LOCKED_BULK, NULL, 0);
     if (NK_UNLIKELY(end - q < n + 2)) return suspend(f, at, (size_t)(q - c->in) + (size_t)n + 2);
     if (NK_UNLIKELY(q[n] != '\r' || q[n + 1] != '\n')) return fail(f, NK_FAULT_BULK_END, NULL, 0);
     out->at = (uint32_t)(q - from);
@@ -297,8 +300,9 @@ static NK_NOINLINE enum nk_parsed next_inline(struct nk_parser *f) {
     struct nk_chunk *c = f->c;
     uint8_t *line = c->pub.in + c->pub.in_pos;
     size_t have = c->pub.in_len - c->pub.in_pos, seen = c->parse_at;
+    size_t most = f->locked ? NITRO_LOCKED_BYTES : INLINE_LINE_MAX;
     uint8_t *lf = memchr(line + seen, '\n', have - seen);
-    if (lf == NULL ? have > INLINE_LINE_MAX : (size_t)(lf - line) > INLINE_LINE_MAX)
+    if (lf == NULL ? have > most : (size_t)(lf - line) > most)
         return fail(f, NK_FAULT_INLINE_LINE, NULL, 0);
     if (lf == NULL) {
         c->parse_at = (uint32_t)have; /* already searched */
@@ -308,6 +312,7 @@ static NK_NOINLINE enum nk_parsed next_inline(struct nk_parser *f) {
     const uint8_t *end = lf > line && lf[-1] == '\r' ? lf - 1 : lf;
     int64_t n = count_words(line, end);
     if (n < 0) return fail(f, NK_FAULT_INLINE_QUOTES, NULL, 0);
+    if (f->locked && n > NITRO_LOCKED_ARGS) return fail(f, NK_FAULT_LOCKED_ARGS, NULL, 0);
     if (n == 0) {
         c->pub.in_pos = next;
         c->parse_at = 0;

@@ -28,6 +28,11 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 		"setx":   func() { buf = AppendSetX(buf[:0], full, SetXVersion, "key", value) },
 		"mget":   func() { buf = AppendMGet(buf[:0], Meta{}, keys) },
 		"mset":   func() { buf = AppendMSet(buf[:0], Meta{}, pairs) },
+		"msetx":  func() { buf = AppendMSetX(buf[:0], Meta{}, MSetXIfAbsent, pairs) },
+		"range":  func() { buf = AppendGetRange(buf[:0], Meta{}, "key", 0, -1) },
+		"float":  func() { buf = AppendIncrFloat(buf[:0], Meta{}, "key", "0.1") },
+		"copy":   func() { buf = AppendCopy(buf[:0], Meta{}, CopyReplace, "a", "b") },
+		"auth":   func() { buf = AppendAuth(buf[:0], Meta{}, Auth{Password: "p"}) },
 		"scan":   func() { buf = AppendScan(buf[:0], Meta{}, Scan{Pattern: "*"}) },
 		"int":    func() { buf = AppendInt64Reply(buf[:0], Meta{}, -1) },
 		"reply":  func() { buf = AppendReply(buf[:0], Meta{}, OK, value) },
@@ -35,6 +40,25 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	for name, f := range cases {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// Whoever prints a request for a log must not give the password away.
+func TestAuthPrintsWithoutThePassword(t *testing.T) {
+	m, err := NewReader(bytes.NewReader(AppendAuth(nil, Meta{}, Auth{User: "ada", Password: "s3cret"})), KindRequest, Limits{}).Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ParseRequest(&m)
+	if err != nil || r.Auth.Password != "s3cret" {
+		t.Fatalf("%v, %v", r.Auth.Password, err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
+		for _, value := range []any{r.Auth, &r.Auth, r} {
+			if text := fmt.Sprintf(verb, value); strings.Contains(text, "s3cret") {
+				t.Errorf("%s of a %T: %s", verb, value, text)
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ const (
 	LengthMax     = 1<<24 - 1 // largest Header.Length: the field has 24 bits
 	KeyMax        = 1<<16 - 1 // largest key: its length has 16 bits
 	PartialMax    = 16        // chunked requests that may be half-sent on one connection
+	LockedMax     = 4096      // largest frame, its header included, before AUTH where a password is set
 	integritySize = 8         // bytes of an INTEGRITY block
 	extHeadSize   = 4         // type and length in front of each extension
 )

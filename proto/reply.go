@@ -64,7 +64,7 @@ func badReply(op Op, n int) error {
 		Msg: fmt.Sprintf("a reply to %s can't have a body of these %d bytes", op, n)}
 }
 
-// AppendInt64Reply encodes the reply to INCR and TTL.
+// AppendInt64Reply encodes the reply to INCR, TTL and EXPIRETIME.
 func AppendInt64Reply(dst []byte, m Meta, n int64) []byte {
 	return AppendUint64Reply(dst, m, uint64(n))
 }
@@ -76,7 +76,7 @@ func AppendUint64Reply(dst []byte, m Meta, n uint64) []byte {
 	return AppendReply(dst, m, OK, b[:])
 }
 
-// AppendUint32Reply encodes the reply to MDELETE, MEXISTS, and GETX with GetXLength.
+// AppendUint32Reply encodes the reply to MDELETE, MEXISTS, APPEND, SETRANGE, and GETX with GetXLength.
 func AppendUint32Reply(dst []byte, m Meta, n uint32) []byte {
 	var b [4]byte
 	binary.LittleEndian.PutUint32(b[:], n)
@@ -92,7 +92,7 @@ func AppendPersistReply(dst []byte, m Meta, removed bool) []byte {
 	return AppendReply(dst, m, OK, b[:])
 }
 
-// ParseInt64 reads the body of an ok reply to INCR or TTL.
+// ParseInt64 reads the body of an ok reply to INCR, TTL or EXPIRETIME.
 func ParseInt64(body []byte) (int64, error) {
 	n, err := ParseUint64(body)
 	return int64(n), err
@@ -108,7 +108,7 @@ func ParseUint64(body []byte) (uint64, error) {
 	return n, nil
 }
 
-// ParseUint32 reads the body of an ok reply to MDELETE, MEXISTS, or GETX with GetXLength.
+// ParseUint32 reads the body of an ok reply to MDELETE, MEXISTS, APPEND, SETRANGE, or GETX with GetXLength.
 func ParseUint32(body []byte) (uint32, error) {
 	p := blockParser{rest: body}
 	n := p.uint32()

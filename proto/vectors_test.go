@@ -45,8 +45,12 @@ type vectorField struct {
 	Expiry           int64
 	Ext              string
 	Key, Value, Body string
+	To               string
 	Delta            int64
+	Start, End       int64
+	Offset           uint32
 	Options          uint8
+	User, Password   string
 	Keys             []string
 	Pairs            [][2]string
 	Min, Max         uint8
@@ -128,6 +132,10 @@ func (d *vectorField) encode(t testing.TB, dst []byte, frameMax uint32) []byte {
 		return AppendEcho(dst, m, d.Value)
 	case "STATS":
 		return AppendStats(dst, m, d.Value)
+	case "AUTH":
+		return AppendAuth(dst, m, Auth{User: d.User, Password: d.Password})
+	case "RANDOMKEY":
+		return AppendRandomKey(dst, m)
 	case "COUNT":
 		return AppendCount(dst, m)
 	case "FLUSH":
@@ -145,6 +153,8 @@ func (d *vectorField) encode(t testing.TB, dst []byte, frameMax uint32) []byte {
 		return AppendMExists(dst, m, d.Keys)
 	case "MSET":
 		return AppendMSet(dst, m, d.kvs())
+	case "MSETX":
+		return AppendMSetX(dst, m, d.Options, d.kvs())
 	}
 	return d.encodeKeyed(t, dst, m)
 }
@@ -174,6 +184,34 @@ func (d *vectorField) encodeKeyed(t testing.TB, dst []byte, m Meta) []byte {
 		return AppendGetX(dst, m, d.Options, d.Key)
 	case "SETX":
 		return AppendSetX(dst, m, d.Options, d.Key, d.Value)
+	case "EXPIRETIME":
+		return AppendExpireTime(dst, m, d.Key)
+	}
+	return d.encodeEdit(t, dst, m)
+}
+
+// encodeEdit is for the requests that change a part of a value, its expiry or its name.
+func (d *vectorField) encodeEdit(t testing.TB, dst []byte, m Meta) []byte {
+	t.Helper()
+	switch d.Op {
+	case "GETDEL":
+		return AppendGetDel(dst, m, d.Key)
+	case "GETEX":
+		return AppendGetEx(dst, m, d.Options, d.Key)
+	case "APPEND":
+		return AppendAppend(dst, m, d.Key, d.Value)
+	case "GETRANGE":
+		return AppendGetRange(dst, m, d.Key, d.Start, d.End)
+	case "SETRANGE":
+		return AppendSetRange(dst, m, d.Key, d.Offset, d.Value)
+	case "INCRFLOAT":
+		return AppendIncrFloat(dst, m, d.Key, d.Value)
+	case "EXPIREX":
+		return AppendExpireX(dst, m, d.Options, d.Key, d.Expiry)
+	case "RENAME":
+		return AppendRename(dst, m, d.Options, d.Key, d.To)
+	case "COPY":
+		return AppendCopy(dst, m, d.Options, d.Key, d.To)
 	}
 	t.Fatalf("no encoder for %q", d.Op)
 	return nil
@@ -211,7 +249,8 @@ func describe(m *Message) string {
 	}
 	s += fmt.Sprintf("%v options=%d key=%q value=%q delta=%d count=%d hello=%+v scan=%+v", r.Op, r.Options,
 		r.Key, r.Value, r.Delta, r.Count, r.Hello, r.Scan)
-	if r.Op == OpMSet {
+	s += describeRest(r.To, r.Start, r.End, r.Offset, r.Auth)
+	if r.Op == OpMSet || r.Op == OpMSetX {
 		for k, v := range r.Pairs() {
 			s += fmt.Sprintf(" %q:%q", k, v)
 		}
@@ -221,6 +260,11 @@ func describe(m *Message) string {
 		}
 	}
 	return s
+}
+
+// describeRest renders what few opcodes have.
+func describeRest[B Bytes](to B, start, end int64, offset uint32, a Auth) string {
+	return fmt.Sprintf(" to=%q range=%d..%d offset=%d auth=%q/%q", to, start, end, offset, a.User, a.Password)
 }
 
 func describeError(err error) string {
@@ -254,16 +298,16 @@ func (v *vector) expect(t testing.TB) []string {
 
 func (d *vectorField) expect() string {
 	scan := Scan{Cursor: d.Cursor, Count: d.Count, Options: d.Options, Pattern: d.Pattern}
-	options := uint8(0)
-	if d.Op == "GETX" || d.Op == "SETX" {
-		options = d.Options
-	}
-	if d.Op != "SCAN" {
+	options := d.Options
+	if d.Op == "SCAN" {
+		options = 0 // they stand in scan
+	} else {
 		scan = Scan{}
 	}
 	hello := Hello{Min: d.Min, Max: d.Max, Features: d.Features, Name: d.Client}
 	s := fmt.Sprintf("%s options=%d key=%q value=%q delta=%d count=%d hello=%+v scan=%+v", d.Op, options,
 		d.Key, d.Value, d.Delta, len(d.Keys)+len(d.Pairs), hello, scan)
+	s += describeRest(d.To, d.Start, d.End, d.Offset, Auth{User: d.User, Password: d.Password})
 	for _, p := range d.Pairs {
 		s += fmt.Sprintf(" %q:%q", p[0], p[1])
 	}

@@ -3,7 +3,8 @@
  * client.h - a client that talks to the engine in bytes, as a connection of the server does: it feeds
  * bytes to a chunk, prepares, executes, and collects the replies.
  *
- * HOST VERBS  FLUSHALL is run as a host would; every other one is answered with an error.
+ * HOST VERBS  FLUSHALL is run as a host would; AUTH unlocks a locked session, whatever its password; every
+ *          other one is answered with an error.
  * THREADS  One thread at a time per client. The caller holds the gate shared around feed; where FLUSHALL
  *          may come, exclusively.
  */

@@ -78,6 +78,14 @@ static void expect_staying(const struct world *w) {
         if (w->seen[i] == 0) test_fail("key %u was there all the time and was not returned", i);
 }
 
+static void steps(struct world *w, enum nitro_step_kind kind) {
+    struct nitro_step_result r = {.more = 1};
+    for (uint32_t calls = 0; r.more != 0; calls++) {
+        assert_int_equal(nitro_step(w->store, kind, TEST_NOW, 4096, &r), NITRO_OK);
+        if (calls > 10000) test_fail("the step never ends");
+    }
+}
+
 /* ---- tests -------------------------------------------------------------------------------------*/
 
 /* At rest each key comes exactly once, whatever the count, at every size of the table. */
@@ -138,6 +146,29 @@ static void scan__splits_and_merges_meanwhile__staying_keys_are_returned(void **
         scan_while_changing(w, round % 2 == 0);
         world_close(w);
     }
+}
+
+/* A table that has shrunk in the middle of a scan, so that the scan goes on inside a merged bucket: what has been
+ * passed is not passed again. */
+static void scan__merges_meanwhile__no_key_twice(void **state) {
+    (void)state;
+    uint32_t inside = 0;
+    for (uint32_t pages = 1; pages < 60; pages++) {
+        struct world *w = world_open(1);
+        uint64_t cursor = 0;
+        for (uint32_t i = 0; i < STAYING + MOVING; i++) set(w, i);
+        for (uint32_t i = 0; i < pages; i++) assert_int_equal(scan(w, &cursor, 100), NITRO_OK);
+        assert_true(cursor != 0);
+        for (uint32_t i = STAYING; i < STAYING + MOVING; i++) delete (w, i);
+        steps(w, NITRO_STEP_RECLAIM);
+        const struct nk_table *t = &w->store->db.seg[0].tab;
+        uint64_t width = (1ull << 32) / (t->low_mask + 1);
+        inside += (cursor & UINT32_MAX) % width != 0;
+        while (cursor != 0) assert_int_equal(scan(w, &cursor, 100), NITRO_OK);
+        for (uint32_t i = 0; i < STAYING; i++) assert_int_equal(w->seen[i], 1);
+        world_close(w);
+    }
+    assert_true(inside > 20); /* or this has shown nothing */
 }
 
 /* Colliding keys until the only segment changes its hash. */
@@ -298,6 +329,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scan__table_at_rest__each_key_exactly_once),
         cmocka_unit_test(scan__splits_and_merges_meanwhile__staying_keys_are_returned),
+        cmocka_unit_test(scan__merges_meanwhile__no_key_twice),
         cmocka_unit_test(scan__hash_switch_meanwhile__restarts_and_misses_nothing),
         cmocka_unit_test(scan__cursor_of_the_old_hash__restarts),
         cmocka_unit_test(scan__segment_locked__busy_and_nothing_visited),

@@ -152,6 +152,22 @@ static void own_multi(struct worker *w, uint32_t key) {
     add(w->expected, &w->expected_len, "+OK\r\n");
 }
 
+/* own_rename: a batch over two segments that takes its value from one of them. */
+static void own_rename(struct worker *w, uint32_t key) {
+    uint32_t next = (key + 1) % OWN_KEYS;
+    char rest[32];
+    snprintf(rest, sizeof rest, " own:%" PRIu32 ":%" PRIu32, w->number, next);
+    request(w, "RENAME", key, rest);
+    if (!w->live[key]) {
+        add(w->expected, &w->expected_len, "-ERR no such key\r\n");
+        return;
+    }
+    w->live[next] = true;
+    w->value[next] = w->value[key];
+    w->live[key] = false;
+    add(w->expected, &w->expected_len, "+OK\r\n");
+}
+
 /* send: the pipeline through the gate; what comes back is left in the client. */
 static void send(struct worker *w) {
     gate_shared(&w->h->gate);
@@ -164,7 +180,7 @@ static void send(struct worker *w) {
 static void own_pipeline(struct worker *w) {
     for (unsigned i = 0; i < PIPELINE; i++) {
         uint32_t key = (uint32_t)test_rng_below(&w->rng, OWN_KEYS);
-        switch (test_rng_below(&w->rng, 5)) {
+        switch (test_rng_below(&w->rng, 6)) {
         case 0:
             own_get(w, key);
             break;
@@ -173,6 +189,9 @@ static void own_pipeline(struct worker *w) {
             break;
         case 2:
             own_multi(w, key);
+            break;
+        case 3:
+            own_rename(w, key);
             break;
         default:
             own_set(w, key);
@@ -213,6 +232,21 @@ static void big_value(struct worker *w) {
     if (!found && !w->h->flushing) test_fail("the big value has gone");
     if (found && memcmp(out + n - BIG_BYTES - 1, out + n - BIG_BYTES - 2, BIG_BYTES - 1) != 0)
         test_fail("the big value is made of two");
+    w->client.out_len = 0;
+}
+
+/* part_of_big: all workers change one large value in part, each time made without the lock and put if nobody was
+ * faster; copies of it share its block. Whatever comes first, its last byte is some worker's. */
+static void part_of_big(struct worker *w) {
+    static const char text[] =
+        "SETRANGE part %u %c\r\nCOPY part shared REPLACE\r\n"
+        "RENAME shared moved\r\nKEYS own:*\r\nRANDOMKEY\r\nGETRANGE part -1 -1\r\n";
+    add(w->request, &w->request_len, text, BIG_BYTES, 'a' + (char)w->number);
+    send(w);
+    const uint8_t *out = w->client.out;
+    size_t n = w->client.out_len;
+    bool found = n > 7 && out[n - 3] >= 'a' && out[n - 3] < 'a' + (int)WORKERS;
+    if (!found && !w->h->flushing) test_fail("the last byte of a large value is gone");
     w->client.out_len = 0;
 }
 
@@ -281,6 +315,7 @@ static void *worker_main(void *arg) {
         colliding_key(w);
         direct_calls(w);
         if (i % 16 == w->number) big_value(w);
+        if (i % 16 == w->number || i % 16 == 8) part_of_big(w);
     }
     __atomic_fetch_sub(&w->h->running, 1, __ATOMIC_RELEASE);
     return NULL;

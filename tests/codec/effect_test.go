@@ -17,7 +17,7 @@ func (s *side) checkEffect(r *proto.Request, reply *proto.Message) {
 		s.wantBody(r, reply, r.Value)
 	case proto.OpGet, proto.OpGetX:
 		s.checkRead(r, reply)
-	case proto.OpExists, proto.OpTTL, proto.OpPersist, proto.OpMemory:
+	case proto.OpExists, proto.OpTTL, proto.OpExpireTime, proto.OpPersist, proto.OpMemory:
 		s.wantFound(r, r.Key, ok)
 	case proto.OpSet, proto.OpSetX:
 		if ok && r.Flags&proto.FlagExpiry == 0 {
@@ -38,8 +38,10 @@ func (s *side) checkEffect(r *proto.Request, reply *proto.Message) {
 		if ok {
 			s.wantNoError(r, err)
 		}
-	default:
+	case proto.OpMGet, proto.OpMSet, proto.OpMSetX, proto.OpMDelete, proto.OpMExists:
 		s.checkMultiKey(r, reply)
+	default:
+		s.checkEdit(r, reply)
 	}
 }
 
@@ -67,7 +69,10 @@ func (s *side) checkMultiKey(r *proto.Request, reply *proto.Message) {
 	switch r.Op {
 	case proto.OpMGet:
 		s.checkMGet(r, reply)
-	case proto.OpMSet:
+	case proto.OpMSet, proto.OpMSetX:
+		if reply.Status() != proto.OK {
+			return
+		}
 		last := map[string][]byte{}
 		for k, v := range r.Pairs() {
 			last[string(k)] = v

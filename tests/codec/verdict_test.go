@@ -56,8 +56,11 @@ func (j *judge) next() (verdict, bool) {
 
 // limit is the status of a well-formed request that a store can't carry out, whatever it holds; OK if there is none.
 func limit(r *proto.Request) proto.Status {
-	large := (r.Op == proto.OpSet || r.Op == proto.OpSetX) && len(r.Value) > valueMax
-	if r.Op == proto.OpMSet {
+	large := false
+	switch r.Op {
+	case proto.OpSet, proto.OpSetX, proto.OpAppend, proto.OpSetRange:
+		large = len(r.Value) > valueMax
+	case proto.OpMSet, proto.OpMSetX:
 		for _, value := range r.Pairs() {
 			large = large || len(value) > valueMax
 		}
@@ -75,18 +78,37 @@ func limit(r *proto.Request) proto.Status {
 
 // further are the statuses beside OK that an accepted request may get: section 5 of the specification.
 var further = map[proto.Op][]proto.Status{
-	proto.OpGet:     {proto.ENOTFOUND},
-	proto.OpSet:     {proto.EVERSION},
-	proto.OpDelete:  {proto.ENOTFOUND, proto.EVERSION},
-	proto.OpExists:  {proto.ENOTFOUND},
-	proto.OpIncr:    {proto.ENOTNUMBER, proto.EOVERFLOW},
-	proto.OpExpire:  {proto.ENOTFOUND},
-	proto.OpTTL:     {proto.ENOTFOUND},
-	proto.OpPersist: {proto.ENOTFOUND},
-	proto.OpMemory:  {proto.ENOTFOUND},
-	proto.OpGetX:    {proto.ENOTFOUND},
-	proto.OpSetX:    {proto.ENOTSTORED, proto.EVERSION},
-	proto.OpScan:    {proto.ELIMIT}, // a pattern that costs too much
+	proto.OpGet:        {proto.ENOTFOUND},
+	proto.OpSet:        {proto.EVERSION},
+	proto.OpDelete:     {proto.ENOTFOUND, proto.EVERSION},
+	proto.OpExists:     {proto.ENOTFOUND},
+	proto.OpIncr:       {proto.ENOTNUMBER, proto.EOVERFLOW},
+	proto.OpExpire:     {proto.ENOTFOUND},
+	proto.OpTTL:        {proto.ENOTFOUND},
+	proto.OpPersist:    {proto.ENOTFOUND},
+	proto.OpMemory:     {proto.ENOTFOUND},
+	proto.OpGetX:       {proto.ENOTFOUND},
+	proto.OpSetX:       {proto.ENOTSTORED, proto.EVERSION},
+	proto.OpGetDel:     {proto.ENOTFOUND},
+	proto.OpGetEx:      {proto.ENOTFOUND},
+	proto.OpAppend:     {proto.EVALUESIZE},
+	proto.OpGetRange:   {proto.ENOTFOUND},
+	proto.OpSetRange:   {proto.EVALUESIZE},
+	proto.OpMSetX:      {proto.ENOTSTORED},
+	proto.OpScan:       {proto.ELIMIT}, // a pattern that costs too much
+	proto.OpRandomKey:  {proto.ENOTFOUND},
+	proto.OpIncrFloat:  {proto.ENOTNUMBER, proto.EOVERFLOW, proto.EVALUESIZE},
+	proto.OpExpireX:    {proto.ENOTFOUND, proto.ENOTSTORED},
+	proto.OpExpireTime: {proto.ENOTFOUND},
+	proto.OpRename:     {proto.ENOTFOUND, proto.ENOTSTORED},
+	proto.OpCopy:       {proto.ENOTFOUND, proto.ENOTSTORED},
+}
+
+// refuses reports whether a request that Go refuses may be refused so. Which texts are numbers is for the engine alone
+// to say, which looks at INCRFLOAT's delta before it looks for a log.
+func (v *verdict) refuses(s proto.Status) bool {
+	return s == v.refused ||
+		s == proto.ENOTNUMBER && v.refused == proto.EUNSUPPORTED && v.request.Op == proto.OpIncrFloat
 }
 
 // allows reports whether a request that was accepted may be answered so.

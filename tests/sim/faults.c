@@ -55,6 +55,8 @@ static void many_writes(struct sim_world *w) {
         if (w->view->fill != 0) sim_do_fill(w, 0);
     }
     sim_do_set(w, 30, sim_bytes(w, 70000), 0);
+    sim_do_move(w, 30, 31, 0);
+    sim_do_move(w, 3, 30, NITRO_MOVE_KEEP);
     sim_do_expire(w, 9, w->now_ms + 1000000);
     sim_do_write(w);
     sim_do_get(w, 9);

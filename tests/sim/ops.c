@@ -369,6 +369,58 @@ void sim_do_batch(struct sim_world *w, const unsigned *keys, unsigned count, uin
     free(b);
 }
 
+/* ---- moves --------------------------------------------------------------------------------------*/
+
+static int move_outcome(const struct sim_world *w, unsigned from, unsigned to, unsigned flags) {
+    if (!sim_cell_live(&w->model.now[from], w->now_ms)) return NITRO_ENOTFOUND;
+    bool taken = sim_cell_live(&w->model.now[to], w->now_ms);
+    return (flags & NITRO_MOVE_NX) != 0 && taken ? NITRO_ENOTSTORED : NITRO_OK;
+}
+
+/* moved: a put of the target, and behind it, in the same batch, the delete of the source. */
+static void moved(struct sim_world *w, unsigned from, unsigned to, bool keep, uint64_t last) {
+    const struct sim_cell *c = &w->model.now[from];
+    uint64_t before = w->model.newest;
+    must_be_new(w, to, last);
+    struct sim_effect put = {.kind = SIM_PUT,
+                             .key = to,
+                             .lsn = keep ? last : last - 1,
+                             .last = last,
+                             .value = c->value,
+                             .expire_ms = c->expire_ms};
+    if (batch_version(w, to, false, before, last) != put.lsn)
+        sim_data_fail(w, to, put.lsn, "moved, but its version is another one");
+    add_effect(w, &put);
+    if (!keep) {
+        batch_version(w, from, true, before, last);
+        add_effect(
+            w, &(struct sim_effect){.kind = SIM_DELETE, .key = from, .lsn = last, .last = last});
+        promise(w, from, last, last, true);
+    }
+    promise(w, to, last, last, true);
+}
+
+void sim_do_move(struct sim_world *w, unsigned from, unsigned to, unsigned flags) {
+    uint8_t source[SIM_KEY_BYTES_MAX], target[SIM_KEY_BYTES_MAX];
+    size_t n = sim_key(from, source), m = sim_key(to, target);
+    unsigned tries = 0;
+    struct nitro_info info = {0};
+    int rc, want;
+    do {
+        w->doing = "move";
+        want = move_outcome(w, from, to, flags);
+        rc = nitro_move(w->store, w->now_ms, source, n, target, m, flags, &info);
+    } while (again(w, rc, nitro_log_need(m, SIM_VALUE_MAX) + nitro_log_need(n, 0), &tries));
+    if (refused(w, rc)) return;
+    expect(w, from, rc, want);
+    if (rc == NITRO_OK && from != to) {
+        moved(w, from, to, (flags & NITRO_MOVE_KEEP) != 0, info.shown_lsn);
+        return;
+    }
+    looked(w, from, info.shown_lsn);
+    if (rc == NITRO_ENOTSTORED) looked(w, to, info.shown_lsn);
+}
+
 /* ---- the log -----------------------------------------------------------------------------------*/
 
 static void log_result(const struct sim_world *w, const char *what, int rc,
@@ -465,6 +517,16 @@ static void step_batch(struct sim_world *w) {
     sim_do_batch(w, keys, count, bytes);
 }
 
+static void step_move(struct sim_world *w) {
+    static const unsigned flags[] = {0, 0, NITRO_MOVE_KEEP, NITRO_MOVE_NX,
+                                     NITRO_MOVE_KEEP | NITRO_MOVE_NX};
+    unsigned from = draw_key(w), to = draw_key(w);
+    if (w->traits.big_values && test_rng_below(&w->rng, 8) == 0)
+        sim_do_set(w, from, sim_bytes(w, 70000),
+                   draw_expiry(w)); /* these are moved in another way */
+    sim_do_move(w, from, to, flags[test_rng_below(&w->rng, 5)]);
+}
+
 static void step_expire(struct sim_world *w) {
     int64_t at = draw_expiry(w);
     if (test_rng_below(&w->rng, 8) == 0) at = w->now_ms - 1;
@@ -502,8 +564,10 @@ bool sim_world_step(struct sim_world *w) {
         sim_do_incr(w, draw_key(w), (int64_t)test_rng_below(&w->rng, 19) - 9);
     else if (r < 41)
         step_expire(w);
-    else if (r < 47)
+    else if (r < 45)
         step_batch(w);
+    else if (r < 49)
+        step_move(w);
     else if (r < 60)
         sim_do_get(w, draw_key(w));
     else if (r < 61)

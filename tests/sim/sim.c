@@ -184,6 +184,7 @@ static void script_operations(struct sim_world *w) {
         sim_do_sync(w);
         if (sim_disk_is_off(w->disk)) return;
         sim_do_fill(w, 0);
+        sim_do_move(w, 4, 5, 0);
         sim_do_delete(w, 3);
         sim_do_expire(w, 1, w->now_ms + 1000000);
         for (unsigned i = 0; i < 8; i++) sim_do_set(w, 8 + i, sim_bytes(w, 3500), 0);

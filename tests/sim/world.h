@@ -144,6 +144,8 @@ void sim_do_delete(struct sim_world *w, unsigned key);
 void sim_do_incr(struct sim_world *w, unsigned key, int64_t delta);
 void sim_do_expire(struct sim_world *w, unsigned key, int64_t expire_ms);
 void sim_do_batch(struct sim_world *w, const unsigned *keys, unsigned count, uint32_t bytes);
+/* flags: NITRO_MOVE_... */
+void sim_do_move(struct sim_world *w, unsigned from, unsigned to, unsigned flags);
 void sim_do_get(struct sim_world *w, unsigned key);
 void sim_do_scan(struct sim_world *w);
 void sim_do_flush(struct sim_world *w);
