@@ -7,13 +7,15 @@ import (
 	"github.com/nitrokv/nitrokv/proto"
 )
 
-// hostBinary runs the requests of the binary protocol that the engine leaves to Go: HELLO, STATS, FLUSH and SYNC.
-func (c *conn) hostBinary(ch *engine.Chunk) hostAnswer {
+// hostBinary runs the requests of the binary protocol that the engine leaves to Go: HELLO, AUTH, STATS, FLUSH and SYNC.
+func (c *conn) hostBinary(fd uintptr, ch *engine.Chunk) hostAnswer {
 	flags := proto.Flags(ch.HostFlags())
 	meta := proto.Meta{ID: ch.HostID(), Flags: flags & proto.FlagIntegrity}
 	switch ch.HostVerb() {
 	case engine.HostHello:
 		return hostAnswer{reply: c.binaryHello(meta, ch.HostArg(0))}
+	case engine.HostAuth:
+		return c.binaryAuth(fd, ch, meta, flags)
 	case engine.HostInfo:
 		return hostAnswer{reply: c.binaryStats(meta, string(ch.HostArg(0)[:min(len(ch.HostArg(0)), quoteMax)]))}
 	case engine.HostFlush:
@@ -41,6 +43,15 @@ func quietly(a hostAnswer, flags proto.Flags) hostAnswer {
 		a.reply = nil
 	}
 	return a
+}
+
+// cutString reads a string of the protocol, u16 length and bytes, from the front of a body.
+func cutString(body []byte) (text, rest []byte, ok bool) {
+	if len(body) < 2 || len(body)-2 < int(binary.LittleEndian.Uint16(body)) {
+		return nil, nil, false
+	}
+	n := 2 + int(binary.LittleEndian.Uint16(body))
+	return body[2:n], body[n:], true
 }
 
 // pendingMax is how many requests a client may send ahead. Requests run as they come, so nothing here limits it

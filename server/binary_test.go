@@ -42,7 +42,7 @@ func TestBinaryHostVerbs(t *testing.T) {
 
 	askBinary(t, c, r, proto.AppendSet(nil, proto.Meta{ID: 1}, "k", "v"), proto.OK)
 	m = askBinary(t, c, r, proto.AppendStats(nil, proto.Meta{ID: 2}, "keyspace"), proto.OK)
-	if string(m.Body) != "# Keyspace\r\ndb0:keys=1,expires=0\r\n" {
+	if string(m.Body) != "# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n" {
 		t.Errorf("stats: %q", m.Body)
 	}
 	m = askBinary(t, c, r, proto.AppendStats(nil, proto.Meta{Flags: proto.FlagIntegrity}, ""), proto.OK)

@@ -1,9 +1,6 @@
 package server
 
-import (
-	"errors"
-	"sync/atomic"
-)
+import "errors"
 
 // clientList holds the open connections in the order of their ids, linked through the connections themselves: a
 // map would cost an idle connection more than its links.
@@ -81,16 +78,13 @@ func (s *Server) unregister(c *conn) {
 func (s *Server) traffic() (requests, bytesIn, bytesOut uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sum := func(total *atomic.Uint64, of func(*conn) *atomic.Uint64) uint64 {
-		n := total.Load()
-		for c := s.clients.first; c != nil; c = c.next {
-			n += of(c).Load()
-		}
-		return n
+	requests, bytesIn, bytesOut = s.total.requests.Load(), s.total.bytesIn.Load(), s.total.bytesOut.Load()
+	for c := s.clients.first; c != nil; c = c.next {
+		requests += c.requests.Load()
+		bytesIn += c.bytesIn.Load()
+		bytesOut += c.bytesOut.Load()
 	}
-	return sum(&s.total.requests, func(c *conn) *atomic.Uint64 { return &c.requests }),
-		sum(&s.total.bytesIn, func(c *conn) *atomic.Uint64 { return &c.bytesIn }),
-		sum(&s.total.bytesOut, func(c *conn) *atomic.Uint64 { return &c.bytesOut })
+	return requests, bytesIn, bytesOut
 }
 
 // connected is the number of open connections.

@@ -133,9 +133,10 @@ func kindOf(name string) string {
 		return "key"
 	case "pattern":
 		return "pattern"
-	case "seconds", "milliseconds", "ms", "count", "cursor", "increment", "decrement", "index", "version", "protover", "client-id":
+	case "seconds", "milliseconds", "ms", "count", "cursor", "increment", "decrement", "index", "version", "protover", "client-id",
+		"start", "end", "offset", "numlocal", "numreplicas", "timeout":
 		return "integer"
-	case "time", "ms-time":
+	case "time", "ms-time", "unix-time-seconds", "unix-time-ms":
 		return "unix-time"
 	}
 	return "string"

@@ -57,6 +57,10 @@ type conn struct {
 	flushed uint64 // LSN of the newest write that ran in Go: the session doesn't know it
 	resumed bool   // the chunk's replies may begin with the rest of one that has been sent in part
 
+	// While the client has not proved who it is (auth.go):
+	lockedAt  atomic.Int64 // store time since when; 0: it is known, or nobody asks
+	lockedOut uint64       // bytesOut at that time
+
 	pend atomic.Pointer[pending] // replies that wait for the disk; nil until the first one does
 
 	// Written by the connection, read by INFO and CLIENT LIST.
@@ -71,7 +75,7 @@ type conn struct {
 
 	mu     sync.Mutex // guards the fields below; a leaf
 	meta   *clientMeta
-	cancel context.CancelFunc // ends what the connection waits for (WAITAOF); nil most of the time
+	cancel context.CancelFunc // ends what the connection waits for (WAITAOF, AUTH); nil most of the time
 }
 
 // clientMeta is what a client says about itself; most say nothing.
@@ -124,6 +128,7 @@ func (c *conn) open() (err error) {
 		return err
 	}
 	c.ss.SetLevel(c.srv.opt.Level)
+	c.lock()
 	return nil
 }
 
@@ -282,6 +287,9 @@ func (c *conn) round(fd uintptr, ch *engine.Chunk) {
 		c.run(fd, ch, now)
 		if ch.Closing() {
 			c.over, c.linger = true, true
+		}
+		if c.ss.Locked() {
+			c.limitLocked(ch)
 		}
 	}
 	// Counted before the replies go out: whoever has seen a reply finds the request in INFO.

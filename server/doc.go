@@ -37,6 +37,10 @@
 // # Limits
 //
 // Every limit is a field of Options with a default; hostile input meets them before memory is taken for it.
-// There is no password yet, so an address that other machines can reach is refused unless
-// Options.InsecureNoAuth is set.
+//
+// # Who may connect
+//
+// With Options.Password a connection can do nothing before it has given the password, in every protocol; until then its
+// limits are narrow, and wrong ones are answered ever more slowly (auth.go, backoff.go). Without one, an address that
+// other machines can reach is refused unless Options.InsecureNoAuth is set.
 package server

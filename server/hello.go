@@ -11,50 +11,70 @@ import (
 // they may send; the server's own version stands beside it in INFO.
 const RedisVersion = "7.2.4"
 
+// helloRequest is what HELLO asks for.
+type helloRequest struct {
+	proto          engine.Protocol // ProtocolUnknown: as it is
+	user, password string
+	login          bool // with user and password
+	name           string
+	named          bool // with name
+}
+
 // hello is HELLO [protover [AUTH user password] [SETNAME name]]: it switches the protocol and describes the
-// server. Nothing changes if any part of it fails.
+// server. If any part of it fails, nothing changes, except that a right password counts.
 func (r *request) hello() {
-	want, name, setName := 0, "", false
+	h, ok := r.parseHello()
+	if !ok || h.login && !r.login(h.user, h.password) {
+		return
+	}
+	if r.c.ss.Locked() {
+		r.fail(helloFirstText)
+		return
+	}
+	if h.named {
+		r.c.setMeta(func(m *clientMeta) { m.name = h.name })
+	}
+	if h.proto != engine.ProtocolUnknown {
+		r.c.ss.SetProtocol(h.proto)
+	}
+	r.describe()
+}
+
+func (r *request) parseHello() (h helloRequest, ok bool) {
 	if len(r.args) > 1 {
 		n, ok := parseInt(r.args[1])
-		if !ok {
+		switch {
+		case !ok:
 			r.fail("ERR Protocol version is not an integer or out of range")
-			return
-		}
-		if n != 2 && n != 3 {
+			return h, false
+		case n == 2:
+			h.proto = engine.ProtocolRESP2
+		case n == 3:
+			h.proto = engine.ProtocolRESP3
+		default:
 			r.fail("NOPROTO unsupported protocol version")
-			return
+			return h, false
 		}
-		want = int(n)
 	}
 	for i := 2; i < len(r.args); {
 		left := len(r.args) - i - 1
 		switch {
 		case isWord(r.args[i], "AUTH") && left >= 2:
-			r.refuseUser(r.args[i+1])
-			return
+			h.user, h.password, h.login = r.args[i+1], r.args[i+2], true
+			i += 3
 		case isWord(r.args[i], "SETNAME") && left >= 1:
-			name, setName = r.args[i+1], true
-			if !printable(name) {
+			h.name, h.named = r.args[i+1], true
+			if !printable(h.name) {
 				r.fail("ERR Client names cannot contain spaces, newlines or special characters.")
-				return
+				return h, false
 			}
 			i += 2
 		default:
 			r.fail("ERR Syntax error in HELLO option '%s'", quoted(r.args[i]))
-			return
+			return h, false
 		}
 	}
-	if setName {
-		r.c.setMeta(func(m *clientMeta) { m.name = name })
-	}
-	switch want {
-	case 2:
-		r.c.ss.SetProtocol(engine.ProtocolRESP2)
-	case 3:
-		r.c.ss.SetProtocol(engine.ProtocolRESP3)
-	}
-	r.describe()
+	return h, true
 }
 
 // describe is the reply to HELLO, in the protocol that holds now.
@@ -81,34 +101,13 @@ func (r *request) describe() {
 	r.array(0)
 }
 
-// auth is AUTH [user] password. There are no passwords, and a client that sends one believes that there are: it
-// is told so even for the default user, to whom Redis would say OK.
-func (r *request) auth() {
-	if len(r.args) > 3 {
-		r.syntaxError()
-		return
-	}
-	user := "default"
-	if len(r.args) == 3 {
-		user = r.args[1]
-	}
-	r.refuseUser(user)
-}
-
-func (r *request) refuseUser(user string) {
-	if user != "default" {
-		r.fail("WRONGPASS invalid username-password pair or user is disabled.")
-		return
-	}
-	r.fail("ERR AUTH <password> called without any password configured for the default user. " +
-		"Are you sure your configuration is correct?")
-}
-
-// reset puts the connection back to how it began; what the client's library said about itself stays, as in Redis.
+// reset puts the connection back to how it began, locked if there is a password; what the client's library said about
+// itself stays, as in Redis.
 func (r *request) reset() {
 	r.c.setMeta(func(m *clientMeta) { m.name = "" })
 	r.c.ss.SetProtocol(engine.ProtocolRESP2)
 	r.c.ss.SetLevel(r.c.srv.opt.Level)
+	r.c.lock()
 	r.resp3 = false
 	r.status("RESET")
 }

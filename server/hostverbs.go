@@ -34,7 +34,7 @@ func (c *conn) host(fd uintptr, ch *engine.Chunk) {
 	var a hostAnswer
 	c.proto.Store(uint32(c.ss.Protocol())) // CLIENT LIST shows it, perhaps in this very round
 	if c.ss.Protocol() == engine.ProtocolBinary {
-		a = c.hostBinary(ch)
+		a = c.hostBinary(fd, ch)
 	} else {
 		r := &request{c: c, fd: fd, ch: ch}
 		r.runText()

@@ -177,7 +177,7 @@ func TestInfo(t *testing.T) {
 	all := c.do("INFO").(string)
 	for _, want := range []string{"# Server\r\n",
 		"redis_version:" + RedisVersion + "\r\n", "nitrokv_version:" + engine.Version,
-		"connected_clients:1\r\n", "keyspace_hits:1\r\n", "keyspace_misses:1\r\n", "db0:keys=1,expires=0\r\n",
+		"connected_clients:1\r\n", "keyspace_hits:1\r\n", "keyspace_misses:1\r\n", "db0:keys=1,expires=0,avg_ttl=0\r\n",
 		"aof_enabled:0\r\n"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not in INFO", want)
@@ -189,7 +189,7 @@ func TestInfo(t *testing.T) {
 		}
 	}
 	one := c.do("INFO", "KEYSPACE").(string)
-	if one != "# Keyspace\r\ndb0:keys=1,expires=0\r\n" {
+	if one != "# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n" {
 		t.Errorf("INFO keyspace: %q", one)
 	}
 	c.check("", "INFO", "nothing")
@@ -246,6 +246,55 @@ func TestCommandCommand(t *testing.T) {
 	c.check(respError("ERR unknown subcommand 'NOPE'. Try COMMAND HELP."), "COMMAND", "NOPE")
 }
 
+// TestEveryCommandIsDescribed, subcommands included, to programs and to people.
+func TestEveryCommandIsDescribed(t *testing.T) {
+	s := start(t, Options{})
+	c := dial(t, s)
+	c.do("HELLO", "3")
+	for i := range s.commands {
+		for _, e := range append([]command{s.commands[i]}, s.commands[i].subs...) {
+			entry, ok := c.do("COMMAND", "INFO", strings.ToUpper(e.Name)).([]any)[0].([]any)
+			if !ok || len(entry) != 10 || entry[0] != e.Name || entry[1] != int64(e.Arity) {
+				t.Errorf("COMMAND INFO %s: %v", e.Name, entry)
+			}
+			docs, ok := c.do("COMMAND", "DOCS", e.Name).(respMap)
+			if !ok || len(docs) != 2 || docs[0] != e.Name {
+				t.Fatalf("COMMAND DOCS %s: %v", e.Name, docs)
+			}
+			about := docs[1].(respMap)
+			if about[0] != "summary" || about[1] == "" || about[2] != "group" || about[3] == "" ||
+				len(e.subs) == 0 && slices.Contains(about, "arguments") != (e.Args != "") {
+				t.Errorf("COMMAND DOCS %s: %v", e.Name, about)
+			}
+		}
+	}
+}
+
+// TestWhatClientsSendAtConnect: libraries note their names, and take an error for what this server doesn't do.
+func TestWhatClientsSendAtConnect(t *testing.T) {
+	c := dial(t, start(t, Options{}))
+	unknown := func(sub string) respError { return respError("ERR unknown subcommand '" + sub + "'. Try CLIENT HELP.") }
+	for _, line := range []struct {
+		in   string
+		want any
+	}{
+		{"CLIENT SETINFO LIB-NAME go-redis(,go1.26)", status("OK")}, {"CLIENT SETINFO LIB-VER 9.7.0", status("OK")},
+		{"CLIENT SETINFO lib-name redis-py(hiredis_v3)", status("OK")}, {"CLIENT SETNAME cache:1", status("OK")},
+		{"CLIENT GETNAME", "cache:1"}, {"SELECT 0", status("OK")}, {"PING", status("PONG")},
+		{"CLIENT NO-EVICT ON", unknown("NO-EVICT")}, {"CLIENT NO-TOUCH ON", unknown("NO-TOUCH")},
+		{"CLIENT REPLY OFF", unknown("REPLY")}, {"CLIENT REPLY ON", unknown("REPLY")},
+		{"CLIENT TRACKING ON OPTIN", unknown("TRACKING")}, {"CLIENT TRACKING OFF", unknown("TRACKING")},
+		{"CLIENT CACHING YES", unknown("CACHING")}, {"CLIENT TRACKINGINFO", unknown("TRACKINGINFO")},
+	} {
+		c.check(line.want, strings.Fields(line.in)...)
+	}
+	for _, verb := range []string{"READONLY", "CLUSTER", "SUBSCRIBE", "SENTINEL"} {
+		if e, ok := c.do(verb, "x").(respError); !ok || !strings.HasPrefix(string(e), "ERR unknown command '"+verb+"'") {
+			t.Errorf("%s: %v", verb, e)
+		}
+	}
+}
+
 // effects are the subcommands and commands that may answer +OK, with what proves that it was done; everything
 // else that answers +OK acknowledges what it didn't do.
 var effects = map[string]func(*client) bool{
@@ -256,23 +305,30 @@ var effects = map[string]func(*client) bool{
 	},
 	"flushall": func(c *client) bool { return c.do("DBSIZE") == int64(0) },
 	"flushdb":  func(c *client) bool { return c.do("DBSIZE") == int64(0) },
-	"set":      func(c *client) bool { return c.do("GET", "x") == "x" },
-	"put":      func(c *client) bool { return c.do("GET", "x") == "x" },
-	"mset":     func(c *client) bool { return c.do("GET", "x") == "x" },
+	"set":      xIsX,
+	"put":      xIsX,
+	"mset":     xIsX,
+	"setex":    func(c *client) bool { return xIsX(c) && c.do("TTL", "x").(int64) > 0 },
+	"psetex":   func(c *client) bool { return xIsX(c) && c.do("TTL", "x").(int64) > 0 },
+	"rename":   func(c *client) bool { return c.do("GET", "y") == "old" && c.do("GET", "x") == nil },
 	"delete":   func(c *client) bool { return c.do("GET", "x") == nil },
 	"select":   func(c *client) bool { return true }, // SELECT 0: the database there is
 	"quit":     func(c *client) bool { c.expectEnd(); return true },
 }
 
+func xIsX(c *client) bool { return c.do("GET", "x") == "x" }
+
 // probes are arguments that a command can work with, where "x x …" isn't.
 var probes = map[string][]string{
 	"client|setinfo": {"lib-name", "x"}, "config|set": {"timeout", "0"}, "select": {"0"}, "flushall": {}, "flushdb": {},
+	"setex": {"x", "1000", "x"}, "psetex": {"x", "1000000", "x"}, "rename": {"x", "y"},
 }
 
 // TestNoCommandIsAcknowledgedWithoutEffect sends every entry of COMMAND, and every subcommand, with the
-// smallest number of arguments, one less and one more, and demands an effect or an error.
+// smallest number of arguments, one less and one more, and demands an effect or an error. Each finds the key x.
 func TestNoCommandIsAcknowledgedWithoutEffect(t *testing.T) {
 	s := start(t, Options{})
+	before := dial(t, s)
 	sent := 0
 	for i := range s.commands {
 		for _, c := range append([]command{s.commands[i]}, s.commands[i].subs...) {
@@ -284,6 +340,7 @@ func TestNoCommandIsAcknowledgedWithoutEffect(t *testing.T) {
 			for _, try := range [][]string{args, args[:len(args)-1], append(slices.Clone(args), "x")} {
 				if len(try) > 0 {
 					sent++
+					before.check(status("OK"), "MSET", "x", "old", "y", "other")
 					demandEffect(t, s, c.Name, try)
 				}
 			}
@@ -321,6 +378,7 @@ func TestRedisCLI(t *testing.T) {
 		{"get user_id", "42069"},
 		{"-3 get user_id", "42069"},
 		{"help get", "GET\x1b[0m \x1b[90mkey"},
+		{"help getex", "PERSIST"},
 		{"--raw info server", "nitrokv_version:"},
 		{"config get save", "save"},
 	} {

@@ -13,8 +13,9 @@ import (
 	"github.com/nitrokv/nitrokv/engine"
 )
 
-// INFO: sections of name:value lines. Names are Redis's where a value means the same; every value is measured,
-// and what this server has no value for is absent rather than 0.
+// INFO: sections of name:value lines. Names are Redis's where a value means the same, so that what monitors Redis can read
+// them. Every value is measured, or constant because there is no such thing here (evictions, replicas, forks); what this
+// server has no value for is absent rather than 0.
 
 // infoSections in the order in which they are printed.
 var infoSections = []struct {
@@ -26,8 +27,10 @@ var infoSections = []struct {
 	{"Memory", (*infoText).memory},
 	{"Persistence", (*infoText).persistence},
 	{"Stats", (*infoText).stats},
+	{"Replication", (*infoText).replication},
 	{"CPU", (*infoText).cpu},
 	{"Engine", (*infoText).engine},
+	{"Cluster", (*infoText).cluster},
 	{"Keyspace", (*infoText).keyspace},
 }
 
@@ -71,6 +74,7 @@ func (t *infoText) server() {
 	t.line("redis_mode", "standalone")
 	t.line("os", osName())
 	t.line("arch_bits", strconv.IntSize)
+	t.line("multiplexing_api", "epoll") // the Go runtime's
 	t.line("go_version", runtime.Version())
 	t.line("process_id", os.Getpid())
 	t.line("run_id", t.s.runID)
@@ -108,6 +112,7 @@ func (t *infoText) clients() {
 	t.line("connected_clients", t.s.connected())
 	t.line("maxclients", t.s.live.maxClients.Load())
 	t.line("blocked_clients", t.s.total.blocked.Load())
+	t.line("tracking_clients", 0) // there is no tracking
 }
 
 func (t *infoText) memory() {
@@ -116,10 +121,20 @@ func (t *infoText) memory() {
 	t.line("used_memory_human", human(t.es.UsedBytes))
 	t.line("used_memory_rss", rss)
 	t.line("used_memory_rss_human", human(rss))
-	t.line("used_memory_dataset", t.es.KeyBytes+t.es.ValueBytes)
+	dataset := t.es.KeyBytes + t.es.ValueBytes
+	t.line("used_memory_overhead", t.es.UsedBytes-min(dataset, t.es.UsedBytes))
+	t.line("used_memory_dataset", dataset)
+	if total := systemMemory(); total > 0 {
+		t.line("total_system_memory", total)
+		t.line("total_system_memory_human", human(total))
+	}
 	t.line("maxmemory", t.es.MaxMemory)
 	t.line("maxmemory_human", human(t.es.MaxMemory))
 	t.line("maxmemory_policy", "noeviction")
+	if used := t.es.UsedBytes; rss > 0 && used > 0 {
+		t.line("mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(used)))
+		t.line("mem_fragmentation_bytes", int64(rss)-int64(used))
+	}
 	t.line("mem_table", t.es.TableBytes)
 	t.line("mem_entries", t.es.EntryBytes)
 	t.line("mem_slack", t.es.SlackBytes)
@@ -147,6 +162,15 @@ func residentBytes() uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
+// systemMemory is the machine's, 0 if the kernel doesn't tell.
+func systemMemory() uint64 {
+	var i syscall.Sysinfo_t
+	if syscall.Sysinfo(&i) != nil {
+		return 0
+	}
+	return uint64(i.Totalram) * uint64(i.Unit)
+}
+
 // human is a size as Redis prints it: 1.50M.
 func human(n uint64) string {
 	if n < 1024 {
@@ -163,6 +187,9 @@ func (t *infoText) persistence() {
 	if t.s.load.busy.Load() {
 		t.loading()
 	}
+	t.line("rdb_bgsave_in_progress", 0)  // there are no snapshots,
+	t.line("aof_rewrite_in_progress", 0) // and the log is not rewritten
+	t.line("aof_rewrite_scheduled", 0)
 	t.line("aof_enabled", bit(t.s.logged))
 	if !t.s.logged {
 		t.line("persistence", "none") // nothing survives the process
@@ -230,26 +257,55 @@ func bit(b bool) int {
 
 func (t *infoText) stats() {
 	requests, in, out := t.s.traffic()
+	perSecond, inPerSecond, outPerSecond := t.s.rates.perSecond()
 	t.line("total_connections_received", t.s.total.accepted.Load())
 	t.line("total_commands_processed", requests)
+	t.line("instantaneous_ops_per_sec", uint64(math.Round(perSecond)))
 	t.line("total_net_input_bytes", in)
 	t.line("total_net_output_bytes", out)
+	t.line("instantaneous_input_kbps", fmt.Sprintf("%.2f", inPerSecond/1024))
+	t.line("instantaneous_output_kbps", fmt.Sprintf("%.2f", outPerSecond/1024))
 	t.line("rejected_connections", t.s.total.rejected.Load())
 	t.line("expired_keys", t.es.Expired)
 	t.line("evicted_keys", 0) // the policy is noeviction
+	t.line("evicted_clients", 0)
 	t.line("keyspace_hits", t.es.Hits)
 	t.line("keyspace_misses", t.es.Misses)
 	t.line("total_writes", t.es.Writes)
 	t.line("total_deletes", t.es.Deletes)
+	t.line("pubsub_channels", 0)
+	t.line("pubsub_patterns", 0)
+	t.line("latest_fork_usec", 0) // the server never forks
+	t.line("total_forks", 0)
+	t.line("acl_access_denied_auth", t.s.total.denied.Load())
 }
 
+// replication: a single node is a master without replicas.
+func (t *infoText) replication() {
+	t.line("role", "master")
+	t.line("connected_slaves", 0)
+	t.line("master_failover_state", "no-failover")
+	t.line("master_replid", t.s.replID)
+	t.line("master_replid2", strings.Repeat("0", len(t.s.replID)))
+	t.line("master_repl_offset", 0)
+	t.line("second_repl_offset", -1)
+	t.line("repl_backlog_active", 0)
+}
+
+func (t *infoText) cluster() { t.line("cluster_enabled", 0) }
+
 func (t *infoText) cpu() {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return
+	for _, who := range []struct {
+		suffix string
+		usage  int
+	}{{"", syscall.RUSAGE_SELF}, {"_children", syscall.RUSAGE_CHILDREN}} {
+		var u syscall.Rusage
+		if syscall.Getrusage(who.usage, &u) != nil {
+			continue
+		}
+		t.line("used_cpu_sys"+who.suffix, fmt.Sprintf("%d.%06d", u.Stime.Sec, u.Stime.Usec))
+		t.line("used_cpu_user"+who.suffix, fmt.Sprintf("%d.%06d", u.Utime.Sec, u.Utime.Usec))
 	}
-	t.line("used_cpu_sys", fmt.Sprintf("%d.%06d", u.Stime.Sec, u.Stime.Usec))
-	t.line("used_cpu_user", fmt.Sprintf("%d.%06d", u.Utime.Sec, u.Utime.Usec))
 }
 
 func (t *infoText) engine() {
@@ -270,9 +326,9 @@ func (t *infoText) engine() {
 	}
 }
 
-// keyspace: as in Redis, an empty database has no line.
+// keyspace: as in Redis, an empty database has no line, and an average that is not known is 0.
 func (t *infoText) keyspace() {
 	if t.es.Keys > 0 {
-		t.line("db0", fmt.Sprintf("keys=%d,expires=%d", t.es.Keys, t.es.KeysWithExpiry))
+		t.line("db0", fmt.Sprintf("keys=%d,expires=%d,avg_ttl=0", t.es.Keys, t.es.KeysWithExpiry))
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 func TestOptionsAreChecked(t *testing.T) {
 	for name, opt := range map[string]Options{
+		"password":    {Password: Secret(strings.Repeat("x", PasswordMax+1))},
 		"max clients": {MaxClients: -1},
 		"idle":        {IdleTimeout: -time.Second},
 		"write":       {WriteTimeout: -time.Second},
@@ -151,15 +153,30 @@ func answerer(t *testing.T, answer string) string {
 
 func TestOpenAddressesNeedConsent(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0"} {
-		if text := listenError(t, addr); !strings.Contains(text, "--insecure-no-auth") {
-			t.Errorf("%s: %s", addr, text)
+		text := listenError(t, addr)
+		for _, way := range []string{"--password-file", "NITROKV_PASSWORD", "127.0.0.1", "--insecure-no-auth"} {
+			if !strings.Contains(text, way) {
+				t.Errorf("%s: %q is not in %s", addr, way, text)
+			}
 		}
 	}
 	if text := listenError(t, "no port"); !strings.Contains(text, "host:port") {
 		t.Errorf("bad address: %s", text)
 	}
-	s := start(t, Options{Listen: []string{"0.0.0.0:0"}, InsecureNoAuth: true})
-	if s.Addr() == nil {
-		t.Error("it does not listen although it was allowed")
+	const warning = "there is no password"
+	for opt, warn := range map[*Options]bool{
+		{InsecureNoAuth: true}:                                  true,
+		{Password: testPassword}:                                false,
+		{Password: testPassword, InsecureNoAuth: true}:          false,
+		{InsecureNoAuth: true, Listen: []string{"127.0.0.1:0"}}: false,
+	} {
+		var log logBuffer
+		opt.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		if opt.Listen == nil {
+			opt.Listen = []string{"0.0.0.0:0"}
+		}
+		if s := start(t, *opt); s.Addr() == nil || strings.Contains(log.String(), warning) != warn {
+			t.Errorf("%v: it listens on %v and says %s", *opt, s.Addr(), log.String())
+		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// listenAll binds every address or none.
-func listenAll(addrs []string, insecure bool) (ls []*net.TCPListener, err error) {
+// listenAll binds every address or none. Those that other machines can reach must be allowed.
+func listenAll(addrs []string, open bool) (ls []*net.TCPListener, err error) {
 	defer func() {
 		if err != nil {
 			for _, l := range ls {
@@ -28,9 +28,10 @@ func listenAll(addrs []string, insecure bool) (ls []*net.TCPListener, err error)
 			return ls, fmt.Errorf("server: %q is no address to listen on: %w (want host:port, for example %s)",
 				addr, err, DefaultListen)
 		}
-		if !insecure && !tcp.IP.IsLoopback() {
+		if !open && !tcp.IP.IsLoopback() {
 			return ls, fmt.Errorf("server: other machines can reach %s and nobody would have to give a password: "+
-				"listen on 127.0.0.1, or allow it with --insecure-no-auth if the network is trusted", addr)
+				"set one with --password-file or NITROKV_PASSWORD, listen on 127.0.0.1, or allow it with "+
+				"--insecure-no-auth if the network is trusted", addr)
 		}
 		l, err := listenOne(tcp)
 		if err != nil {

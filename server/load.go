@@ -71,6 +71,7 @@ func (s *Server) loadStore() {
 	}
 	s.load.busy.Store(false)
 	s.reportRecovery(r)
+	s.opt.Ready()
 }
 
 // progress notes how far loading is, and passes it on.

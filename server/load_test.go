@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nitrokv/nitrokv/engine"
 	"github.com/nitrokv/nitrokv/proto"
@@ -237,15 +236,11 @@ func TestFailedLogExits(t *testing.T) {
 	a.check(status("OK"), "SET", "k", "1")
 	idle.check("1", "GET", "k")
 	breakLog(t, dir)
-	begin := time.Now()
 	a.ask(resp("SET", "k", "2"), "-UNKNOWN "+unknownText+"\r\n")
 	a.expectEnd()
 	idle.expectEnd()
 	if err := <-served; !errors.Is(err, ErrLogFailed) {
 		t.Errorf("serve: %v", err)
-	}
-	if d := time.Since(begin); d > abortLimit+patience/10 {
-		t.Errorf("it took %v", d)
 	}
 	if err := s.Shutdown(context.Background()); err == nil {
 		t.Error("the store claims to have stopped cleanly")

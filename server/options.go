@@ -21,6 +21,9 @@ const (
 	DefaultLogFileBytes = 64 << 20
 )
 
+// PasswordMax is the longest password in bytes: far less than a client may send before it has given it.
+const PasswordMax = 512
+
 // IOErrorPolicy is what the server does when a write to the log, or its sync, has failed. Such a failure is final: the
 // kernel may have dropped the data, so nothing is tried again on that log.
 type IOErrorPolicy uint8
@@ -56,9 +59,13 @@ func (p IOErrorPolicy) String() string {
 // Options configures a Server. The zero value is a safe server: loopback only, port 6379, every limit on.
 type Options struct {
 	// Listen lists the addresses to serve on, each as host:port; port 0 takes a free one, an empty host means every
-	// interface. Empty: DefaultListen. An address that others than this machine can reach is refused unless
-	// InsecureNoAuth is set, because there is no password yet.
+	// interface. Empty: DefaultListen. An address that others than this machine can reach is refused without a Password,
+	// unless InsecureNoAuth is set.
 	Listen []string
+
+	// Password is what clients must give (AUTH, HELLO) before anything else, at most PasswordMax bytes; the user's name is
+	// "default". It crosses the network as it is. Empty: nobody is asked.
+	Password Secret
 
 	// InsecureNoAuth allows addresses that other machines can reach although nobody has to give a password.
 	// Dangerous: whoever reaches the port can read, change and delete everything.
@@ -112,6 +119,10 @@ type Options struct {
 	// that there are, from one goroutine at a time. It must not block.
 	Progress func(done, total uint64)
 
+	// Ready, if set, is called once, when data can be read and written: after recovery, or by Serve if there is no log.
+	// It must not block.
+	Ready func()
+
 	// Logger gets the server's messages. Nil: they are dropped.
 	Logger *slog.Logger
 }
@@ -146,6 +157,9 @@ func (o Options) withDefaults() Options {
 	if o.Level == 0 {
 		o.Level = engine.LevelAlways
 	}
+	if o.Ready == nil {
+		o.Ready = func() {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -155,6 +169,8 @@ func (o Options) withDefaults() Options {
 // validate reports the first field that cannot work. It expects defaults to be filled in.
 func (o Options) validate() error {
 	switch {
+	case len(o.Password) > PasswordMax:
+		return fmt.Errorf("server: the password has %d bytes; it may have %d", len(o.Password), PasswordMax)
 	case o.MaxClients < 1:
 		return fmt.Errorf("server: max clients is %d; it must be at least 1", o.MaxClients)
 	case o.IdleTimeout < 0:

@@ -22,11 +22,16 @@ type Server struct {
 	log     *slog.Logger
 	store   *engine.Store
 	runID   string // 40 hexadecimal digits, new at every start
+	replID  string // likewise: the name of this server's history, for INFO
 	started time.Time
 	live    settings
 	total   totals
 	load    loader
-	logged  bool // there is a log, so replies may have gates
+	auth    auth
+	rates   rates
+
+	logged     bool          // there is a log, so replies may have gates
+	sweepEvery time.Duration // the constant, but for tests
 
 	commands []command // what COMMAND describes
 
@@ -48,7 +53,8 @@ type totals struct {
 	accepted atomic.Uint64
 	rejected atomic.Uint64
 	nextID   atomic.Uint64
-	blocked  atomic.Int64 // connections that wait in WAITAOF now
+	denied   atomic.Uint64 // wrong users and passwords
+	blocked  atomic.Int64  // connections that wait in WAITAOF now
 
 	requests, bytesIn, bytesOut atomic.Uint64 // of closed connections
 }
@@ -68,8 +74,12 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	maxMemory, why := effectiveMaxMemory(opt.MaxMemory)
-	s := &Server{opt: opt, log: opt.Logger, runID: newRunID(), started: time.Now(), commands: newCommandTable(),
-		logged: opt.Dir != "", stop: make(chan struct{}), aborted: make(chan struct{})}
+	password := opt.Password
+	opt.Password = "" // a digest of it is enough
+	s := &Server{opt: opt, log: opt.Logger, runID: newID(), replID: newID(), started: time.Now(), auth: newAuth(password),
+		sweepEvery: sweepEvery, logged: opt.Dir != "", commands: newCommandTable(), stop: make(chan struct{}),
+		aborted: make(chan struct{})}
+	s.noteTraffic(s.started)
 	s.live.init(opt, maxMemory)
 	if err := s.openStore(maxMemory); err != nil {
 		return nil, fmt.Errorf("server: the store cannot be opened: %w", err)
@@ -78,7 +88,7 @@ func New(opt Options) (*Server, error) {
 	return s, nil
 }
 
-func newRunID() string {
+func newID() string {
 	var b [20]byte
 	_, _ = rand.Read(b[:]) // never fails: it would crash the program first
 	return hex.EncodeToString(b[:])
@@ -94,13 +104,17 @@ func (s *Server) Listen() error {
 	if len(s.listeners) > 0 {
 		return errors.New("server: it is listening already")
 	}
-	ls, err := listenAll(s.opt.Listen, s.opt.InsecureNoAuth)
+	ls, err := listenAll(s.opt.Listen, s.opt.InsecureNoAuth || s.auth.required)
 	if err != nil {
 		return err
 	}
 	s.listeners = ls
 	for _, l := range ls {
-		s.log.Info("listening", "addr", l.Addr().String())
+		s.log.Info("listening", "addr", l.Addr().String(), "password", s.auth.required)
+		if addr := l.Addr().(*net.TCPAddr); !s.auth.required && !addr.IP.IsLoopback() {
+			s.log.Warn("there is no password: everybody who reaches this address can read, change and delete all data",
+				"addr", addr.String())
+		}
 	}
 	return nil
 }
@@ -158,6 +172,8 @@ func (s *Server) startWorkers() (errs <-chan error, n int, err error) {
 	s.workers.Go(s.sweep)
 	if s.logged {
 		s.workers.Go(s.loadStore)
+	} else {
+		s.workers.Go(s.opt.Ready)
 	}
 	return results, len(s.listeners), nil
 }
@@ -204,9 +220,9 @@ func (s *Server) welcome(nc *net.TCPConn) {
 
 // refuse tells a surplus client why, without waiting for it.
 func refuse(nc *net.TCPConn) {
-	if err := nc.SetWriteDeadline(time.Now().Add(time.Millisecond)); err == nil {
+	if rc, err := nc.SyscallConn(); err == nil {
 		// A client that can't take even this gets the close alone.
-		_, _ = nc.Write([]byte("-ERR max number of clients reached\r\n"))
+		_ = rc.Control(func(fd uintptr) { _, _ = tryWrite(fd, []byte("-ERR max number of clients reached\r\n")) })
 	}
 	closeQuietly(nc)
 }

@@ -8,8 +8,14 @@ import (
 
 // The sweeper
 //
-// Once a second one goroutine looks at all connections, for two things that would be dearer if each connection
-// did them itself.
+// Once a second one goroutine looks at all connections, for things that would be dearer if each connection did them
+// itself. It also notes the counters from which INFO computes rates (rates.go), and forgets who has not guessed
+// passwords for long (backoff.go).
+//
+// # Locked connections
+//
+// A connection that has not proved who it is (auth.go) notes since when. When that is too long ago it is cut, whatever it
+// does: it may be parked in a read, in a write that its client doesn't take, or behind a failed guess.
 //
 // # Idle connections
 //
@@ -38,8 +44,9 @@ import (
 
 const sweepEvery = time.Second
 
+// sweep is the sweeper, every so often.
 func (s *Server) sweep() {
-	tick := time.NewTicker(sweepEvery)
+	tick := time.NewTicker(s.sweepEvery)
 	defer tick.Stop()
 	var suspects []*conn
 	for {
@@ -50,6 +57,8 @@ func (s *Server) sweep() {
 		}
 		suspects = s.sweepOnce(suspects[:0])
 		clear(suspects[:cap(suspects)]) // closed connections are not held
+		s.auth.guard.forget()
+		s.noteTraffic(time.Now())
 	}
 }
 
@@ -57,8 +66,12 @@ func (s *Server) sweep() {
 func (s *Server) sweepOnce(suspects []*conn) []*conn {
 	idle := s.live.idleTimeout().Milliseconds()
 	now := s.store.Now()
+	var late []*conn
 	s.mu.Lock()
 	for c := s.clients.first; c != nil; c = c.next {
+		if at := c.lockedAt.Load(); at != 0 && now-at >= lockedTime.Milliseconds() {
+			late = append(late, c)
+		}
 		if idle > 0 && now-c.active.Load() >= idle {
 			c.wake(wakeIdle)
 		}
@@ -69,6 +82,9 @@ func (s *Server) sweepOnce(suspects []*conn) []*conn {
 		c.swept = mark
 	}
 	s.mu.Unlock()
+	for _, c := range late {
+		c.cutLocked()
+	}
 	for _, c := range suspects {
 		c.look()
 	}

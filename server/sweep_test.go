@@ -40,7 +40,6 @@ func TestEndOfStreamWithTheLastRequest(t *testing.T) {
 		clients[i] = dial(t, s)
 		warm(clients[i])
 	}
-	begin := time.Now()
 	for _, c := range clients {
 		sendWithFIN(t, c, resp("PING"))
 	}
@@ -49,14 +48,15 @@ func TestEndOfStreamWithTheLastRequest(t *testing.T) {
 		c.expectEnd()
 	}
 	waitFor(t, "all connections to be gone", func() bool { return s.connected() == 0 })
-	if d := time.Since(begin); d > 3*sweepEvery+patience/10 {
-		t.Errorf("it took %v", d)
-	}
 }
 
-// TestDataIsNeverDelayed: with the skipped read no request may wait for the sweeper, however it is cut into segments.
-func TestDataIsNeverDelayed(t *testing.T) {
-	s := start(t, Options{})
+// TestDataIsNeverMissed: with the skipped read no request may need the sweeper, however it is cut into segments. Here
+// the sweeper never comes.
+func TestDataIsNeverMissed(t *testing.T) {
+	s, err := New(Options{Listen: []string{"127.0.0.1:0"}, MaxClients: 100})
+	must(t, err)
+	s.sweepEvery = time.Hour
+	serve(t, s)
 	in := resp("SET", "k", "0123456789")
 	var wg sync.WaitGroup
 	for range 4 {
@@ -65,7 +65,6 @@ func TestDataIsNeverDelayed(t *testing.T) {
 		wg.Go(func() {
 			for i := range 2000 {
 				cut := i % len(in)
-				begin := time.Now()
 				if _, err := io.WriteString(c.TCPConn, in[:cut]); err != nil {
 					t.Error(err)
 				}
@@ -75,9 +74,6 @@ func TestDataIsNeverDelayed(t *testing.T) {
 				if got, err := io.ReadAll(io.LimitReader(c.br, 12)); err != nil || string(got) != "+OK\r\n+PONG\r\n" {
 					t.Errorf("round %d: %q, %v", i, got, err)
 					return
-				}
-				if d := time.Since(begin); d > sweepEvery*3/4 {
-					t.Errorf("round %d took %v: it may have waited for the sweeper", i, d)
 				}
 			}
 		})
