@@ -12,7 +12,10 @@ import (
 // prepare hands cobra the command line in the form that it understands: the verb first and in lower case, and behind a
 // "--" what would look like a flag but is a key or a value. It refuses verbs that don't exist.
 func prepare(root *cobra.Command, args []string) error {
-	front, rest := splitVerb(root, args)
+	front, rest, err := splitVerb(root, args)
+	if err != nil {
+		return err
+	}
 	if len(rest) == 0 {
 		root.SetArgs(front)
 		return nil
@@ -28,10 +31,12 @@ func prepare(root *cobra.Command, args []string) error {
 	}
 	rest = append(front, rest[1:]...)
 	if cmd.Annotations[annotationOperands] != "" {
-		var err error
-		if rest, err = splitOperands(cmd, rest); err != nil {
-			return err
-		}
+		rest, err = splitOperands(cmd, rest)
+	} else {
+		err = checkFlags(cmd, rest)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", cmd.Name(), err)
 	}
 	if cmd.Name() == "help" && len(rest) > 0 {
 		if findVerb(root, rest[0]) == nil {
@@ -44,27 +49,78 @@ func prepare(root *cobra.Command, args []string) error {
 }
 
 // splitVerb cuts args in front of the verb: flags of the verb may come before it.
-func splitVerb(root *cobra.Command, args []string) (front, rest []string) {
+func splitVerb(root *cobra.Command, args []string) (front, rest []string, err error) {
+	known := func(name string) bool { return anyFlag(root, name) != nil }
 	for i := 0; i < len(args); i++ {
 		if !strings.HasPrefix(args[i], "-") {
-			return args[:i:i], args[i:]
+			return args[:i:i], args[i:], nil
 		}
-		name, hasName := strings.CutPrefix(args[i], "--")
-		if hasName && !strings.Contains(name, "=") && takesValue(root, name) {
+		if err := checkSpelling(args[i], known); err != nil {
+			return nil, nil, err
+		}
+		name, isLong := strings.CutPrefix(args[i], "--")
+		if f := anyFlag(root, name); isLong && f != nil && f.NoOptDefVal == "" {
 			i++
 		}
 	}
-	return args, nil
+	return args, nil, nil
 }
 
-// takesValue reports whether any command has a flag of that name that takes a value.
-func takesValue(root *cobra.Command, name string) bool {
+// anyFlag returns the flag of that name of any command, or nil.
+func anyFlag(root *cobra.Command, name string) *pflag.Flag {
+	root.InitDefaultVersionFlag()
+	if f := lookupFlag(root, name); f != nil {
+		return f
+	}
 	for _, c := range root.Commands() {
 		if f := c.Flags().Lookup(name); f != nil {
-			return f.NoOptDefVal == ""
+			return f
 		}
 	}
-	return false
+	return nil
+}
+
+// checkFlags refuses what pflag would describe in terms of its own, of a command whose operands begin with no dash.
+func checkFlags(cmd *cobra.Command, args []string) error {
+	for i := 0; i < len(args) && args[i] != "--"; i++ {
+		if err := checkSpelling(args[i], func(name string) bool { return lookupFlag(cmd, name) != nil }); err != nil {
+			return err
+		}
+		name, isLong := strings.CutPrefix(args[i], "--")
+		if f := lookupFlag(cmd, name); isLong && f != nil && f.NoOptDefVal == "" {
+			i++
+		}
+	}
+	return nil
+}
+
+// checkSpelling refuses an argument that is almost an option: a long one with a single dash, which pflag takes for a row
+// of short ones, and a secret, which mustn't stand in a command line. What stands behind the name isn't repeated.
+func checkSpelling(arg string, known func(name string) bool) error {
+	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	if !strings.HasPrefix(arg, "-") || len(name) < 2 {
+		return nil
+	}
+	if o := findSecret(name); o != nil {
+		return fmt.Errorf("there is no --%s: everybody on this machine can see what is typed in a command line; name a file with --%s, or set %s",
+			o.name, o.instead, o.variable())
+	}
+	if !strings.HasPrefix(arg, "--") && known(name) {
+		return fmt.Errorf("unknown option -%s; write --%s", name, name)
+	}
+	return nil
+}
+
+// findSecret returns the secret of that name of any command, or nil.
+func findSecret(name string) *option {
+	for _, g := range allOptions() {
+		for i := range g.options {
+			if o := &g.options[i]; o.secret && o.name == name {
+				return o
+			}
+		}
+	}
+	return nil
 }
 
 // findVerb returns the command with that name or alias in any case, or nil.
@@ -80,25 +136,52 @@ func findVerb(root *cobra.Command, verb string) *cobra.Command {
 
 // unknownVerb suggests the verbs that are spelled most like the one that was typed.
 func unknownVerb(root *cobra.Command, verb string) error {
-	nearest, least := []string(nil), math.MaxInt
+	var verbs []string
 	for _, c := range root.Commands() {
-		if !c.IsAvailableCommand() {
-			continue
-		}
-		for _, name := range append([]string{c.Name()}, c.Aliases...) {
-			d := distance(strings.ToLower(verb), name)
-			if d < least {
-				nearest, least = nil, d
-			}
-			if d == least {
-				nearest = append(nearest, fmt.Sprintf("%q", name))
-			}
+		if c.IsAvailableCommand() {
+			verbs = append(append(verbs, c.Name()), c.Aliases...)
 		}
 	}
-	if least > 3 || least >= len(verb) || len(nearest) > 3 {
+	near := nearest(strings.ToLower(verb), verbs)
+	if len(near) == 0 {
 		return fmt.Errorf("unknown command %q; \"nitrokv help\" lists them all", verb)
 	}
-	return fmt.Errorf("unknown command %q; did you mean %s? \"nitrokv help\" lists them all", verb, strings.Join(nearest, " or "))
+	return fmt.Errorf("unknown command %q; did you mean \"%s\"? \"nitrokv help\" lists them all", verb, strings.Join(near, `" or "`))
+}
+
+// unknownOption suggests the options that are spelled most like the one that was typed.
+func unknownOption(cmd *cobra.Command, typed string) error {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	near := nearest(strings.TrimLeft(typed, "-"), names)
+	if len(near) == 0 {
+		return fmt.Errorf("unknown option %s", typed)
+	}
+	return fmt.Errorf("unknown option %s (did you mean --%s?)", typed, strings.Join(near, " or --"))
+}
+
+// farthest is the distance beyond which a word is not a misspelling of another.
+const farthest = 3
+
+// nearest returns the words that are spelled most like one, or nil if none or too many are.
+func nearest(word string, among []string) []string {
+	near, least := []string(nil), math.MaxInt
+	for _, other := range among {
+		if max(len(word)-len(other), len(other)-len(word)) > farthest {
+			continue // so is the distance; a word may be very long
+		}
+		d := distance(word, other)
+		if d < least {
+			near, least = nil, d
+		}
+		if d == least {
+			near = append(near, other)
+		}
+	}
+	if least > farthest || least >= len(word) || len(near) > 3 {
+		return nil
+	}
+	return near
 }
 
 // distance counts the letters that must be inserted, removed, replaced or swapped with their neighbour to make b of a.
@@ -130,37 +213,45 @@ func distance(a, b string) int {
 const annotationOperands = "operands"
 
 // splitOperands puts the flags in front and the operands behind a "--". An operand may begin with a dash, unless it
-// reads like a long flag: then a typing error is more likely than a key of that name, and "--" says otherwise.
+// reads like a long flag, or is one but for a dash: then a typing error is more likely than a key of that name, and "--"
+// says otherwise.
 func splitOperands(cmd *cobra.Command, args []string) ([]string, error) {
 	var flags, operands []string
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
-		switch {
-		case arg == "--":
+		if arg == "--" {
 			operands = append(operands, args[i+1:]...)
-			i = len(args)
-		case arg == "-h":
-			flags = append(flags, arg)
-		case !looksLikeFlag(arg):
-			operands = append(operands, arg)
-		default:
-			name, _, hasValue := strings.Cut(arg[2:], "=")
-			f := lookupFlag(cmd, name)
-			if f == nil {
-				return nil, fmt.Errorf("%s: %s: no such option; write \"--\" in front of a key or value that begins with dashes", cmd.Name(), arg)
-			}
-			flags = append(flags, arg)
-			if f.NoOptDefVal != "" || hasValue {
-				continue
-			}
-			if i++; i == len(args) {
-				return nil, fmt.Errorf("%s: %s needs a value; write %s %s", cmd.Name(), arg, arg, f.Value.Type())
-			}
-			flags = append(flags, args[i])
+			break
 		}
+		if err := checkSpelling(arg, func(name string) bool { return lookupFlag(cmd, name) != nil }); err != nil {
+			return nil, fmt.Errorf("%w; %s", err, dashesHint)
+		}
+		if arg == "-h" {
+			flags = append(flags, arg)
+			continue
+		}
+		if !looksLikeFlag(arg) {
+			operands = append(operands, arg)
+			continue
+		}
+		name, _, hasValue := strings.Cut(arg[2:], "=")
+		f := lookupFlag(cmd, name)
+		if f == nil {
+			return nil, fmt.Errorf("%w; %s", unknownOption(cmd, "--"+name), dashesHint)
+		}
+		flags = append(flags, arg)
+		if f.NoOptDefVal != "" || hasValue {
+			continue
+		}
+		if i++; i == len(args) {
+			return nil, fmt.Errorf("%s needs a value; write %s %s", arg, arg, f.Value.Type())
+		}
+		flags = append(flags, args[i])
 	}
 	return append(append(flags, "--"), operands...), nil
 }
+
+const dashesHint = `a key or value that looks like an option needs a "--" in front of it`
 
 // looksLikeFlag reports whether arg is two dashes and a letter.
 func looksLikeFlag(arg string) bool {

@@ -19,6 +19,7 @@ type benchConfig struct {
 	load         load.Config
 	protocol     string
 	durability   string
+	workload     string
 	distribution string
 	seed         int64
 	progress     bool
@@ -39,6 +40,8 @@ func (c *benchConfig) options() []option {
 		{name: "pipeline", arg: "N", def: "1", flag: true, set: intTo(&l.Pipeline, 1, load.MaxPipeline),
 			help: "Requests that a connection sends in one write before it waits for their replies"},
 		{name: "threads", arg: "N", def: "1", flag: true, set: intTo(&l.Threads, 1, 1024), help: "Event loops, each on a thread of its own"},
+		{name: "workload", arg: "NAME", flag: true, set: wordTo(&c.workload, "a", "b", "c", "d", "e", "f"),
+			help: "A core workload of YCSB, a, b, c, d or f: decides read ratio and distribution; values have 1000 bytes unless --value-size says otherwise"},
 		{name: "keys", arg: "N", def: "1000000", flag: true, set: countTo(&l.Keys), help: "Number of different keys, each of 16 bytes"},
 		{name: "value-size", arg: "SIZE", def: "64", flag: true, set: rangeTo(&l.ValueMin, &l.ValueMax),
 			help: "Bytes of a value, or a range such as 16-512; values are random and don't compress"},
@@ -68,13 +71,24 @@ In a closed loop every connection sends its next pipeline when the last one is a
 server that stalls can't hide it by stalling the load as well. Requests that never could be sent are reported as unsent
 and counted with the time they waited.
 
+--workload runs a core workload of YCSB (Cooper et al., "Benchmarking Cloud Serving Systems with YCSB", SoCC 2010):
+  a  update heavy       50 % reads, 50 % updates               scrambled zipfian
+  b  read mostly        95 % reads,  5 % updates               scrambled zipfian
+  c  read only         100 % reads                             scrambled zipfian
+  d  read latest        95 % reads,  5 % inserts               latest: zipfian, the newest key first
+  f  read-modify-write  50 % reads, 50 % read-modify-writes    scrambled zipfian
+The zipfian constant is 0.99. A record of ten fields of 100 bytes is one value of 1000 bytes under a key user000000000042;
+an update writes all of it. A read-modify-write is a GET and then a SET of the value with one field changed; it is one
+operation in all figures, and its latency, under rmw, is that of both together. --load makes the records first. Workload e
+reads ranges of keys in order, which a store without an order of keys can't; it is refused.
+
 The last line of the report says what the generator itself used. If it was busy all the time it was the limit, not the
 server: give it more --threads.
 
 --json writes one object. Settings: addr protocol loop clients pipeline threads keys value_size_min value_size_max
-read_ratio distribution zipf_theta rate durability seed. Result: seconds, requests (answered without an error),
+workload read_ratio distribution zipf_theta rate durability seed. Result: seconds, requests (answered without an error),
 ops_per_second, misses, unsent, errors, first_error, verified, mismatches, first_mismatch, value_bytes_read, bytes_sent,
-bytes_received, interrupted. Latency in microseconds, under get, set and all: requests mean_us p50_us p90_us p99_us
+bytes_received, interrupted. Latency in microseconds, under get, set, rmw and all: requests mean_us p50_us p90_us p99_us
 p99_9_us p99_99_us max_us. Cost of the load itself, under generator: user_ns_per_request system_ns_per_request busy.
 
 The exit status is 2 after error replies and wrong replies, too.`
@@ -87,11 +101,14 @@ func newBench(t terminal) *cobra.Command {
 		Use:     "bench [options]",
 		Short:   "Measure this or any other Redis-compatible server",
 		Long:    benchLong,
-		Example: "  nitrokv bench --load --duration 30s\n  nitrokv bench --protocol resp --addr 127.0.0.1:6380 --pipeline 64\n  nitrokv bench --rate 50000 --duration 1m",
+		Example: "  nitrokv bench --load --duration 30s\n  nitrokv bench --protocol resp --addr 127.0.0.1:6380 --pipeline 64\n  nitrokv bench --rate 50000 --duration 1m\n  nitrokv bench --workload a --load --keys 100000",
 		Args:    noOperands,
 		RunE: func(c *cobra.Command, _ []string) error {
 			warnUnknown(t)
 			err := s.resolve(t.env)
+			if err == nil {
+				err = cfg.chooseWorkload(s)
+			}
 			if err == nil {
 				err = cfg.run(&kv, t)
 			}
@@ -106,8 +123,31 @@ func newBench(t terminal) *cobra.Command {
 	return c
 }
 
+// chooseWorkload lets a workload decide what it decides, unless the command line says otherwise.
+func (c *benchConfig) chooseWorkload(s *settings) error {
+	if c.workload == "" {
+		return nil
+	}
+	for _, name := range []string{"read-ratio", "distribution", "zipf-theta"} {
+		if s.found[name].from == fromFlag {
+			return fmt.Errorf("--%s and --workload %s: the workload decides that; drop one of them", name, c.workload)
+		}
+	}
+	l := &c.load
+	l.Workload, l.ReadRatio, l.ZipfTheta, c.distribution = load.Workload(c.workload), 0, 0, ""
+	if s.found["value-size"].from == fromDefault {
+		l.ValueMin, l.ValueMax = load.RecordSize, load.RecordSize
+	}
+	return nil
+}
+
 // run measures. The first signal ends the measurement early, with a report; a second one ends the process.
 func (c *benchConfig) run(kv *kvConfig, t terminal) error {
+	password, err := kv.readPassword(t)
+	if err != nil {
+		return err
+	}
+	c.load.Password = password
 	c.complete(kv, t)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

@@ -62,7 +62,7 @@ func (c *console) progress(done, total uint64) {
 	}
 	bar := ""
 	if done < total {
-		bar = barText(done, total, time.Since(c.began))
+		bar = barText("loading", done, total, time.Since(c.began))
 	}
 	if bar == c.bar || !c.open {
 		return
@@ -73,11 +73,11 @@ func (c *console) progress(done, total uint64) {
 }
 
 // barText is for example "loading [======>             ]  35 %, 4s left". done is below total.
-func barText(done, total uint64, elapsed time.Duration) string {
+func barText(verb string, done, total uint64, elapsed time.Duration) string {
 	const width = 30
 	share := float64(done) / float64(total)
 	full := int(share * width)
-	text := fmt.Sprintf("loading [%s>%s] %3d %%", strings.Repeat("=", full), strings.Repeat(" ", width-1-full), int(100*share))
+	text := fmt.Sprintf("%s [%s>%s] %3d %%", verb, strings.Repeat("=", full), strings.Repeat(" ", width-1-full), int(100*share))
 	if elapsed < time.Second || done == 0 {
 		return text // too early to tell
 	}

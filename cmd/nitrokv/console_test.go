@@ -55,7 +55,7 @@ func TestBarText(t *testing.T) {
 		{1 << 30, 4 << 30, 3 * time.Second, "loading [=======>" + strings.Repeat(" ", 22) + "]  25 %, 9s left"},
 		{999, 1000, time.Minute, "loading [" + strings.Repeat("=", 29) + ">]  99 %, 0s left"},
 	} {
-		if got := barText(test.done, test.total, test.elapsed); got != test.want {
+		if got := barText("loading", test.done, test.total, test.elapsed); got != test.want {
 			t.Errorf("%d of %d: %q, want %q", test.done, test.total, got, test.want)
 		}
 	}

@@ -36,12 +36,12 @@ func (c *dataConfig) options() []option {
 }
 
 // finish refuses options that have no effect without a log: "--wal off --sync always" would promise what nobody keeps.
-func (c *dataConfig) finish(sources map[string]source) error {
+func (c *dataConfig) finish(found map[string]setting) error {
 	if c.wal == "on" {
 		return nil
 	}
 	for _, name := range []string{"dir", "sync", "log-file-size", "on-io-error"} {
-		if sources[name] == fromFlag {
+		if found[name].from == fromFlag {
 			return fmt.Errorf("--%s and --wal off: without a log nothing is written; drop one of them", name)
 		}
 	}

@@ -1,17 +1,25 @@
 // Command nitrokv is the one binary of NitroKV: the server, a command line for it, and a load generator.
 //
 //	nitrokv serve                  run a server on 127.0.0.1:6379
+//	nitrokv cli                    type commands, or run one: nitrokv cli get user_id
 //	nitrokv put user_id 42069      store a value; "-" reads it from stdin, --file from a file
 //	nitrokv get user_id            write exactly the value's bytes to stdout
 //	nitrokv del user_id            remove keys
+//	nitrokv incr visits            add to a number; also -5, or 0.25
+//	nitrokv expire session 30m     let a key expire, or "none"
+//	nitrokv ttl session            how long a key has left
+//	nitrokv scan 'user:*'          list keys
 //	nitrokv stats                  what the server says about itself
+//	nitrokv load keys.jsonl        load many keys from a file, stdin or a Redis server
+//	nitrokv dump keys.jsonl        write every key to a file or stdout
 //	nitrokv bench                  measure this or any other Redis-compatible server
 //	nitrokv check ./data           verify every byte of a data folder
 //
 // Verbs may be written in any case; set and delete are other names of put and del. The exit status is 0 when all went
-// well, 1 when a key was not found or a folder is damaged, 2 after an error, which is described in one line on stderr,
-// and 3 when a server's log could not be written or synced.
+// well, 1 when a key was not found, a folder is damaged, the server refuses a command of nitrokv cli or a load has left out
+// lines with something wrong, 2 after an error, which is described in one line on stderr, and 3 when a server's log could not be written or synced.
 //
-// Every setting is declared once, as an option (options.go): its flag, its NITROKV_ variable, its default and its
-// documentation come from there. "nitrokv options" lists them.
+// Every setting is declared once, as an option (options.go): its flag, its NITROKV_ variable, its key in the
+// configuration file, its default and its documentation come from there. "nitrokv options" lists them, "nitrokv serve
+// --print-config" shows what they come to.
 package main

@@ -17,15 +17,29 @@ import (
 
 // kvConfig is what the options of every command that talks to a server set.
 type kvConfig struct {
-	addr    string
-	timeout time.Duration
+	addr     string
+	timeout  time.Duration
+	password passwordConfig
+
+	eachRequest bool // the timeout is the call's business: it makes any number of requests
+	parallel    bool // the requests go over a connection for each processor, not over one
 }
 
 func (c *kvConfig) options() []option {
-	return []option{
+	server := []option{
 		{name: "addr", arg: "HOST:PORT", def: server.DefaultListen, set: textTo(&c.addr), help: "Address of the server"},
 		{name: "timeout", arg: "DURATION", def: "10s", set: positive(durationTo(&c.timeout), &c.timeout), help: "How long to wait for the server"},
 	}
+	return append(server, c.password.options("password", "the server's password")...)
+}
+
+// readPassword returns the password for the server, "" if there is none.
+func (c *kvConfig) readPassword(t terminal) (string, error) {
+	password, warning, err := c.password.read()
+	if warning != "" {
+		fmt.Fprintf(t.stderr, "nitrokv: warning: %s\n", warning)
+	}
+	return password, err
 }
 
 // putConfig is what further options of "nitrokv put" set.
@@ -102,7 +116,7 @@ func newKV(t terminal, kv *kvConfig, s *settings, c *cobra.Command, call func(co
 		warnUnknown(t)
 		err := s.resolve(t.env)
 		if err == nil {
-			err = kv.with(c.Context(), args, call)
+			err = kv.with(c.Context(), t, args, call)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Name(), err)
@@ -114,13 +128,24 @@ func newKV(t terminal, kv *kvConfig, s *settings, c *cobra.Command, call func(co
 }
 
 // with opens a client for one call.
-func (c *kvConfig) with(ctx context.Context, args []string, call func(context.Context, *client.Client, []string) error) error {
+func (c *kvConfig) with(ctx context.Context, t terminal, args []string, call func(context.Context, *client.Client, []string) error) error {
+	password, err := c.readPassword(t)
+	if err != nil {
+		return err
+	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	cl, err := client.Open(c.addr, &client.Options{Conns: 1, DialTimeout: c.timeout, Name: "nitrokv-cli"})
+	if !c.eachRequest {
+		limited, cancel := context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+		ctx = limited
+	}
+	conns := 1
+	if c.parallel {
+		conns = 0
+	}
+	cl, err := client.Open(c.addr, &client.Options{Conns: conns, DialTimeout: c.timeout, Name: "nitrokv-cli", Password: password})
 	if err != nil {
 		return fmt.Errorf("--addr %q: %w", c.addr, trimPrefix(err, "nitrokv: "))
 	}
@@ -137,9 +162,13 @@ func (c *kvConfig) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no server answers at %s (connection refused); start one with \"nitrokv serve\", or name another with --addr", c.addr)
+	case errors.Is(err, client.ErrUnauthorized) && !c.password.given():
+		return &trimmed{err, fmt.Sprintf("the server at %s asks for a password; name a file that holds it with --password-file, or set NITROKV_PASSWORD", c.addr)}
+	case errors.Is(err, client.ErrUnauthorized):
+		return &trimmed{err, fmt.Sprintf("the server at %s refuses the password; correct --password-file or NITROKV_PASSWORD", c.addr)}
 	case errors.Is(err, client.ErrNotNitroKV):
 		return fmt.Errorf("%w; name a NitroKV server with --addr", plain)
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s did not answer within %v: %w; see whether it is a NitroKV server and not overloaded, or allow more with --timeout", c.addr, c.timeout, plain)
 	}
 	return plain

@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/nitrokv/nitrokv/cmd/nitrokv/internal/repl"
 	"github.com/nitrokv/nitrokv/server"
 )
 
@@ -17,6 +19,8 @@ const (
 	exitOK       = 0
 	exitNotFound = 1
 	exitDamaged  = 1 // of a check that has found damage
+	exitRefused  = 1 // of commands of "nitrokv cli" that the server has answered with an error
+	exitPartial  = 1 // of a load that has left out entries with something wrong
 	exitError    = 2
 	exitLog      = 3 // of a server whose log could not be written or synced
 )
@@ -54,6 +58,10 @@ func run(args []string, t terminal) int {
 		return exitNotFound
 	case errors.Is(err, errDamaged):
 		return exitDamaged
+	case errors.Is(err, repl.ErrRefused):
+		return exitRefused
+	case errors.Is(err, errIncomplete):
+		return exitPartial
 	case errors.Is(err, server.ErrLogFailed):
 		return exitLog
 	}
@@ -83,11 +91,23 @@ func newRoot(t terminal) *cobra.Command {
 	root.SetErr(t.stderr)
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(t), newPut(t), newGet(t), newDel(t), newStats(t), newBench(t), newCheck(t), newVersion(), newOptions())
+	root.AddCommand(newServe(t), newCLI(t), newPut(t), newGet(t), newDel(t), newIncr(t), newTTL(t), newExpire(t), newScan(t), newStats(t), newLoad(t), newDump(t), newBench(t), newCheck(t), newVersion(), newOptions())
 	return root
 }
 
-// flagError says where the flags are listed.
+// flagError says where the flags are listed, and which one may have been meant.
 func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		err = unknownOption(c, typedFlag(unknown))
+	}
 	return fmt.Errorf("%s: %w; \"%s --help\" lists the options", c.Name(), err, c.CommandPath())
+}
+
+// typedFlag is an unknown flag as it was typed, without a value.
+func typedFlag(e *pflag.NotExistError) string {
+	if short, _, _ := strings.Cut(e.GetSpecifiedShortnames(), "="); short != "" {
+		return "-" + short
+	}
+	return "--" + e.GetSpecifiedName()
 }

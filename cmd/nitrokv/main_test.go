@@ -31,7 +31,14 @@ func TestMain(m *testing.M) {
 // startServer serves on a free port until the test ends.
 func startServer(t *testing.T) (addr string) {
 	t.Helper()
-	srv, err := server.New(server.Options{Listen: []string{"127.0.0.1:0"}})
+	return startServerWith(t, server.Options{})
+}
+
+// startServerWith does so with some options.
+func startServerWith(t *testing.T, opt server.Options) (addr string) {
+	t.Helper()
+	opt.Listen = []string{"127.0.0.1:0"}
+	srv, err := server.New(opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,14 +181,14 @@ func TestErrors(t *testing.T) {
 		{"no such file", []string{"put", "k", "--file", filepath.Join(t.TempDir(), "absent")}},
 		{"at least one key", []string{"del"}},
 		{"takes one section", []string{"stats", "a", "b"}},
-		{"no such option", []string{"put", "k", "--tll", "5s"}},
+		{"unknown option --tll (did you mean --ttl?)", []string{"put", "k", "--tll", "5s"}},
 		{"--addr needs a value; write --addr HOST:PORT", []string{"get", "k", "--addr"}},
 		{"--ttl", []string{"put", "k", "v", "--ttl", "soon"}},
 		{"must be more than 0", []string{"get", "k", "--timeout", "0s"}},
 		{"did you mean", []string{"gte", "k"}},
 		{"unknown command", []string{"help", "nothing"}},
-		{"unknown flag", []string{"serve", "--sgements", "4"}},
-		{"unknown flag", []string{"--nothing"}},
+		{"unknown option --sgements (did you mean --segments?)", []string{"serve", "--sgements", "4"}},
+		{"unknown option --nothing", []string{"--nothing"}},
 		{"unexpected", []string{"serve", "now"}},
 		{"NitroKV", []string{"serve", "--listen", busy, "--max-clients", "10", "--wal", "off"}},
 		{"--insecure-no-auth", []string{"serve", "--listen", "0.0.0.0:0", "--max-clients", "10", "--wal", "off"}},

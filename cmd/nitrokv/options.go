@@ -3,43 +3,56 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// An option is one setting of one or more commands. The flag, the variable, --help and "nitrokv options" are all made
-// from it.
+// An option is one setting of one or more commands. The flag, the variable, the key in the configuration file, --help
+// and "nitrokv options" are all made from it.
 type option struct {
-	name string // of the flag
+	name string // of the flag, and the key in the file
 	arg  string // what stands for the value in the help; empty: a switch
-	def  string // as it would be typed
+	def  string // as it would be typed; empty: not set
 	help string
-	flag bool // has no variable: the setting belongs to one command line
-	many bool // may be repeated; in the variable separated by commas
+	many bool // may be repeated; in a variable separated by commas
+
+	// The sources that the option doesn't have.
+	flag       bool // neither variable nor key: the setting belongs to one command line
+	noVariable bool // the name of the variable is used for something else
+	noKey      bool // it makes no sense in a file
+	secret     bool // neither flag nor key: others could read it there; it is never printed
+
+	// instead names the option of the same command that this one stands in for: the stronger source of the two counts,
+	// the other option is not set.
+	instead string
 
 	set func(text string) error // parses and stores; its error says why and what to do
 }
-
-// source says where a setting came from; a later one wins.
-type source int
-
-const (
-	fromDefault source = iota
-	fromVariable
-	fromFlag
-)
 
 const envPrefix = "NITROKV_"
 
 // variable returns the name of the option's environment variable, or "".
 func (o *option) variable() string {
-	if o.flag {
+	if o.flag || o.noVariable {
 		return ""
 	}
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.name, "-", "_"))
+}
+
+// hasFlag reports whether the option can be typed.
+func (o *option) hasFlag() bool { return !o.secret }
+
+// hasKey reports whether the option can stand in a configuration file, for a command that reads one.
+func (o *option) hasKey() bool { return !o.flag && !o.noKey && !o.secret }
+
+// usage is how the option is typed; a secret has only its variable.
+func (o *option) usage() string {
+	if !o.hasFlag() {
+		return o.variable()
+	}
+	return strings.TrimSpace("--" + o.name + " " + o.arg)
 }
 
 // texts collects what was typed for an option; it is parsed later, when it is known which source wins.
@@ -56,11 +69,11 @@ func (t *texts) Set(s string) error {
 	return nil
 }
 
-// settings are the options of one command.
+// settings are the options of one command, and what they came to.
 type settings struct {
 	options []option
 	texts   []texts
-	sources map[string]source // by option, after resolve
+	found   map[string]setting // by option, after resolve
 }
 
 // attach makes the command's flags.
@@ -69,6 +82,9 @@ func (s *settings) attach(c *cobra.Command) {
 	for i := range s.options {
 		o := &s.options[i]
 		s.texts[i].option = o
+		if !o.hasFlag() {
+			continue
+		}
 		f := c.Flags().VarPF(&s.texts[i], o.name, "", o.describe())
 		if o.arg == "" {
 			f.NoOptDefVal = "true"
@@ -81,72 +97,13 @@ func (s *settings) attach(c *cobra.Command) {
 	})
 }
 
-// resolve gives every option the value of its strongest source: flag, variable, default.
-func (s *settings) resolve(env []string) error {
-	s.sources = make(map[string]source)
-	for i := range s.options {
-		o := &s.options[i]
-		given, from := s.texts[i].given, fromFlag
-		where := "--" + o.name
-		if len(given) == 0 {
-			given, from = []string{o.def}, fromDefault
-			if text, ok := lookup(env, o.variable()); ok {
-				given, from, where = o.split(text), fromVariable, o.variable()
-			}
-		}
-		s.sources[o.name] = from
-		for _, text := range given {
-			if err := o.set(text); err != nil {
-				return fmt.Errorf("%s %q: %w", where, text, err)
-			}
-		}
-	}
-	return nil
-}
-
-func (o *option) split(text string) []string {
-	if !o.many {
-		return []string{text}
-	}
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-// lookup finds a variable in an environment of NAME=value texts. An empty variable counts as not set.
-func lookup(env []string, name string) (string, bool) {
-	if name == "" {
-		return "", false
-	}
-	for _, e := range slices.Backward(env) {
-		if text, ok := strings.CutPrefix(e, name+"="); ok {
-			return text, text != ""
-		}
-	}
-	return "", false
-}
-
-// warnUnknown mentions variables that look like settings and are none: most likely they are misspelled.
-func warnUnknown(t terminal) {
-	known := make(map[string]bool)
-	for _, s := range allSettings() {
-		for i := range s.options {
-			known[s.options[i].variable()] = true
-		}
-	}
-	for _, e := range t.env {
-		name, _, _ := strings.Cut(e, "=")
-		if strings.HasPrefix(name, envPrefix) && !known[name] {
-			fmt.Fprintf(t.stderr, "nitrokv: warning: %s is set, but there is no such setting; \"nitrokv options\" lists them\n", name)
-		}
-	}
-}
-
-// describe is the option's text in the help, with variable and default.
+// describe is the option's text in the help, with default and variable.
 func (o *option) describe() string {
 	text := o.help
 	if o.def != "" && o.arg != "" {
 		text += " (default " + o.def + ")"
 	}
-	if v := o.variable(); v != "" {
+	if v := o.variable(); v != "" && o.hasFlag() {
 		text += " [" + v + "]"
 	}
 	return text
@@ -161,29 +118,51 @@ func (s *settings) usage(c *cobra.Command) string {
 	if c.HasExample() {
 		text += "\nExamples:\n" + c.Example + "\n"
 	}
-	text += "\nOptions:\n"
-	width := 0
-	c.Flags().VisitAll(func(f *pflag.Flag) { width = max(width, len(f.Name)+len(f.Value.Type())+3) })
+	var rows [][2]string
+	for i := range s.options {
+		rows = append(rows, [2]string{s.options[i].usage(), s.options[i].describe()})
+	}
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		arg := f.Value.Type()
-		if f.Name == "help" {
-			arg = ""
+		if _, ours := f.Value.(*texts); !ours {
+			rows = append(rows, [2]string{"--" + f.Name, f.Usage})
 		}
-		text += fmt.Sprintf("  %-*s  %s\n", width, strings.TrimSpace("--"+f.Name+" "+arg), f.Usage)
 	})
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(r[0]))
+	}
+	text += "\nOptions:\n"
+	for _, r := range rows {
+		text += fmt.Sprintf("  %-*s  %s\n", width, r[0], r[1])
+	}
 	return text
 }
 
-// allSettings are the settings of all commands, for lists.
-func allSettings() []*settings {
+// A group is the options of a command, or those that several commands share, as lists show them.
+type group struct {
+	commands string
+	options  []option
+}
+
+// allOptions are the options of all commands, serve's first.
+func allOptions() []group {
 	var serve serveConfig
 	var kv kvConfig
+	var cli cliConfig
 	var put putConfig
+	var scan scanConfig
+	var load loadConfig
 	var bench benchConfig
 	var check checkConfig
-	return []*settings{
-		{options: serve.options()}, {options: kv.options()}, {options: put.options()}, {options: bench.options()},
-		{options: check.options()},
+	return []group{
+		{"serve", serve.options()},
+		{"cli, put, get, del, incr, ttl, expire, scan, stats, load, dump, bench", kv.options()},
+		{"cli", cli.options()},
+		{"put", put.options()},
+		{"scan", scan.options()},
+		{"load", load.options()},
+		{"bench", bench.options()},
+		{"check", check.options()},
 	}
 }
 
@@ -203,15 +182,26 @@ func newOptions() *cobra.Command {
 
 // optionsTable is the reference of all options in Markdown.
 func optionsTable() string {
-	names := []string{"serve", "put, get, del, stats, bench", "put", "bench", "check"}
-	text := "A flag wins over its variable, the variable over the default. Sizes take B, KiB, MiB, GiB (powers of 1024) and KB,\n" +
-		"MB, GB (powers of 1000); durations are written like 1m30s or 250ms.\n"
-	for i, s := range allSettings() {
-		text += "\n## " + names[i] + "\n\n| option | variable | default | meaning |\n|---|---|---|---|\n"
-		for j := range s.options {
-			o := &s.options[j]
-			flag := strings.TrimSpace("--" + o.name + " " + o.arg)
-			text += fmt.Sprintf("| `%s` | %s | %s | %s |\n", flag, code(o.variable()), code(o.def), o.help)
+	groups := allOptions()
+	var keyless []string
+	for i := range groups[0].options {
+		if o := &groups[0].options[i]; !o.hasKey() {
+			keyless = append(keyless, o.name)
+		}
+	}
+	text := "A flag wins over its variable, the variable over the configuration file, the file over the default. An empty variable\n" +
+		"counts as not set. The file is TOML, named by --config or NITROKV_CONFIG; its keys are the names of serve's options\n" +
+		"but for " + strings.Join(keyless, ", ") + ". Sizes take B, KiB, MiB, GiB (powers of 1024) and KB, MB, GB (powers of\n" +
+		"1000); durations are written like 1m30s or 250ms.\n"
+	for _, g := range groups {
+		text += "\n## " + g.commands + "\n\n| option | variable | default | meaning |\n|---|---|---|---|\n"
+		for i := range g.options {
+			o := &g.options[i]
+			flag := ""
+			if o.hasFlag() {
+				flag = o.usage()
+			}
+			text += fmt.Sprintf("| %s | %s | %s | %s |\n", code(flag), code(o.variable()), code(o.def), o.help)
 		}
 	}
 	return text

@@ -53,7 +53,7 @@ func TestListenAndPort(t *testing.T) {
 		{nil, nil, "127.0.0.1:6379"},
 		{[]string{"--port", "7"}, nil, "127.0.0.1:7"},
 		{[]string{"--port", "7"}, []string{"NITROKV_LISTEN=h:1"}, "127.0.0.1:7"},
-		{[]string{"--listen", "h:1"}, []string{"NITROKV_PORT=7"}, "h:1"},
+		{nil, []string{"NITROKV_PORT=tcp://10.0.0.1:6379"}, "127.0.0.1:6379"}, // of Kubernetes, not ours
 		{[]string{"--listen", "h:1", "--listen", "h:2"}, []string{"NITROKV_LISTEN=h:3"}, "h:1 h:2"},
 		{nil, []string{"NITROKV_LISTEN=h:1, [::1]:2"}, "h:1 [::1]:2"},
 	} {
@@ -62,13 +62,9 @@ func TestListenAndPort(t *testing.T) {
 			t.Errorf("%q with %q: %q, %v; want %q", test.args, test.env, got, err, test.want)
 		}
 	}
-	for _, test := range [][2][]string{
-		{{"--port", "7", "--listen", "h:1"}, nil},
-		{nil, {"NITROKV_PORT=7", "NITROKV_LISTEN=h:1"}},
-	} {
-		if _, err := resolveServe(t, test[0], test[1]); err == nil || !strings.Contains(err.Error(), "--port and --listen") {
-			t.Errorf("%q: error %v", test, err)
-		}
+	if _, err := resolveServe(t, []string{"--port", "7", "--listen", "h:1"}, nil); err == nil ||
+		!strings.HasPrefix(err.Error(), "--port and --listen are both given") {
+		t.Errorf("both given: error %v", err)
 	}
 }
 
@@ -85,6 +81,9 @@ func TestBadValueNamesItsSource(t *testing.T) {
 		`--on-io-error "retry": unknown; use exit`:  {{"--on-io-error", "retry"}, nil},
 		`--dir and --wal off: without a log`:        {{"--dir", "d", "--wal", "off"}, nil},
 		`--log-level "loud": unknown; use debug`:    {{"--log-level", "loud"}, nil},
+		`--password-file "": empty; name a file`:    {{"--password-file", ""}, nil},
+		`NITROKV_PASSWORD: longer than 512 bytes`:   {nil, {"NITROKV_PASSWORD=" + strings.Repeat("x", 513)}},
+		`NITROKV_LISTEN: names nothing`:             {nil, {"NITROKV_LISTEN=, ,"}},
 	} {
 		if _, err := resolveServe(t, test[0], test[1]); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
@@ -117,10 +116,10 @@ func TestServeOptionsReachTheServer(t *testing.T) {
 // Whatever the table says must be true: defaults parse, names are spelled and used alike, everything is documented.
 func TestOptionTable(t *testing.T) {
 	table := optionsTable()
-	for _, s := range allSettings() {
+	for _, g := range allOptions() {
 		seen := make(map[string]bool)
-		for i := range s.options {
-			o := &s.options[i]
+		for i := range g.options {
+			o := &g.options[i]
 			if o.def != "" || o.arg == "" {
 				if err := o.set(o.def); err != nil {
 					t.Errorf("the default of --%s is refused: %v", o.name, err)
@@ -130,22 +129,47 @@ func TestOptionTable(t *testing.T) {
 				t.Errorf("--%s: twice in a command, without help, or misspelled", o.name)
 			}
 			seen[o.name] = true
-			if !strings.Contains(table, "| `"+strings.TrimSpace("--"+o.name+" "+o.arg)+"` |") {
+			if o.hasFlag() && !strings.Contains(table, "\n| `"+o.usage()+"` |") {
 				t.Errorf("--%s is not in the reference", o.name)
 			}
-			if v := o.variable(); !o.flag && (!strings.HasPrefix(v, envPrefix) || !strings.Contains(table, "`"+v+"`")) {
+			if v := o.variable(); v != "" && (!strings.HasPrefix(v, envPrefix) || !strings.Contains(table, " | `"+v+"` | ")) {
 				t.Errorf("--%s: variable %q is not in the reference", o.name, v)
 			}
+			if o.instead != "" && !slices.ContainsFunc(g.options, func(other option) bool { return other.name == o.instead }) {
+				t.Errorf("--%s stands in for --%s, which there is not", o.name, o.instead)
+			}
+		}
+	}
+}
+
+// An option of serve has every source, but for those named here, which have a reason.
+func TestServeOptionsHaveEverySource(t *testing.T) {
+	noFlag := []string{"password"}
+	noVariable := []string{"port", "print-config"}
+	noKey := []string{"config", "print-config", "password"}
+	var cfg serveConfig
+	for _, o := range cfg.options() {
+		if o.hasFlag() == slices.Contains(noFlag, o.name) || (o.variable() != "") == slices.Contains(noVariable, o.name) ||
+			o.hasKey() == slices.Contains(noKey, o.name) {
+			t.Errorf("%s: flag %v, variable %q, key %v", o.name, o.hasFlag(), o.variable(), o.hasKey())
 		}
 	}
 }
 
 func TestUnknownVariableWarns(t *testing.T) {
 	var out bytes.Buffer
-	warnUnknown(terminal{stderr: &out, env: []string{"NITROKV_ADDR=h:1", "NITROKV_SEGMENT=3", "HOME=/", "NITROKV_RATE=5"}})
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], "NITROKV_SEGMENT is set") || !strings.Contains(lines[1], "NITROKV_RATE") {
-		t.Errorf("warnings %q", lines)
+	warnUnknown(terminal{stderr: &out, env: []string{
+		"NITROKV_ADDR=h:1", "NITROKV_SEGMENT=3", "HOME=/", "NITROKV_RATE=5", "NITROKV_CONFIG=f", "NITROKV_PASSWORD=p", "NITROKV_PASSWORD_FILE=f",
+		"NITROKV_SERVICE_HOST=10.0.0.1", "NITROKV_SERVICE_PORT=6379", "NITROKV_SERVICE_PORT_REDIS=6379", "NITROKV_PORT=tcp://10.0.0.1:6379",
+		"NITROKV_PORT_6379_TCP=tcp://10.0.0.1:6379", "NITROKV_PORT_6379_TCP_ADDR=10.0.0.1", "NITROKV_PRINT_CONFIG=1",
+	}})
+	var named []string
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(line, "nitrokv: warning: "), " is set, but there is no such setting")
+		named = append(named, name)
+	}
+	if want := []string{"NITROKV_SEGMENT", "NITROKV_RATE", "NITROKV_PRINT_CONFIG"}; !slices.Equal(named, want) {
+		t.Errorf("warned of %q, want %q", named, want)
 	}
 }
 

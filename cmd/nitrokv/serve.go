@@ -25,8 +25,10 @@ import (
 type serveConfig struct {
 	server    server.Options
 	data      dataConfig
-	port      int
-	procs     int // 0: what Go finds in affinity and cgroup quota
+	password  passwordConfig
+	file      string // where the settings came from that no flag and no variable has; empty: nowhere
+	print     bool   // instead of serving
+	procs     int    // 0: what Go finds in affinity and cgroup quota
 	level     slog.LevelVar
 	format    string
 	stopLimit time.Duration
@@ -34,13 +36,20 @@ type serveConfig struct {
 
 func (c *serveConfig) options() []option {
 	o := &c.server
+	config := []option{
+		{name: configOption, arg: "FILE", noKey: true, set: pathTo(&c.file),
+			help: "Configuration file, TOML with these options' names as keys. Relative paths in it start at the working directory, as everywhere"},
+		{name: "print-config", def: "false", flag: true, set: boolTo(&c.print),
+			help: "Write all settings to stdout as a configuration file, each with the source it came from, and end"},
+	}
+	access := append(c.password.options("password", "the password that clients must give"),
+		option{name: "insecure-no-auth", def: "false", set: boolTo(&o.InsecureNoAuth),
+			help: "Allow addresses that other machines can reach, although there is no password: anybody there can read and delete everything"})
 	network := []option{
 		{name: "listen", arg: "HOST:PORT", def: server.DefaultListen, many: true, set: appendTo(&o.Listen),
 			help: "Address to serve on; may be given several times, an empty host means every interface"},
-		{name: "port", arg: "N", def: "6379", set: intTo(&c.port, 0, 65535),
-			help: "Port on 127.0.0.1, in place of --listen; 0 takes a free one"},
-		{name: "insecure-no-auth", def: "false", set: boolTo(&o.InsecureNoAuth),
-			help: "Allow addresses that other machines can reach, although there is no password: anybody there can read and delete everything"},
+		{name: "port", arg: "N", def: "6379", noVariable: true, instead: "listen", set: portTo(&o.Listen),
+			help: "Port on 127.0.0.1, in place of --listen; 0 takes a free one. Has no variable, because Kubernetes sets NITROKV_PORT beside a service of that name"},
 		{name: "max-clients", arg: "N", def: strconv.Itoa(server.DefaultMaxClients), set: intTo(&o.MaxClients, 1, 1<<20),
 			help: "Connections at once; one more gets an error and is closed"},
 		{name: "idle-timeout", arg: "DURATION", def: "0s", set: durationTo(&o.IdleTimeout),
@@ -64,13 +73,16 @@ func (c *serveConfig) options() []option {
 		{name: "shutdown-timeout", arg: "DURATION", def: "10s", set: durationTo(&c.stopLimit),
 			help: "After SIGTERM or SIGINT, how long running requests may take before they are cut off; a second signal doesn't wait"},
 	}
-	return slices.Concat(network, c.data.options(), rest)
+	return slices.Concat(config, network, access, c.data.options(), rest)
 }
 
 const serveLong = `Run a server for the binary protocol, RESP (any Redis client) and inline commands on one port, until SIGTERM or SIGINT.
 
 Data is kept in memory and in a log on disk, in --dir. With --sync always, the default, a write is answered when it is
 on disk, and nobody has ever been shown a value that a power loss takes back.
+
+Settings come from flags, from NITROKV_ variables and from the file that --config names; the first that has one counts.
+--print-config shows what that comes to, and where from.
 
 The exit status is 0 after a signal, 2 if the server can't start or stop as it should, and 3 if the log could not be
 written or synced. Data that is damaged is never dropped by a start: it says what "nitrokv check" is to look at.`
@@ -82,14 +94,19 @@ func newServe(t terminal) *cobra.Command {
 		Use:     "serve [options]",
 		Short:   "Run a server",
 		Long:    serveLong,
-		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB --dir /var/lib/nitrokv\n  nitrokv serve --sync everysec --listen 127.0.0.1:6379 --listen [::1]:6379",
+		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB --dir /var/lib/nitrokv\n  nitrokv serve --sync everysec --listen 127.0.0.1:6379 --listen [::1]:6379\n  nitrokv serve --config /etc/nitrokv.toml --password-file /etc/nitrokv.password\n  nitrokv serve --print-config > nitrokv.toml",
 		Args:    noOperands,
 		RunE: func(c *cobra.Command, _ []string) error {
 			warnUnknown(t)
-			if err := cfg.finish(s, t.env); err != nil {
-				return fmt.Errorf("serve: %w", err)
+			err := cfg.finish(s, t.env)
+			switch {
+			case err != nil:
+			case cfg.print:
+				err = s.printConfig(t.stdout)
+			default:
+				err = cfg.run(t.stderr)
 			}
-			if err := cfg.run(t.stderr); err != nil {
+			if err != nil {
 				return fmt.Errorf("serve: %w", trimPrefix(err, "server: "))
 			}
 			return nil
@@ -100,58 +117,37 @@ func newServe(t terminal) *cobra.Command {
 	return c
 }
 
-// finish resolves the options and settles --port against --listen: the stronger source wins.
+// finish resolves the options.
 func (c *serveConfig) finish(s *settings, env []string) error {
 	if err := s.resolve(env); err != nil {
 		return err
 	}
-	if err := c.data.finish(s.sources); err != nil {
+	if err := c.data.finish(s.found); err != nil {
 		return err
 	}
 	c.data.apply(&c.server)
-	port, listen := s.sources["port"], s.sources["listen"]
-	switch {
-	case port == fromDefault || port < listen:
-	case port == listen:
-		return errors.New("--port and --listen are both given; --port N is short for --listen 127.0.0.1:N, so use one of them")
-	default:
-		c.server.Listen = []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port))}
-	}
 	return nil
 }
 
 // run serves until a signal comes.
 func (c *serveConfig) run(stderr io.Writer) error {
-	out := &console{w: stderr, terminal: isTerminal(stderr)}
-	log := slog.New(c.logHandler(out, out.terminal))
-	switch {
-	case c.procs > 0:
-		runtime.GOMAXPROCS(c.procs)
-	case c.server.Dir != "":
-		// The goroutine that syncs keeps a processor of Go's scheduler while it waits for the disk in the kernel.
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
-	}
 	// The signals are caught before the port is open: whoever sees it open may send one.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	c.server.Logger, c.server.Progress = log, out.progress
-	srv, err := server.New(c.server)
+	out := &console{w: stderr, terminal: isTerminal(stderr)}
+	log := slog.New(c.logHandler(out, out.terminal))
+	notify := &notifier{log: log}
+	srv, err := c.open(out, log, notify)
 	if err != nil {
-		return c.data.explain(err)
+		return err
 	}
-	if err := srv.Listen(); err != nil {
-		return err // the data folder has not been changed; its lock goes with the process
-	}
-	if err := out.release(); err != nil {
-		return fmt.Errorf("write the log to stderr: %w", err)
-	}
-	c.data.announce(log)
 	defer out.progress(1, 1) // no bar is left behind by a start that failed
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve() }()
 	select {
 	case err := <-ended:
+		notify.stop(c.stopLimit)
 		stopErr := c.shutdown(srv, signals)
 		if errors.Is(err, server.ErrLogFailed) {
 			stopErr = nil // it can only be that the same failure keeps the log from being stopped cleanly
@@ -159,11 +155,63 @@ func (c *serveConfig) run(stderr io.Writer) error {
 		return errors.Join(c.data.explain(err), stopErr)
 	case sig := <-signals:
 		log.Info("a signal ends the server", "signal", sig.String(), "limit", c.stopLimit.String())
+		notify.stop(c.stopLimit)
 		if err := c.shutdown(srv, signals); err != nil {
 			return err
 		}
 		return <-ended
 	}
+}
+
+// open makes the server and its ports. After an error the process ends, and the lock of the data folder, which has not
+// been changed, with it.
+func (c *serveConfig) open(out *console, log *slog.Logger, notify *notifier) (*server.Server, error) {
+	c.useProcessors()
+	if err := c.takePassword(log); err != nil {
+		return nil, err
+	}
+	c.server.Logger, c.server.Ready = log, notify.ready
+	c.server.Progress = func(done, total uint64) {
+		out.progress(done, total)
+		notify.progress(done, total)
+	}
+	srv, err := server.New(c.server)
+	if err != nil {
+		return nil, c.data.explain(err)
+	}
+	if err := srv.Listen(); err != nil {
+		return nil, err
+	}
+	if err := out.release(); err != nil {
+		return nil, fmt.Errorf("write the log to stderr: %w", err)
+	}
+	if c.file != "" {
+		log.Info("configuration file", "file", c.file)
+	}
+	c.data.announce(log)
+	notify.start()
+	return srv, nil
+}
+
+// useProcessors sets how many threads run Go code at once.
+func (c *serveConfig) useProcessors() {
+	switch {
+	case c.procs > 0:
+		runtime.GOMAXPROCS(c.procs)
+	case c.server.Dir != "":
+		// The goroutine that syncs keeps a processor of Go's scheduler while it waits for the disk in the kernel.
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+}
+
+// takePassword gives the server its password.
+func (c *serveConfig) takePassword(log *slog.Logger) error {
+	password, warning, err := c.password.read()
+	if warning != "" {
+		log.Warn(warning)
+	}
+	c.server.Password = server.Secret(password)
+	return err
 }
 
 // shutdown stops gracefully within the limit. A signal meanwhile ends that at once: nothing is waited for any more,
@@ -220,6 +268,18 @@ func appendTo(dst *[]string) func(string) error {
 			return errors.New("not an address; write host:port, for example 127.0.0.1:6379 or [::1]:6379")
 		}
 		*dst = append(*dst, text)
+		return nil
+	}
+}
+
+// portTo makes an address of a port: on this machine alone.
+func portTo(dst *[]string) func(string) error {
+	return func(text string) error {
+		var port int
+		if err := intTo(&port, 0, 65535)(text); err != nil {
+			return err
+		}
+		*dst = []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 		return nil
 	}
 }

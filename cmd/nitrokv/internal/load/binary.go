@@ -22,12 +22,12 @@ const (
 	binarySetValue = binaryKey + keySize
 )
 
-// newBinaryWire makes the templates; every request has the durability bits of flags.
-func newBinaryWire(flags proto.Flags) *binaryWire {
+// newBinaryWire makes the templates; every request has the durability bits of flags, every key the prefix.
+func newBinaryWire(flags proto.Flags, prefix string) *binaryWire {
 	var w binaryWire
 	m := proto.Meta{Flags: flags}
-	copy(w.get[:], proto.AppendGet(nil, m, "key:000000000000"))
-	copy(w.set[:], proto.AppendSet(nil, m, "key:000000000000", ""))
+	copy(w.get[:], proto.AppendGet(nil, m, prefix+keyZero))
+	copy(w.set[:], proto.AppendSet(nil, m, prefix+keyZero, ""))
 	return &w
 }
 

@@ -21,10 +21,12 @@ const (
 // Distribution says which keys are asked for how often.
 type Distribution string
 
-// The distributions.
+// The distributions. The last two belong to the workloads.
 const (
-	Uniform Distribution = "uniform"
-	Zipfian Distribution = "zipfian"
+	Uniform   Distribution = "uniform"
+	Zipfian   Distribution = "zipfian"           // over Keys ranks
+	Scrambled Distribution = "scrambled-zipfian" // over 10^10 ranks that are hashed to keys, as YCSB does it
+	Latest    Distribution = "latest"            // zipfian, the newest key first
 )
 
 // Durability is how safe a thing must be before the server acknowledges or shows it.
@@ -48,7 +50,7 @@ var durabilityFlags = map[Durability]proto.Flags{
 const (
 	MaxClients   = 60000   // the ports of one local address
 	MaxPipeline  = 1 << 14 // request ids have 16 bits
-	MaxKeys      = 1e12    // key:%012d
+	MaxKeys      = 1e12    // twelve digits
 	MaxValueSize = 8 << 20 // one frame of the binary protocol, with room to spare
 	MinVerify    = 8       // a verified value starts with its version
 )
@@ -57,13 +59,15 @@ const (
 type Config struct {
 	Addr         string
 	Protocol     Protocol
+	Password     string // what every connection gives before anything else; empty: none is asked for
 	Clients      int
 	Pipeline     int
 	Threads      int
 	Keys         int64
 	ValueMin     int // bytes; values are ValueMin to ValueMax long, evenly distributed
 	ValueMax     int
-	ReadRatio    float64 // share of GETs, 0 to 1
+	Workload     Workload // decides the next three fields, which must be zero; empty: they count
+	ReadRatio    float64  // share of GETs, 0 to 1
 	Distribution Distribution
 	ZipfTheta    float64 // between 0 and 1, exclusive; larger is more skewed; only for Zipfian
 	Rate         float64 // requests per second in all; 0: closed loop
@@ -84,7 +88,7 @@ type Config struct {
 
 // Validate reports the first setting that can't work, by the name of its command-line flag.
 func (c *Config) Validate() error {
-	return errors.Join(c.validateLoad(), c.validateDurability(), c.validateData(), c.validateLength())
+	return errors.Join(c.validateWorkload(), c.validateLoad(), c.validateDurability(), c.validateKeys(), c.validateVerify(), c.validateLength())
 }
 
 func (c *Config) validateDurability() error {
@@ -114,18 +118,26 @@ func (c *Config) validateLoad() error {
 	return nil
 }
 
-func (c *Config) validateData() error {
+func (c *Config) validateKeys() error {
 	switch {
 	case c.Keys < 1 || c.Keys > MaxKeys:
 		return fmt.Errorf("--keys %d: out of range; use 1 to %d", c.Keys, int64(MaxKeys))
 	case c.ValueMin < 0 || c.ValueMin > c.ValueMax || c.ValueMax > MaxValueSize:
 		return fmt.Errorf("--value-size %d-%d: out of range; use 0 to %d, smaller size first", c.ValueMin, c.ValueMax, MaxValueSize)
+	case c.Workload != "":
+		return nil // the rest is what the workload decides
 	case !(c.ReadRatio >= 0 && c.ReadRatio <= 1):
 		return fmt.Errorf("--read-ratio %g: out of range; use 0 (only SET) to 1 (only GET)", c.ReadRatio)
 	case c.Distribution != Uniform && c.Distribution != Zipfian:
 		return fmt.Errorf("--distribution %q: unknown distribution; use uniform or zipfian", c.Distribution)
 	case c.Distribution == Zipfian && !(c.ZipfTheta > 0 && c.ZipfTheta < 1):
 		return fmt.Errorf("--zipf-theta %g: out of range; use more than 0 and less than 1", c.ZipfTheta)
+	}
+	return nil
+}
+
+func (c *Config) validateVerify() error {
+	switch {
 	case c.Verify && c.ValueMin < MinVerify:
 		return fmt.Errorf("--value-size %d with --verify: too small to check; use at least %d", c.ValueMin, MinVerify)
 	case c.Verify && c.Keys < int64(c.Clients):

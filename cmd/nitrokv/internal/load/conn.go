@@ -17,6 +17,8 @@ type op uint8
 const (
 	opGet op = iota
 	opSet
+	opModify // a GET, and a SET of what it returned with a part changed
+	opCount
 )
 
 // A slot is a request that waits for its reply. Its place in conn.slots is its id.
@@ -25,8 +27,12 @@ type slot struct {
 	key  uint64
 	want uint32 // verifying: the version that a GET must return, 0 for any
 	op   op
+	half bool // the GET of an opModify
 	done bool // answered, or never used
 }
+
+// reads says that the reply is a value.
+func (s *slot) reads() bool { return s.op == opGet || s.half }
 
 // A conn is one connection: a nonblocking socket, its buffers, and a ring of requests under way.
 type conn struct {
@@ -64,6 +70,9 @@ func dial(ctx context.Context, c *Config, number int) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := authenticate(ctx, nc, c); err != nil {
+		return nil, errors.Join(err, nc.Close())
+	}
 	fd, err := duplicate(nc.(*net.TCPConn))
 	if err := errors.Join(err, nc.Close()); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", c.Addr, err)
@@ -71,6 +80,9 @@ func dial(ctx context.Context, c *Config, number int) (*conn, error) {
 	slots := 1
 	for slots < c.Pipeline {
 		slots *= 2
+	}
+	if c.writeOp() == opModify {
+		slots *= 2 // in the binary protocol every GET but the first may have been answered and its SET sent
 	}
 	cn := &conn{number: number, fd: fd, slots: make([]slot, slots), in: make([]byte, inputSize)}
 	for i := range cn.slots {

@@ -54,7 +54,7 @@ func answerConstantly(c net.Conn, request, reply int, answer []byte) {
 //
 //	go test -run '^$' -bench Cost -benchtime 1000000x ./cmd/nitrokv/internal/load
 func BenchmarkCost(b *testing.B) {
-	w := newRESPWire()
+	w := newRESPWire("key:")
 	request := len(w.appendGet(nil, 0, 0))
 	reply := []byte("$64\r\n" + string(bytes.Repeat([]byte{'x'}, 64)) + "\r\n")
 	answer := bytes.Repeat(reply, 64<<10/request+1)

@@ -7,10 +7,11 @@
 // # How a loop works
 //
 // Every loop is one goroutine locked to its thread, with its own epoll instance, connections, random numbers and
-// histograms; loops share nothing but a stop flag. A connection sends a whole pipeline in one write and parses what
-// one read brings. Requests are copied from templates in which only the key's digits (and the value) differ, and a
-// batch of replies that one read brought shares one clock reading and one histogram update, so that the generator
-// costs tens of nanoseconds per request at pipeline 64 and the server stays what is measured.
+// histograms; loops share nothing but a stop flag (and in workload D the numbers of new keys). A connection sends a whole
+// pipeline in one write and parses what one read brings. Requests are copied from templates in which only the key's
+// digits (and the value) differ, and a batch of replies that one read brought shares one clock reading and one histogram
+// update, so that the generator costs tens of nanoseconds per request at pipeline 64 and the server stays what is
+// measured.
 //
 // # Closed and open loop
 //
@@ -20,6 +21,12 @@
 // counted from that instant. A request that could not be sent because its connection had a full pipeline waits in line
 // and its wait counts; one that was never sent is recorded with the time it has waited so far. This is what keeps
 // stalls visible (no coordinated omission).
+//
+// # Workloads
+//
+// Config.Workload chooses one of the core workloads of YCSB (workload.go). Workload D inserts: loops then share the
+// numbers of the new keys (latest.go), so that each reads what any of them has stored. A read-modify-write of workload F
+// occupies its place in the pipeline until its second reply has come, and is one request in every figure.
 //
 // # Verification
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"strconv"
 	"strings"
@@ -84,6 +85,13 @@ func (f *fake) seen() (requests, keys int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.requests, len(f.data)
+}
+
+// stored returns what the keys have.
+func (f *fake) stored() map[string][]byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.data)
 }
 
 func (f *fake) connection(c net.Conn) {

@@ -22,7 +22,9 @@ type loop struct {
 	rng      rng
 	picker   keyPicker
 	values   *values
-	versions []uint32 // verifying: the last version sent per key; an element belongs to the key's connection
+	in       *insertions // workload D: the keys that are new; else nil
+	other    op          // what is done when not reading
+	versions []uint32    // verifying: the last version sent per key; an element belongs to the key's connection
 
 	plan      plan
 	stats     *stats
@@ -128,6 +130,11 @@ func (l *loop) handle(e *unix.EpollEvent) error {
 	l.stats.received += int64(n)
 	if err := l.replies(c, now); err != nil {
 		return l.fail(c, err)
+	}
+	if len(c.out) > 0 && !c.polling { // the second halves of read-modify-writes
+		if err := l.flush(c); err != nil {
+			return err
+		}
 	}
 	return l.refill(c, now)
 }

@@ -94,7 +94,7 @@ func zetaExactly(n int, theta float64) float64 {
 
 func TestPutKey(t *testing.T) {
 	for _, key := range []uint64{0, 9, 10, 123456, 999999999999} {
-		b := make([]byte, keySize)
+		b := []byte("key:" + keyZero)
 		putKey(b, key)
 		if want := fmt.Sprintf("key:%012d", key); string(b) != want {
 			t.Errorf("got %s, want %s", b, want)
@@ -105,7 +105,7 @@ func TestPutKey(t *testing.T) {
 // The templates must make what package proto makes.
 func TestBinaryWire(t *testing.T) {
 	for level, flags := range durabilityFlags {
-		w := newBinaryWire(flags)
+		w := newBinaryWire(flags, "key:")
 		for _, size := range []int{0, 1, 64, 300, 70000} {
 			value := bytes.Repeat([]byte{7}, size)
 			got := w.appendSet(w.appendGet(nil, 0x1234, 56), 0xABCD, 123456789012, value)
@@ -119,7 +119,7 @@ func TestBinaryWire(t *testing.T) {
 }
 
 func TestRESPWire(t *testing.T) {
-	w := newRESPWire()
+	w := newRESPWire("key:")
 	got := w.appendSet(w.appendGet(nil, 1, 56), 2, 123456789012, []byte("ab\r\n"))
 	want := "*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000056\r\n*3\r\n$3\r\nSET\r\n$16\r\nkey:123456789012\r\n$4\r\nab\r\n\r\n"
 	if string(got) != want {
@@ -139,17 +139,17 @@ func TestRepliesSplitAnywhere(t *testing.T) {
 		kind kind
 		body string
 	}{
-		{newRESPWire(), "+OK\r\n", kindStored, "OK"},
-		{newRESPWire(), "$5\r\nab\r\nc\r\n", kindValue, "ab\r\nc"},
-		{newRESPWire(), "$0\r\n\r\n", kindValue, ""},
-		{newRESPWire(), "$-1\r\n", kindMiss, ""},
-		{newRESPWire(), "_\r\n", kindMiss, ""},
-		{newRESPWire(), "-ERR no\r\n", kindError, "ERR no"},
-		{newBinaryWire(0), frame(proto.OK, ""), kindStored, ""},
-		{newBinaryWire(0), frame(proto.OK, "abc"), kindValue, "abc"},
-		{newBinaryWire(0), frame(proto.ENOTFOUND, ""), kindMiss, ""},
-		{newBinaryWire(0), frame(proto.ENOMEM, "no"), kindError, "no"},
-		{newBinaryWire(0), string(more) + "ab", kindPart, "ab"},
+		{newRESPWire("key:"), "+OK\r\n", kindStored, "OK"},
+		{newRESPWire("key:"), "$5\r\nab\r\nc\r\n", kindValue, "ab\r\nc"},
+		{newRESPWire("key:"), "$0\r\n\r\n", kindValue, ""},
+		{newRESPWire("key:"), "$-1\r\n", kindMiss, ""},
+		{newRESPWire("key:"), "_\r\n", kindMiss, ""},
+		{newRESPWire("key:"), "-ERR no\r\n", kindError, "ERR no"},
+		{newBinaryWire(0, "key:"), frame(proto.OK, ""), kindStored, ""},
+		{newBinaryWire(0, "key:"), frame(proto.OK, "abc"), kindValue, "abc"},
+		{newBinaryWire(0, "key:"), frame(proto.ENOTFOUND, ""), kindMiss, ""},
+		{newBinaryWire(0, "key:"), frame(proto.ENOMEM, "no"), kindError, "no"},
+		{newBinaryWire(0, "key:"), string(more) + "ab", kindPart, "ab"},
 	} {
 		for n := range len(test.text) {
 			r := test.wire.parse([]byte(test.text[:n]))
@@ -166,16 +166,16 @@ func TestRepliesSplitAnywhere(t *testing.T) {
 
 func TestGarbageIsNoReply(t *testing.T) {
 	for _, text := range []string{"HTTP/1.1 400\r\n", "*1\r\n$1\r\na\r\n", ":5\r\n", "+PONG\r\n", "$x\r\nab", "$-2\r\n", "$3\r\nabcde", "$99999999999\r\n"} {
-		if r := newRESPWire().parse([]byte(text)); r.kind != kindGarbage {
+		if r := newRESPWire("key:").parse([]byte(text)); r.kind != kindGarbage {
 			t.Errorf("%q is taken for a reply of kind %d", text, r.kind)
 		}
 	}
 	for _, text := range []string{"-ERR unknown\r\n", "\xF6\x00\x00\x00\x04\x00\x00\x00", "\xF5\x00\x00\x00\x00\x00\x00\x00"} {
-		if r := newBinaryWire(0).parse([]byte(text)); r.kind != kindGarbage {
+		if r := newBinaryWire(0, "key:").parse([]byte(text)); r.kind != kindGarbage {
 			t.Errorf("%q is taken for a reply of kind %d", text, r.kind)
 		}
 	}
-	if r := newRESPWire().parse(bytes.Repeat([]byte{'-'}, lineMax+1)); r.kind != kindGarbage {
+	if r := newRESPWire("key:").parse(bytes.Repeat([]byte{'-'}, lineMax+1)); r.kind != kindGarbage {
 		t.Error("a line without an end makes the buffer grow for ever")
 	}
 }

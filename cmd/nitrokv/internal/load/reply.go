@@ -8,7 +8,7 @@ import (
 
 // replies takes every complete reply from the connection's input and counts it.
 func (l *loop) replies(c *conn, now int64) error {
-	gets, sets := 0, 0
+	var done [opCount]int
 	ordered := l.wire.ordered()
 	for {
 		r := l.wire.parse(c.in[c.start:c.end])
@@ -34,18 +34,19 @@ func (l *loop) replies(c *conn, now int64) error {
 		c.start += r.size
 		switch {
 		case r.kind == kindError: // how fast a server refuses is not what is measured
+		case s.half:
+			l.endModify(c, s.key, s.due, r.body)
 		case l.plan.rate > 0:
 			l.stats.record(s.op, time.Duration(now-s.due), 1)
-		case s.op == opGet:
-			gets++
 		default:
-			sets++
+			done[s.op]++
 		}
 	}
 	if l.plan.rate == 0 {
 		took := time.Duration(now - c.batchAt)
-		l.stats.record(opGet, took, gets)
-		l.stats.record(opSet, took, sets)
+		for o, n := range done {
+			l.stats.record(op(o), took, n)
+		}
 	}
 	l.answered.Store(l.stats.requests())
 	return nil
@@ -67,6 +68,9 @@ func (l *loop) take(c *conn, r reply, ordered bool) (*slot, error) {
 		return nil, fmt.Errorf("a reply to nothing that was asked: %.80q", c.in[c.start:c.start+r.size])
 	}
 	l.underWay--
+	if s.op == opSet && l.in != nil && s.key >= uint64(l.cfg.Keys) {
+		l.in.answered(s.key)
+	}
 	return s, l.judge(c, s, r)
 }
 
@@ -76,7 +80,7 @@ func (l *loop) judge(c *conn, s *slot, r reply) error {
 	case r.kind == kindError:
 		l.unchecked = true
 		l.stats.fail(r.body)
-	case s.op == opSet:
+	case !s.reads():
 		if r.kind != kindStored {
 			return fmt.Errorf("the reply to a SET is not an acknowledgement: %.80q", c.in[c.start:c.start+r.size])
 		}

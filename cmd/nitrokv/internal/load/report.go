@@ -18,6 +18,7 @@ type Report struct {
 	Keys         int64        `json:"keys"`
 	ValueMin     int          `json:"value_size_min"`
 	ValueMax     int          `json:"value_size_max"`
+	Workload     Workload     `json:"workload,omitempty"`
 	ReadRatio    float64      `json:"read_ratio"`
 	Distribution Distribution `json:"distribution"`
 	ZipfTheta    float64      `json:"zipf_theta,omitempty"`
@@ -27,14 +28,15 @@ type Report struct {
 	Interrupted  bool         `json:"interrupted"` // ended early by a signal
 
 	Seconds      float64   `json:"seconds"`        // from the first request to the last reply
-	Requests     int64     `json:"requests"`       // answered without an error
+	Requests     int64     `json:"requests"`       // answered without an error; a read-modify-write is one
 	OpsPerSecond float64   `json:"ops_per_second"` // Requests / Seconds
 	All          OpReport  `json:"all"`
 	Get          OpReport  `json:"get"`
 	Set          OpReport  `json:"set"`
-	Misses       int64     `json:"misses"` // GETs of keys that don't exist
-	Unsent       int64     `json:"unsent"` // open loop: due, but the server didn't keep up
-	Errors       int64     `json:"errors"` // error replies, also while loading and warming up
+	Modify       *OpReport `json:"rmw,omitempty"` // from the GET to the reply of its SET; only if the workload has them
+	Misses       int64     `json:"misses"`        // GETs of keys that don't exist
+	Unsent       int64     `json:"unsent"`        // open loop: due, but the server didn't keep up
+	Errors       int64     `json:"errors"`        // error replies, also while loading and warming up
 	FirstError   string    `json:"first_error,omitempty"`
 	Verified     bool      `json:"verified"`   // every reply was checked
 	Mismatches   int64     `json:"mismatches"` // replies that were wrong
@@ -70,7 +72,7 @@ func newReport(c *Config, p *phase, s *stats, interrupted bool) *Report {
 		Keys: c.Keys, ValueMin: c.ValueMin, ValueMax: c.ValueMax, ReadRatio: c.ReadRatio, Distribution: c.Distribution,
 		Rate: c.Rate, Seed: c.Seed, Interrupted: interrupted,
 		Seconds: time.Duration(s.last - p.start).Seconds(), Requests: s.requests(),
-		Misses: s.misses, Unsent: s.abandoned[opGet] + s.abandoned[opSet],
+		Workload: c.Workload, Misses: s.misses, Unsent: s.unsent(),
 		Errors: s.errors, FirstError: s.firstError, Verified: c.Verify, Mismatches: s.mismatches, FirstWrong: s.firstMismatch,
 		ValueBytes: s.valueBytes, BytesSent: s.sent, BytesRecv: s.received,
 		Get: newOpReport(&s.latency[opGet], s.answered(opGet)), Set: newOpReport(&s.latency[opSet], s.answered(opSet)),
@@ -81,11 +83,17 @@ func newReport(c *Config, p *phase, s *stats, interrupted bool) *Report {
 	if c.Durability != ServerDefault {
 		r.Durability = c.Durability
 	}
-	if c.Distribution == Zipfian {
+	if c.Distribution != Uniform {
 		r.ZipfTheta = c.ZipfTheta
 	}
-	all := s.latency[opGet]
-	all.add(&s.latency[opSet])
+	if c.writeOp() == opModify {
+		modify := newOpReport(&s.latency[opModify], s.answered(opModify))
+		r.Modify = &modify
+	}
+	var all histogram
+	for o := range opCount {
+		all.add(&s.latency[o])
+	}
 	r.All = newOpReport(&all, s.requests())
 	r.OpsPerSecond = float64(r.Requests) / max(r.Seconds, 1e-9)
 	n := float64(max(r.Requests, 1))
@@ -125,18 +133,27 @@ func (r *Report) head() string {
 	if r.Durability != "" {
 		loop += ", durability " + string(r.Durability)
 	}
-	return fmt.Sprintf("%s over %s: %s, %d clients, pipeline %d, %d threads\n%d keys %s, values of %s bytes, %.0f %% reads, seed %d\n\n",
-		r.Addr, r.Protocol, loop, r.Clients, r.Pipeline, r.Threads, r.Keys, r.Distribution, size, 100*r.ReadRatio, r.Seed)
+	workload := ""
+	if r.Workload != "" {
+		workload = fmt.Sprintf("YCSB workload %s (%s): ", r.Workload, mixes[r.Workload].title)
+	}
+	return fmt.Sprintf("%s over %s: %s, %d clients, pipeline %d, %d threads\n%s%d keys %s, values of %s bytes, %.0f %% reads, seed %d\n\n",
+		r.Addr, r.Protocol, loop, r.Clients, r.Pipeline, r.Threads, workload, r.Keys, r.Distribution, size, 100*r.ReadRatio, r.Seed)
 }
 
 func (r *Report) table() string {
 	text := fmt.Sprintf("%10.0f req/s: %d requests in %.2f s, %.1f MB sent, %.1f MB received\n\n%-5s %12s %9s %9s %9s %9s %9s %9s  µs\n",
 		r.OpsPerSecond, r.Requests, r.Seconds, float64(r.BytesSent)/1e6, float64(r.BytesRecv)/1e6,
 		"", "requests", "p50", "p90", "p99", "p99.9", "p99.99", "max")
-	for _, row := range []struct {
+	type row struct {
 		name string
 		OpReport
-	}{{"get", r.Get}, {"set", r.Set}, {"all", r.All}} {
+	}
+	rows := []row{{"get", r.Get}, {"set", r.Set}, {"all", r.All}}
+	if r.Modify != nil {
+		rows[1] = row{"rmw", *r.Modify}
+	}
+	for _, row := range rows {
 		text += fmt.Sprintf("%-5s %12d %9.1f %9.1f %9.1f %9.1f %9.1f %9.1f\n",
 			row.name, row.Requests, row.P50, row.P90, row.P99, row.P999, row.P9999, row.Max)
 	}

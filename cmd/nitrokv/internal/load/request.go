@@ -59,23 +59,29 @@ func (l *loop) fillDue(c *conn) {
 // random makes one request as the settings ask.
 func (l *loop) random(c *conn, due int64) {
 	o := l.drawOp()
-	key := l.picker.pick(&l.rng)
-	if o == opGet {
-		l.get(c, key, due)
+	if o == opSet && l.in != nil {
+		l.set(c, l.in.insert(), due)
 		return
 	}
-	if l.versions != nil {
-		key = l.ownKey(c, key)
+	key := l.picker.pick(&l.rng)
+	switch {
+	case o == opGet:
+		l.get(c, key, due)
+	case o == opModify:
+		l.beginModify(c, key, due)
+	case l.versions != nil:
+		l.set(c, l.ownKey(c, key), due)
+	default:
+		l.set(c, key, due)
 	}
-	l.set(c, key, due)
 }
 
-// drawOp chooses between GET and SET.
+// drawOp chooses between a GET and the other operation.
 func (l *loop) drawOp() op {
 	if l.rng.next()>>32 < l.plan.readBits {
 		return opGet
 	}
-	return opSet
+	return l.other
 }
 
 // ownKey replaces a key by one close to it that the connection may write.
@@ -100,6 +106,25 @@ func (l *loop) get(c *conn, key uint64, due int64) {
 		s.want = l.versions[key]
 	}
 	c.out = l.wire.appendGet(c.out, id, key)
+}
+
+// beginModify asks for the value that endModify will change.
+func (l *loop) beginModify(c *conn, key uint64, due int64) {
+	l.underWay++
+	id, s := c.push()
+	*s = slot{due: due, key: key, op: opModify, half: true}
+	c.out = l.wire.appendGet(c.out, id, key)
+}
+
+// endModify writes a value back with a field changed. For a missing one it writes a whole new value.
+func (l *loop) endModify(c *conn, key uint64, due int64, value []byte) {
+	l.underWay++
+	id, s := c.push()
+	*s = slot{due: due, key: key, op: opModify}
+	if len(value) == 0 {
+		value = l.values.random(&l.rng)
+	}
+	c.out = l.wire.appendSet(c.out, id, key, l.values.modified(&l.rng, value))
 }
 
 func (l *loop) set(c *conn, key uint64, due int64) {

@@ -17,10 +17,11 @@ const (
 	respSetKey = len("*3\r\n$3\r\nSET\r\n$16\r\n")
 )
 
-func newRESPWire() *respWire {
+// newRESPWire makes the templates; every key has the prefix.
+func newRESPWire(prefix string) *respWire {
 	return &respWire{
-		get: []byte("*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000000\r\n"),
-		set: []byte("*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000000\r\n$"),
+		get: []byte("*2\r\n$3\r\nGET\r\n$16\r\n" + prefix + keyZero + "\r\n"),
+		set: []byte("*3\r\n$3\r\nSET\r\n$16\r\n" + prefix + keyZero + "\r\n$"),
 	}
 }
 

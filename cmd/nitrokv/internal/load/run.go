@@ -15,7 +15,8 @@ type runner struct {
 	base  time.Time
 	stop  atomic.Bool
 	loops []*loop
-	total stats // of the measured phase, and what went wrong in any
+	in    *insertions // workload D; else nil
+	total stats       // of the measured phase, and what went wrong in any
 }
 
 // Run loads the server as the settings say and reports what it saw. When ctx ends during the measurement, it reports
@@ -25,7 +26,11 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg.complete()
 	r := &runner{cfg: cfg, base: time.Now()}
+	if cfg.Workload.inserts() {
+		r.in = newInsertions(cfg.Keys)
+	}
 	err := r.connect(ctx)
 	var report *Report
 	if err == nil {
@@ -77,11 +82,13 @@ func (r *runner) newLoop(i int, picker keyPicker, versions []uint32) (*loop, err
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
 	}
 	l := &loop{
-		cfg: &r.cfg, number: i, clock: r.clock, stop: &r.stop, poll: poll, picker: picker, versions: versions,
-		rng: rng{mix(r.cfg.Seed + uint64(i) + 1)}, values: newValues(&r.cfg), wire: newRESPWire(),
+		cfg: &r.cfg, number: i, clock: r.clock, stop: &r.stop, poll: poll, picker: picker.following(r.in), versions: versions,
+		rng: rng{mix(r.cfg.Seed + uint64(i) + 1)}, values: newValues(&r.cfg), in: r.in, other: r.cfg.writeOp(),
 	}
 	if r.cfg.Protocol == Binary {
-		l.wire = newBinaryWire(durabilityFlags[r.cfg.Durability])
+		l.wire = newBinaryWire(durabilityFlags[r.cfg.Durability], r.cfg.keyPrefix())
+	} else {
+		l.wire = newRESPWire(r.cfg.keyPrefix())
 	}
 	return l, nil
 }

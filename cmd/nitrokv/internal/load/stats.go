@@ -9,13 +9,13 @@ import (
 
 // stats counts what one loop did in one phase.
 type stats struct {
-	latency       [2]histogram // by op
+	latency       [opCount]histogram
 	misses        int64
 	errors        int64
 	mismatches    int64
-	abandoned     [2]int64 // by op: due, never sent
-	valueBytes    int64    // read
-	sent          int64    // bytes
+	abandoned     [opCount]int64 // due, never sent
+	valueBytes    int64          // read
+	sent          int64          // bytes
 	received      int64
 	firstError    string
 	firstMismatch string
@@ -31,10 +31,25 @@ func (s *stats) abandon(o op, waited time.Duration) {
 	s.latency[o].record(waited, 1)
 }
 
-// answered returns how many requests of a kind were answered without an error.
+// answered returns how many requests of a kind were answered without an error. A read-modify-write is one.
 func (s *stats) answered(o op) int64 { return int64(s.latency[o].total) - s.abandoned[o] }
 
-func (s *stats) requests() int64 { return s.answered(opGet) + s.answered(opSet) }
+func (s *stats) requests() int64 {
+	sum := int64(0)
+	for o := range opCount {
+		sum += s.answered(o)
+	}
+	return sum
+}
+
+// unsent returns how many requests were due and never sent.
+func (s *stats) unsent() int64 {
+	sum := int64(0)
+	for _, n := range s.abandoned {
+		sum += n
+	}
+	return sum
+}
 
 func (s *stats) fail(text []byte) {
 	s.errors++

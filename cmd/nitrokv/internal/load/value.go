@@ -11,7 +11,7 @@ type values struct {
 	min, span int // sizes are min to min+span
 	seed      uint64
 	pool      []byte // random bytes that unverified values are cut from
-	scratch   []byte // a verified value
+	scratch   []byte // a verified or modified value
 }
 
 // poolExtra is how much longer than a value the pool is: two values rarely share their beginning, and a compressor
@@ -51,6 +51,20 @@ func (v *values) random(r *rng) []byte {
 	}
 	at := int(uint32(bits)) & (poolExtra - 1)
 	return v.pool[at : at+size]
+}
+
+// modified returns a copy of a value with one field changed, borrowed until the next call. A value that is no record has
+// as many fields as fit, at least one.
+func (v *values) modified(r *rng, value []byte) []byte {
+	v.scratch = append(v.scratch[:0], value...)
+	if len(value) == 0 {
+		return v.scratch
+	}
+	size := min(fieldSize, len(value))
+	at := size * int(r.below(uint64(len(value)/size)))
+	from := int(uint32(r.next())) & (poolExtra - 1)
+	copy(v.scratch[at:at+size], v.pool[from:])
+	return v.scratch
 }
 
 // checked returns the value that version `version` of a key has, borrowed until the next call: the version, then bytes

@@ -4,7 +4,8 @@ import "bytes"
 
 // A wire encodes requests and splits replies. One belongs to each loop; it keeps no state of a connection.
 type wire interface {
-	// appendGet and appendSet append a request. id comes back with the reply if the protocol has ids.
+	// appendGet and appendSet append a request. id comes back with the reply if the protocol has ids. The key's
+	// prefix is the wire's.
 	appendGet(dst []byte, id uint16, key uint64) []byte
 	appendSet(dst []byte, id uint16, key uint64, value []byte) []byte
 	// parse takes the first reply from b. size 0: it isn't complete; the bytes needed are at least `need`.
@@ -34,7 +35,11 @@ type reply struct {
 	body []byte
 }
 
-const keySize = 16
+// A key is a prefix of four bytes and twelve digits.
+const (
+	keySize = 16
+	keyZero = "000000000000"
+)
 
 // digitPairs has the two digits of 00 to 99, one after the other.
 var digitPairs = func() (pairs [200]byte) {
@@ -44,10 +49,9 @@ var digitPairs = func() (pairs [200]byte) {
 	return pairs
 }()
 
-// putKey writes key:%012d to dst[:keySize].
+// putKey writes the digits of a key, %012d, behind its prefix to dst[:keySize].
 func putKey(dst []byte, key uint64) {
 	_ = dst[keySize-1]
-	copy(dst, "key:")
 	for at := keySize - 2; at >= 4; at -= 2 {
 		rest := key / 100
 		pair := 2 * (key - rest*100)

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nitrokv/nitrokv/client"
+	"github.com/nitrokv/nitrokv/cmd/nitrokv/internal/transfer"
+)
+
+const dumpLong = `Write every key with its value and the time when it expires, as JSON, one entry a line and in no order, to a file or to
+stdout. "nitrokv load" reads it.
+
+  {"key":"session:1","value":"any text","expires_at":"2030-01-31T12:00:00.250Z"}
+  {"key":"image","value_base64":"iVBORw0KGgo="}
+
+A key or value that is no text (UTF-8 without control characters other than tab, newline and carriage return) is written in
+base64, under "key_base64" or "value_base64". "expires_at" stands only at keys that expire; it is in UTC, with milliseconds.
+A time after the year 9999 is a number instead, of milliseconds since 1970.
+
+A dump is no snapshot: each key is as it was at some moment while the dump was made. Every key that was there the whole time
+is in it; one that came or went meanwhile may be; one may come twice, which a load doesn't mind.
+
+A file gets its name when it is complete and on disk; until then, and if the dump fails, there is what was there before.`
+
+func newDump(t terminal) *cobra.Command {
+	kv := kvConfig{eachRequest: true, parallel: true}
+	s := &settings{options: kv.options()}
+	return newKV(t, &kv, s, &cobra.Command{
+		Use:     "dump [FILE | -]",
+		Short:   "Write every key to a file or stdout",
+		Long:    dumpLong,
+		Example: "  nitrokv dump keys.jsonl\n  nitrokv dump | gzip > keys.jsonl.gz\n  nitrokv dump --addr old:6379 | nitrokv load - --addr new:6379",
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		return dump(ctx, &kv, c, args, t)
+	})
+}
+
+// dump writes to what the operand names. A signal ends it, and a file that is not complete is removed.
+func dump(ctx context.Context, kv *kvConfig, c *client.Client, args []string, t terminal) error {
+	if len(args) > 1 {
+		return usage("takes one file, got %d operands; write: nitrokv dump FILE, or nitrokv dump for stdout", len(args))
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	began := time.Now()
+	var totals transfer.DumpTotals
+	write := func(w io.Writer) (err error) {
+		job := transfer.NewDump(c, w, kv.timeout)
+		defer newStatusLine(t.stderr).show(func() string {
+			done, total := job.Progress()
+			return progressText("dumping", done, total, done, time.Since(began))
+		})()
+		totals, err = job.Run(ctx)
+		return err
+	}
+	var err error
+	where := "stdout"
+	if len(args) == 1 && args[0] != "-" {
+		where = args[0]
+		err = transfer.Replace(where, write)
+	} else {
+		err = write(t.stdout)
+	}
+	if err != nil {
+		return dumpError(ctx, kv, where, &totals, err)
+	}
+	took := time.Since(began)
+	fmt.Fprintf(t.stderr, "dumped %s, %s, in %s (%.0f keys/s)\n", countOf(totals.Keys, "key", "keys"), sizeText(uint64(totals.Bytes)),
+		took.Round(time.Millisecond), float64(totals.Keys)/max(took.Seconds(), 1e-3))
+	return nil
+}
+
+// dumpError says what a dump has failed on, and that what there is of it is not whole.
+func dumpError(ctx context.Context, kv *kvConfig, where string, totals *transfer.DumpTotals, err error) error {
+	var ofServer *client.Error
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		err = errors.New("interrupted")
+	case errors.As(err, &ofServer):
+		err = kv.explain(context.Background(), err)
+	default:
+		err = fmt.Errorf("write to %s: %w", where, err)
+	}
+	switch {
+	case where != "stdout":
+		return usage("%v; %s is as it was", err, where)
+	case totals.Keys > 0:
+		return usage("%v; what was written is not whole, %s", err, countOf(totals.Keys, "key at most", "keys at most"))
+	}
+	return usage("%v", err)
+}

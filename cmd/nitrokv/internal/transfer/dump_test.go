@@ -1,0 +1,237 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nitrokv/nitrokv/client"
+	"github.com/nitrokv/nitrokv/proto"
+)
+
+// store is a Store of a few keys.
+type store struct {
+	keys  []string
+	items map[string]client.Item
+	get   func(key string) error // called before an item is returned, by many goroutines at once
+	scan  error                  // ends the scan
+	count error
+}
+
+func (s *store) Count(context.Context) (int64, error) { return int64(len(s.items)), s.count }
+
+func (s *store) Scan(ctx context.Context, o client.ScanOptions) iter.Seq2[client.Entry, error] {
+	return func(yield func(client.Entry, error) bool) {
+		for _, key := range s.keys {
+			if ctx.Err() != nil {
+				yield(client.Entry{}, ctx.Err())
+				return
+			}
+			if !yield(client.Entry{Key: key, Size: len(s.items[key].Value)}, nil) {
+				return
+			}
+		}
+		if s.scan != nil {
+			yield(client.Entry{}, s.scan)
+		}
+	}
+}
+
+func (s *store) GetItem(ctx context.Context, key string) (client.Item, error) {
+	if s.get != nil {
+		if err := s.get(key); err != nil {
+			return client.Item{}, err
+		}
+	}
+	item, ok := s.items[key]
+	if !ok {
+		return item, &client.Error{Op: "GETX", Key: key, Status: proto.ENOTFOUND}
+	}
+	return item, nil
+}
+
+func TestDump(t *testing.T) {
+	s := &store{
+		keys: []string{"a", "gone", "b", "a"},
+		items: map[string]client.Item{
+			"a": {Value: []byte("1"), Expires: at(1896091200250)},
+			"b": {Value: []byte("\x00")},
+		},
+	}
+	var out bytes.Buffer
+	d := NewDump(s, &out, time.Minute)
+	totals, err := d.Run(t.Context())
+	if want := (DumpTotals{Keys: 3, Bytes: 6, Gone: 1}); err != nil || totals != want {
+		t.Errorf("%+v, %v; want %+v", totals, err, want)
+	}
+	lines := strings.SplitAfter(out.String(), "\n")
+	slices.Sort(lines)
+	a := `{"key":"a","value":"1","expires_at":"2030-01-31T12:00:00.250Z"}` + "\n"
+	if want := []string{"", a, a, `{"key":"b","value_base64":"AA=="}` + "\n"}; !slices.Equal(lines, want) {
+		t.Errorf("%q, want %q", lines, want)
+	}
+	if done, total := d.Progress(); done != 3 || total != 3 {
+		t.Errorf("progress %d of %d", done, total)
+	}
+}
+
+// A failure of any request ends the dump and is told; so is a writer that takes no more.
+func TestDumpFails(t *testing.T) {
+	broken := errors.New("it has broken")
+	many := &store{items: make(map[string]client.Item)}
+	for i := range 5000 {
+		key := fmt.Sprint("key", i)
+		many.keys = append(many.keys, key)
+		many.items[key] = client.Item{Value: make([]byte, 100)}
+	}
+	for name, spoil := range map[string]func(s *store) io.Writer{
+		"count": func(s *store) io.Writer { s.count = broken; return io.Discard },
+		"scan":  func(s *store) io.Writer { s.scan = broken; return io.Discard },
+		"get": func(s *store) io.Writer {
+			s.get = func(key string) error {
+				if key == "key4000" {
+					return broken
+				}
+				return nil
+			}
+			return io.Discard
+		},
+		"write": func(s *store) io.Writer { return writer(func([]byte) (int, error) { return 0, broken }) },
+	} {
+		s := *many
+		w := spoil(&s)
+		if totals, err := NewDump(&s, w, time.Minute).Run(t.Context()); !errors.Is(err, broken) {
+			t.Errorf("%s: %+v, %v; want %v", name, totals, err, broken)
+		}
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
+// An interruption is told as such, whatever it made fail first.
+func TestDumpInterrupted(t *testing.T) {
+	why := errors.New("that is enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var n atomic.Int64
+	s := &store{get: func(string) error {
+		if n.Add(1) == 50 {
+			cancel(why)
+		}
+		return nil
+	}}
+	for i := range 100_000 {
+		s.keys = append(s.keys, fmt.Sprint("key", i))
+	}
+	totals, err := NewDump(s, io.Discard, time.Minute).Run(ctx)
+	if !errors.Is(err, why) || totals.Gone == 100_000 {
+		t.Errorf("%+v, %v", totals, err)
+	}
+}
+
+// under returns the names in a folder.
+func under(t *testing.T, folder string) []string {
+	t.Helper()
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// Under the name stands the old file until the new one is whole, and nothing is left beside it.
+func TestReplace(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "dump")
+	put := func(text string, failure error) error {
+		return Replace(path, func(w io.Writer) error {
+			if _, err := io.WriteString(w, text); err != nil {
+				return err
+			}
+			if old, err := os.ReadFile(path); err == nil && string(old) != "one" {
+				t.Errorf("%q stands there before the end", old)
+			}
+			return failure
+		})
+	}
+	if err := put("one", nil); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("it has broken")
+	if err := put("two", broken); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "one" {
+		t.Errorf("after a failure there is %q, %v", got, err)
+	}
+	if err := put("three", nil); err != nil {
+		t.Error(err)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != "three" || !slices.Equal(under(t, folder), []string{"dump"}) {
+		t.Errorf("%q, %v, in the folder %q", got, err, under(t, folder))
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v; nobody else should read it", info.Mode(), err)
+	}
+}
+
+// A link stays one, a pipe is written to, and a folder is refused.
+func TestReplaceOfOtherThings(t *testing.T) {
+	folder := t.TempDir()
+	real, link := filepath.Join(folder, "real"), filepath.Join(folder, "link")
+	if err := errors.Join(os.WriteFile(real, []byte("old"), 0o600), os.Symlink("real", link)); err != nil {
+		t.Fatal(err)
+	}
+	write := func(w io.Writer) error {
+		_, err := io.WriteString(w, "new")
+		return err
+	}
+	if err := Replace(link, write); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(real); err != nil || string(got) != "new" || !slices.Equal(under(t, folder), []string{"link", "real"}) {
+		t.Errorf("%q, %v, in the folder %q", got, err, under(t, folder))
+	}
+	if target, err := os.Readlink(link); err != nil || target != "real" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+	pipe := filepath.Join(folder, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	got := make([]byte, 3)
+	if err := Replace(pipe, write); err != nil {
+		t.Error(err)
+	} else if _, err := io.ReadFull(reader, got); err != nil || string(got) != "new" {
+		t.Errorf("%q came through the pipe, %v", got, err)
+	}
+	if err := Replace(folder, write); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if err := Replace(filepath.Join(folder, "none", "dump"), write); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("in a folder that is missing: %v", err)
+	}
+}
