@@ -83,20 +83,26 @@ run: build ## build, then serve on 127.0.0.1:6379
 
 lib: lib/libnitrokv.a lib/libnitrokv.so ## libnitrokv.a and .so, for C programs
 
-install: build lib ## binary, library and header into PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
-	install -m 755 bin/nitrokv $(DESTDIR)$(PREFIX)/bin/nitrokv
-	install -m 644 lib/libnitrokv.a $(DESTDIR)$(PREFIX)/lib/libnitrokv.a
-	install -m 755 lib/libnitrokv.so.0 $(DESTDIR)$(PREFIX)/lib/libnitrokv.so.0
-	ln -sf libnitrokv.so.0 $(DESTDIR)$(PREFIX)/lib/libnitrokv.so
-	install -m 644 engine/nitro.h $(DESTDIR)$(PREFIX)/include/nitro.h
+# Behind DESTDIR everything lies as it will lie in the system, so the unit names the folder without it.
+INSTALL_DIR := $(DESTDIR)$(PREFIX)
 
-uninstall: ## removes what install has put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/nitrokv $(DESTDIR)$(PREFIX)/lib/libnitrokv.a \
-		$(DESTDIR)$(PREFIX)/lib/libnitrokv.so.0 $(DESTDIR)$(PREFIX)/lib/libnitrokv.so \
-		$(DESTDIR)$(PREFIX)/include/nitro.h
+install: build lib ## binary, library, header and systemd unit into PREFIX (/usr/local)
+	install -d $(addprefix $(INSTALL_DIR)/,bin lib/systemd/system include share/doc/nitrokv)
+	install -m 755 bin/nitrokv $(INSTALL_DIR)/bin/nitrokv
+	install -m 644 lib/libnitrokv.a $(INSTALL_DIR)/lib/libnitrokv.a
+	install -m 755 lib/libnitrokv.so.0 $(INSTALL_DIR)/lib/libnitrokv.so.0
+	ln -sf libnitrokv.so.0 $(INSTALL_DIR)/lib/libnitrokv.so
+	install -m 644 engine/nitro.h $(INSTALL_DIR)/include/nitro.h
+	install -m 644 LICENSE $(INSTALL_DIR)/share/doc/nitrokv/LICENSE
+	sed 's|@BINDIR@|$(PREFIX)/bin|' packaging/nitrokv.service >$(INSTALL_DIR)/lib/systemd/system/nitrokv.service
+	chmod 644 $(INSTALL_DIR)/lib/systemd/system/nitrokv.service
 
-clean: ## removes what make has built, and nothing else
+uninstall: ## removes what install has put there; data stays
+	rm -f $(addprefix $(INSTALL_DIR)/,bin/nitrokv lib/libnitrokv.a lib/libnitrokv.so.0 lib/libnitrokv.so \
+		include/nitro.h share/doc/nitrokv/LICENSE lib/systemd/system/nitrokv.service)
+	[ ! -d $(INSTALL_DIR)/share/doc/nitrokv ] || rmdir --ignore-fail-on-non-empty $(INSTALL_DIR)/share/doc/nitrokv
+
+clean: ## removes what make has built, and nothing else: data stays
 	rm -rf bin lib obj
 
 # One object with every internal name made local: the archive exports what the shared library does.
@@ -241,7 +247,15 @@ race: ## the Go tests under the race detector
 	@$(STEP) go-race $(GO) test -race -v ./...
 
 e2e: build ## the built server against go-redis, redis-cli, nc and the CLI
-	@$(FULL) NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -v ./...
+	@$(FULL) NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -timeout 30m -v ./...
+
+# ---- container and installation ------------------------------------------------------------------
+# What needs docker or systemd says so where there is none; it is then listed as not run.
+INSTALL_TESTS := entrypoint image make unit
+.PHONY: test-install $(INSTALL_TESTS:%=install-%)
+$(INSTALL_TESTS:%=install-%): install-%: build lib
+	@NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) $@ timeout 900 tests/install/$*
+test-install: $(INSTALL_TESTS:%=install-%) ## the container's entry point, make install, the systemd unit, docker
 
 # ---- lint ----------------------------------------------------------------------------------------
 .PHONY: c-format c-includes c-symbols go-rules
@@ -276,13 +290,15 @@ obj/staticcheck: tests/go.mod
 	$(GO) -C tests build -o ../$@ honnef.co/go/tools/cmd/staticcheck
 
 # ---- test ----------------------------------------------------------------------------------------
-deps: ## installs what the tests need (apt), and says so
+deps: ## installs what the tests need (apt; PyPI and npm into obj/), and says so
 	@scripts/deps
+	@scripts/deps-clients
 
 # What `make test` consists of. The summary counts a step that was never reached as failed.
 C_STEPS := $(foreach way,plain asan valgrind malloc,$(C_TESTS:%=$(way)-%)) c-collision tsan-gate
 FUZZ_STEPS := $(FUZZERS:fuzz_%=replay-%) $(FUZZERS:fuzz_%=fuzz-%)
-STEPS := $(filter-out %.o,$(LINT)) $(C_STEPS) $(FUZZ_STEPS) sim-crash sim-faults sim-damage go-race go-e2e
+STEPS := $(filter-out %.o,$(LINT)) $(C_STEPS) $(FUZZ_STEPS) sim-crash sim-faults sim-damage go-race go-e2e \
+	$(INSTALL_TESTS:%=install-%)
 
 # Every step runs even when another has failed.
 test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 8 minutes)
@@ -291,7 +307,7 @@ test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=$(JOBS) test-steps; \
 		scripts/summary $$?
 
-test-steps: lint test-c valgrind asan tsan fuzz sim-short race e2e
+test-steps: lint test-c valgrind asan tsan fuzz sim-short race e2e test-install
 
 fuzz-go: ## search FUZZ_SECONDS with each Go fuzz target
 	@$(STEP) $@ scripts/fuzz-go $(FUZZ_SECONDS)

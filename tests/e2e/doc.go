@@ -1,9 +1,11 @@
 // Package e2e tests the built nitrokv binary from outside: its command line, its own client, clients that other people wrote
-// (go-redis, redis-cli, nc), and what docs/DURABILITY.md promises.
+// (go-redis, rueidis, redis-py, ioredis, redis-cli, redis-benchmark, nc), and what docs/DURABILITY.md promises.
 //
 // Each test starts servers of its own on a free port over a data folder of its own, reads the address from the server's log,
 // makes sure that it is nitrokv that answers there, and ends it with SIGTERM, which must lead to exit status 0, unless it is
 // the test's business to end it otherwise. The binary is built once; NITROKV_BIN names one that is built already.
+//
+// What a new user types in the first minutes is replayed from testdata/script, in the language of testscript (script_test.go).
 //
 // # Durability
 //

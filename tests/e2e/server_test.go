@@ -90,9 +90,15 @@ func start(t *testing.T, args ...string) *process {
 // launch runs a server and waits for nothing. The test's end stops it.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
+	return launchIn(t, "", nil, args...)
+}
+
+// launchIn is launch with a working directory and variables.
+func launchIn(t *testing.T, dir string, vars []string, args ...string) *process {
+	t.Helper()
 	p := &process{exited: make(chan error, 1), addrs: make(chan string, 1)}
 	p.cmd = exec.Command(binary, append([]string{"serve", "--port", "0"}, args...)...)
-	p.cmd.Env = environ()
+	p.cmd.Dir, p.cmd.Env = dir, append(environ(), vars...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
