@@ -179,10 +179,19 @@ static void out_line(struct nk_exec *x, const uint8_t *p, size_t n) {
     x->c->pub.out_len += n;
 }
 
+/* printable: how much of an argument a C string would show, as Redis prints it. */
+static size_t printable(struct nitro_slice s, size_t max) {
+    size_t n = nk_min_u64(s.n, max);
+    const uint8_t *nul = memchr(s.p, 0, n);
+    return nul != NULL ? (size_t)(nul - s.p) : n;
+}
+
 void nk_reply_fault(struct nk_exec *x, const struct nk_req *r, enum nk_fault fault,
                     const uint8_t *middle, size_t n) {
     const struct fault_text *t = &faults[fault];
     struct nk_frame f;
+    if (n > 0) n = printable((struct nitro_slice){middle, n}, n);
+    while (*t->after == 0 && n > 0 && (middle[n - 1] == '\r' || middle[n - 1] == '\n')) n--;
     if (x->binary) {
         nk_frame_open(x, r, &f);
         out_string(x, t->before);
@@ -201,13 +210,6 @@ void nk_reply_fault(struct nk_exec *x, const struct nk_req *r, enum nk_fault fau
 
 void nk_reply_error(struct nk_exec *x, const struct nk_req *r, int code) {
     nk_reply_fault(x, r, nk_fault_of(code), NULL, 0);
-}
-
-/* printable: how much of an argument a C string would show, as Redis prints it. */
-static size_t printable(struct nitro_slice s, size_t max) {
-    size_t n = nk_min_u64(s.n, max);
-    const uint8_t *nul = memchr(s.p, 0, n);
-    return nul != NULL ? (size_t)(nul - s.p) : n;
 }
 
 void nk_reply_unknown(struct nk_exec *x, const struct nk_req *r) {

@@ -34,6 +34,8 @@
     X(NO_KEY, ENOTFOUND, "ERR ", "no such key", "")                                                \
     X(SAME_KEY, EARGUMENT, "ERR ", "source and destination objects are the same", "")              \
     X(DATABASE, EARGUMENT, "ERR ", "DB index is out of range", "")                                 \
+    X(NOT_INT32, EARGUMENT, "ERR ",                                                                \
+      "value is out of range, value must between -2147483648 and 2147483647", "")                  \
     X(IDLETIME, EUNSUPPORTED, "ERR ", "the idle time of keys is not tracked", "")                  \
     X(FREQ, EUNSUPPORTED, "ERR ",                                                                  \
       "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that "   \

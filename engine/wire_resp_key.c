@@ -71,7 +71,8 @@ void nk_resp_copy(const struct nk_args *a, struct nk_req *r) {
         } else if (nk_arg_is(nk_arg(a, i), "db") && i + 1 < a->n) {
             if (!nk_arg_i64(a, r, ++i, &db)) return;
             if (db != 0) {
-                nk_arg_fault(r, NK_FAULT_DATABASE);
+                bool fits = db >= INT32_MIN && db <= INT32_MAX;
+                nk_arg_fault(r, fits ? NK_FAULT_DATABASE : NK_FAULT_NOT_INT32);
                 return;
             }
         } else {

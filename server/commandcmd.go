@@ -96,7 +96,7 @@ func (r *request) commandInfo() {
 		if c := r.c.srv.findCommand(name); c != nil {
 			r.commandEntry(c)
 		} else {
-			r.nullArray()
+			r.null()
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"strings"
 
 	"github.com/nitrokv/nitrokv/engine"
@@ -182,6 +183,8 @@ func (r *request) selectDB() {
 	switch n, ok := parseInt(r.args[1]); {
 	case !ok:
 		r.fail("ERR value is not an integer or out of range")
+	case n < math.MinInt32 || n > math.MaxInt32:
+		r.fail("ERR value is out of range, value must between -2147483648 and 2147483647")
 	case n != 0:
 		r.fail("ERR DB index is out of range")
 	default:

@@ -134,7 +134,7 @@ func TestConfig(t *testing.T) {
 	must(t, err)
 	for name, want := range map[string]string{"save": "", "appendonly": "no", "databases": "1", "maxmemory": "1073741824",
 		"timeout": "90", "port": port, "bind": "127.0.0.1", "maxmemory-policy": "noeviction", "maxclients": "2000"} {
-		c.check([]any{name, want}, "CONFIG", "GET", strings.ToUpper(name))
+		c.check([]any{strings.ToUpper(name), want}, "CONFIG", "GET", strings.ToUpper(name))
 	}
 	c.check([]any{"maxclients", "2000", "maxmemory", "1073741824", "save", ""},
 		"CONFIG", "GET", "maxm?mory", "sav[e]", "maxcl*", "save")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/nitrokv/nitrokv/engine"
 	"github.com/nitrokv/nitrokv/proto"
@@ -69,14 +70,6 @@ func (r *reply) null() {
 	}
 }
 
-func (r *reply) nullArray() {
-	if r.resp3 {
-		r.b = append(r.b, "_\r\n"...)
-	} else {
-		r.b = append(r.b, "*-1\r\n"...)
-	}
-}
-
 // fail answers an error, with its code word in front ("ERR …"). It takes the place of anything begun before.
 func (r *reply) fail(format string, args ...any) {
 	r.b = append(r.b[:0], '-')
@@ -97,10 +90,13 @@ func appendOneLine(dst []byte, s string) []byte {
 	return dst
 }
 
-// quoteMax is how much of an argument errors repeat, as in Redis.
+// quoteMax is how much of an argument errors repeat, as in Redis; a zero byte ends it there, too.
 const quoteMax = 128
 
-func quoted(s string) string { return s[:min(len(s), quoteMax)] }
+func quoted(s string) string {
+	s, _, _ = strings.Cut(s, "\x00")
+	return s[:min(len(s), quoteMax)]
+}
 
 func (r *reply) wrongArity(command string) {
 	r.fail("ERR wrong number of arguments for '%s' command", command)

@@ -188,21 +188,32 @@ var configCommands = &container{name: "config", subs: []subcommand{
 	{"set", -4, "parameter value [parameter value ...]", "Changes parameters while the server runs.", (*request).configSet},
 }}
 
-// configGet answers every setting that one of the patterns matches, once.
+// configGet answers every setting that one of the patterns matches, once; one that is asked for by its name has the name
+// as it was typed, as in Redis.
 func (r *request) configGet() {
-	var found []*setting
+	type match struct {
+		name string
+		*setting
+	}
+	var found []match
 	for i := range settingTable {
+		s := &settingTable[i]
 		for _, pattern := range r.args[2:] {
-			if globMatch(strings.ToLower(pattern), settingTable[i].name) {
-				found = append(found, &settingTable[i])
-				break
+			if !globMatch(strings.ToLower(pattern), s.name) {
+				continue
 			}
+			name := s.name
+			if !strings.ContainsAny(pattern, "[*?") {
+				name = pattern
+			}
+			found = append(found, match{name, s})
+			break
 		}
 	}
 	r.dict(len(found))
-	for _, s := range found {
-		r.bulk(s.name)
-		r.bulk(s.get(r.c.srv))
+	for _, m := range found {
+		r.bulk(m.name)
+		r.bulk(m.get(r.c.srv))
 	}
 }
 
