@@ -246,7 +246,7 @@ golden: obj/plain/test_golden ## writes tests/golden/ anew: only for a format th
 race: ## the Go tests under the race detector
 	@$(STEP) go-race $(GO) test -race -v ./...
 
-e2e: build ## the built server against go-redis, redis-cli, nc and the CLI
+e2e: build ## the built server against redis-server, real clients, redis-cli, nc and the CLI
 	@$(FULL) NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -timeout 30m -v ./...
 
 # ---- container and installation ------------------------------------------------------------------

@@ -96,6 +96,10 @@ static void parts__of_a_value__read_and_written(void **state) {
         {"SETRANGE no 5 ''", ":0\n"},
         {"TYPE no", "+none\n"},
         {"SETRANGE no 2 x", ":3\n"},
+        {"EXPIRE k 100", ":1\n"},
+        {"APPEND k !", ":15\n"},
+        {"SETRANGE k 0 H", ":15\n"},
+        {"TTL k", ":100\n"},
         {"SETRANGE no 536870912 x", TOO_LONG},
         {"SETRANGE no 9223372036854775807 x", TOO_LONG},
         {"SETRANGE no -1 x", "-ERR offset is out of range\n"},
@@ -136,6 +140,7 @@ static void taking__a_value__answered_then_changed(void **state) {
     run_script(NITRO_PROTO_RESP2, script);
 }
 
+/* (Infinity is left to tests/differ: valgrind's long double has none.) */
 static void fractions__sums_and_spellings__as_redis(void **state) {
     (void)state;
     static const struct step script[] = {
@@ -148,7 +153,6 @@ static void fractions__sums_and_spellings__as_redis(void **state) {
         {"EXPIRE n 100", ":1\n"},
         {"INCRBYFLOAT n .5", "$6\n1017.5\n"},
         {"TTL n", ":100\n"},
-        {"INCRBYFLOAT n inf", "-ERR increment would produce NaN or Infinity\n"},
         {"INCRBYFLOAT n nan", NOT_FLOAT},
         {"INCRBYFLOAT n ' 1'", NOT_FLOAT},
         {"INCRBYFLOAT n '1 '", NOT_FLOAT},
@@ -397,7 +401,6 @@ static void binary__each_operation__body_and_status(void **state) {
                "2"),
          NITRO_OK, BYTES("")},
         {NK_NBP_INCRFLOAT, BYTES(K "0.5"), NITRO_OK, BYTES("2.5")},
-        {NK_NBP_INCRFLOAT, BYTES(K "inf"), NITRO_EOVERFLOW, BYTES("")},
     };
     struct world w;
     world_open(&w, NITRO_PROTO_UNKNOWN);
