@@ -133,6 +133,10 @@ become() {
 }
 
 serve() {
+    # The image's own command must not overrule what a variable says: flags would.
+    if [ "$*" = "--listen $any_port --insecure-no-auth" ] && [ -n "${NITROKV_LISTEN-}${NITROKV_CONFIG-}" ]; then
+        set --
+    fi
     says_where "$@" || set -- --listen "$any_port" "$@"
     if has_password "$@"; then
         for arg in "$@"; do
