@@ -69,6 +69,7 @@ NK_INLINE struct nk_effect effect_of(const struct nk_batch *b, uint32_t i) {
                               .val = m->val,
                               .bytes = m->val_len,
                               .big = m->big,
+                              .moved = m->moved,
                               .expire_ms = b->expiries != NULL ? b->expiries[i] : b->expire_ms};
 }
 
@@ -261,7 +262,8 @@ static int look(struct nk_db *db, struct nk_move *mv, struct moving *w, int64_t 
     w->m[0] = (struct nk_multi){.key = *mv->to,
                                 .val = from.big != NULL ? NULL : from.val,
                                 .val_len = from.big != NULL ? 0 : (uint32_t)from.bytes,
-                                .big = from.big};
+                                .big = from.big,
+                                .moved = !mv->keep};
     w->m[1] = (struct nk_multi){.key = *mv->from, .remove = true};
     w->expiries[0] = from.expire_ms;
     return NITRO_OK;

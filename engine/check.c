@@ -171,7 +171,9 @@ int nk_check_look(struct nk_check *c, struct nitro_err *err) {
 /* Opens the folder if a store lies in it. */
 static int open_folder(struct nk_check *c, struct nitro_err *err) {
     int fd = c->vfs->dir_open(c->vfs->ctx, c->opt->dir, 0);
-    if (fd == -ENOENT || fd == -ENOTDIR)
+    if (fd == -ENOTDIR)
+        return nk_err_set(err, NITRO_ENOTFOUND, -fd, "check %s: that is not a folder", c->opt->dir);
+    if (fd == -ENOENT)
         return nk_err_set(err, NITRO_ENOTFOUND, -fd, "check %s: there is no such folder",
                           c->opt->dir);
     if (fd < 0) return nk_check_io(c, err, "open", "the folder", fd);

@@ -94,12 +94,12 @@ nitro_chunk *nitro_chunk_open(nitro_store *s) {
     return pub;
 }
 
-/* drop_requests: forgets what is prepared, and everything it owns. */
 void nk_composed_drop(struct nk_db *db, struct nk_chunk *c) {
     if (c->composed.big != NULL) nk_big_release(db, c->composed.big);
     c->composed.big = NULL;
 }
 
+/* drop_requests: forgets what is prepared, and everything it owns. */
 static void drop_requests(struct nk_db *db, struct nk_chunk *c) {
     for (uint32_t i = c->pub.next; i < c->pub.count; i++) nk_req_drop(db, c, &c->reqs[i]);
     if (c->tail.ref != NULL) nk_big_release(db, c->tail.ref);

@@ -35,6 +35,7 @@ type Stop int
 // before it calls Execute again.
 const (
 	StopDone Stop = C.NITRO_STOP_DONE // every prepared request has run
+	StopBusy Stop = C.NITRO_STOP_BUSY // a request takes long: call again, unless nobody wants its reply any more
 	StopOut  Stop = C.NITRO_STOP_OUT  // the reply buffer is full
 	StopBig  Stop = C.NITRO_STOP_BIG  // after Out, Big must be written
 	StopHost Stop = C.NITRO_STOP_HOST // the host must run a request: HostVerb, Reply, Skip
@@ -270,10 +271,13 @@ func (c *Chunk) More() bool { return c.c.more != 0 }
 // Closing reports whether the connection must be closed after the replies have been written.
 func (c *Chunk) Closing() bool { return c.c.closing != 0 }
 
+// busyMost is how often Execute waits before it lets its caller look whether to go on.
+const busyMost = 64
+
 // Execute runs prepared requests and waits, in Go, for segments that other threads hold.
 func (c *Chunk) Execute(ss *Session, now int64) Stop {
 	var b backoff
-	for {
+	for b.tries < busyMost {
 		c.stripe.mu.RLock()
 		stop := C.nitro_execute(c.s.c, ss.c, c.c, C.int64_t(now))
 		c.stripe.mu.RUnlock()
@@ -282,6 +286,7 @@ func (c *Chunk) Execute(ss *Session, now int64) Stop {
 		}
 		b.wait()
 	}
+	return StopBusy
 }
 
 // Out is the encoded replies; ClearOut drops them.

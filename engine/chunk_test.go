@@ -46,6 +46,7 @@ func (c *client) run(ch *Chunk) string {
 			case StopOut:
 				out = append(out, ch.Out()...)
 				ch.ClearOut()
+			case StopBusy:
 			default:
 				c.t.Fatalf("stop %d", stop)
 			}
@@ -203,5 +204,24 @@ func TestCommandsAreSortedAndComplete(t *testing.T) {
 	}
 	if last == "" {
 		t.Error("no commands")
+	}
+}
+
+// TestExecuteComesBackFromLongKeys: each of the names costs the pattern tens of thousands of steps, all of them more than
+// what Execute does before it asks its caller, who may then give the request up.
+func TestExecuteComesBackFromLongKeys(t *testing.T) {
+	s := openStore(t, Options{})
+	c := newClient(t, s)
+	name := strings.Repeat("a", 900)
+	for i := range 10000 {
+		must(t, s.Set(fmt.Appendf(nil, "%s%d", name, i), nil))
+	}
+	ch, err := s.Acquire()
+	must(t, err)
+	defer ch.Release()
+	ch.Added(copy(ch.Space(), "KEYS *"+strings.Repeat("a", 60)+"b*\r\n"))
+	must(t, ch.Prepare(c.ss, s.Now()))
+	if stop := ch.Execute(c.ss, s.Now()); stop != StopBusy || len(ch.Out()) != 0 {
+		t.Errorf("it stopped with %d and %q, want %d", stop, ch.Out(), StopBusy)
 	}
 }

@@ -316,6 +316,7 @@ static NK_NOINLINE int no_gate(struct nk_exec *x, size_t from) {
     nk_exec_release(x);
     c->pub.out_len = from;
     c->pub.closing = 1;
+    nk_composed_drop(x->db, c);
     while (c->pub.next < c->pub.count) {
         nk_req_drop(x->db, c, &c->reqs[c->pub.next]);
         c->pub.next++;

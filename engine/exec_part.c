@@ -9,7 +9,7 @@
  *   its checksum), and under the lock again it is put if the key still has the version that it was
  *   made from. Otherwise the block is thrown away and the request is BUSY. The block stays with the
  *   chunk when the request stops for another reason, so that no large value is made twice for want of
- *   room in the log.
+ *   room in the log; it goes when the request is done.
  *
  * NOT HERE  whole values (exec_string.c).
  */
@@ -117,7 +117,6 @@ static int store(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, const st
     int stop = nk_exec_effect(x, r, s, &t->it, e, &code);
     nk_exec_leave(x, e->bytes);
     if (stop != NITRO_STOP_DONE) return stop;
-    nk_composed_drop(x->db, x->c);
     if (code == NITRO_OK) return reply_length(x, r, t->bytes);
     nk_reply_error(x, r, code);
     return NITRO_STOP_DONE;
@@ -174,8 +173,9 @@ static int change_large(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, s
     return store(x, r, s, t, &e);
 }
 
-int nk_exec_append(struct nk_exec *x, struct nk_req *r) {
+static int change(struct nk_exec *x, struct nk_req *r) {
     struct change t;
+    if (x->c->scratch_cap < NK_VALUE_BIG) nk_exec_release(x); /* no allocation under a lock */
     int rc = nk_chunk_scratch(x->db, x->c, NK_VALUE_BIG);
     if (rc != NITRO_OK) {
         nk_reply_error(x, r, rc);
@@ -196,4 +196,12 @@ int nk_exec_append(struct nk_exec *x, struct nk_req *r) {
     compose(x->c->scratch, t.it.val, &t);
     struct nk_effect e = {.kind = NK_EFFECT_PUT, .val = x->c->scratch, .bytes = (uint32_t)t.bytes};
     return store(x, r, s, &t, &e);
+}
+
+/* nk_exec_append: whatever way the request ends, the value that it made, and did not store, goes with it: the next
+ * request may be about another key. */
+int nk_exec_append(struct nk_exec *x, struct nk_req *r) {
+    int stop = change(x, r);
+    if (stop == NITRO_STOP_DONE) nk_composed_drop(x->db, x->c);
+    return stop;
 }

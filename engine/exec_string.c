@@ -226,7 +226,11 @@ static NK_NOINLINE void large_crc(struct nk_exec *x, const struct nk_req *r, str
 
 int nk_exec_set(struct nk_exec *x, struct nk_req *r) {
     struct setting t;
-    t.e = (struct nk_effect){NK_EFFECT_PUT, r->val, r->val_len, r->big, r->expire_ms, 0};
+    t.e = (struct nk_effect){.kind = NK_EFFECT_PUT,
+                             .val = r->val,
+                             .bytes = r->val_len,
+                             .big = r->big,
+                             .expire_ms = r->expire_ms};
     if (NK_UNLIKELY(r->big != NULL)) large_crc(x, r, &t.e);
     struct nk_seg *s = nk_exec_enter(x, &r->key);
     if (NK_UNLIKELY(s == NULL)) return NITRO_STOP_BUSY;
@@ -266,7 +270,10 @@ int nk_exec_incr(struct nk_exec *x, struct nk_req *r) {
     if (code == NITRO_OK) {
         uint64_t version;
         uint32_t n = (uint32_t)(nk_num_put_i64(digits, v) - digits);
-        struct nk_effect e = {NK_EFFECT_PUT, digits, n, NULL, it.found ? it.expire_ms : 0, 0};
+        struct nk_effect e = {.kind = NK_EFFECT_PUT,
+                              .val = digits,
+                              .bytes = n,
+                              .expire_ms = it.found ? it.expire_ms : 0};
         stop = put(x, r, s, &it, &e, &version, &code);
     }
     nk_exec_leave(x, NK_NUM_MAX);
@@ -304,7 +311,10 @@ int nk_exec_incrfloat(struct nk_exec *x, struct nk_req *r) {
     enum nk_fault bad = add_decimal(r, &it, &sum);
     if (bad == NK_FAULT_NONE) {
         n = nk_decimal_put(text, sum);
-        struct nk_effect e = {NK_EFFECT_PUT, text, n, NULL, it.found ? it.expire_ms : 0, 0};
+        struct nk_effect e = {.kind = NK_EFFECT_PUT,
+                              .val = text,
+                              .bytes = n,
+                              .expire_ms = it.found ? it.expire_ms : 0};
         stop = nk_exec_effect(x, r, s, &it, &e, &code);
     }
     nk_exec_leave(x, n);

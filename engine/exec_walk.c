@@ -17,8 +17,9 @@
 #include "exec_glob.h"
 
 #define PART_CALLS 64u           /* walks of a bounded number of buckets in one part */
-#define CALL_KEYS 256u           /* wanted from one walk */
+#define CALL_KEYS 64u            /* wanted from one walk */
 #define STEPS_MAX (1u << 24)     /* of pattern matching in one walk */
+#define PART_STEPS (1u << 20)    /* after so many a part ends */
 #define SCRATCH_FIRST (1u << 16) /* bytes */
 #define LENGTH_BYTES 4u          /* before a key in scratch */
 
@@ -68,6 +69,7 @@ static bool filter(const struct nk_req *r, struct adding *t, size_t from) {
         }
         at += LENGTH_BYTES + n;
     }
+    t->w.steps += STEPS_MAX - budget;
     t->w.used = to;
     t->w.count -= dropped;
     t->w.seg_count -= seg_dropped;
@@ -118,7 +120,11 @@ static int collect(struct nk_exec *x, const struct nk_req *r) {
         c->walk = (struct nk_walk){.seg = UINT32_MAX};
     }
     int rc = nk_chunk_scratch(x->db, c, SCRATCH_FIRST);
-    for (uint32_t i = 0; i < PART_CALLS && rc == NITRO_OK && !c->walk.done; i++) rc = walk(x, r);
+    c->walk.steps = 0;
+    for (uint32_t i = 0; i < PART_CALLS && c->walk.steps < PART_STEPS && rc == NITRO_OK; i++) {
+        if (c->walk.done) break;
+        rc = walk(x, r);
+    }
     return rc == NITRO_OK && !c->walk.done ? NITRO_EBUSY : rc;
 }
 

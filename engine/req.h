@@ -148,6 +148,7 @@ struct nk_walk {
     size_t used, seg_used;     /* bytes of scratch; what they were when the segment began */
     uint64_t count, seg_count; /* keys in it; likewise */
     uint32_t seg;              /* that segment */
+    uint64_t steps;            /* of pattern matching in this part */
     size_t at;                 /* of the next key to be sent */
     bool done;                 /* every key has been looked at */
     bool wrapped;              /* RANDOMKEY: it goes on from the start, for the last time */

@@ -9,7 +9,8 @@
  *   visited can move to before it. (The idea is that of Redis's SCAN, by Pieter Noordhuis; here the
  *   table grows bucket by bucket, so neighbours may differ in the number of bits they use.)
  *
- *   cursor   bits 63..48 segment · 47..40 hash epoch · 31..0 position; 0 is the start and the end.
+ *   cursor   bits 63..48 segment · 47..40 hash epoch · 32 nothing of the bucket has been passed ·
+ *            31..0 position; 0 is the start and the end.
  *
  *   After a merge a position may lie inside a bucket; then the entries before it, which have been passed, are
  *   told by their hashes.
@@ -18,6 +19,7 @@
  */
 #include "db.h"
 
+#define CURSOR_FRESH (1ull << 32)
 #define HOLD_BUCKETS 16u   /* in one lock hold */
 #define CALL_BUCKETS 4096u /* in one call */
 
@@ -34,6 +36,7 @@ struct scan {
     void *ctx;
     uint32_t passed;
     bool again;
+    bool fresh; /* the walk begins in the middle of a bucket of which it has passed nothing */
 };
 
 static void pass_entry(struct nk_seg *s, uint32_t ref, uint64_t pos, struct scan *sc) {
@@ -66,7 +69,9 @@ static bool visit_bucket(struct nk_seg *s, uint64_t *pos, struct scan *sc) {
     uint32_t bits = (uint32_t)__builtin_popcount(t->low_mask);
     if (i >= half || (uint64_t)i + half < t->buckets) bits++; /* numbered with the longer mask */
     uint64_t width = 1ull << (32 - bits);
-    uint64_t passed = (*pos & (width - 1)) != 0 ? *pos : 0; /* entries before it have been */
+    bool inside = (*pos & (width - 1)) != 0 && !sc->fresh;
+    uint64_t passed = inside ? *pos : 0; /* entries before it have been */
+    sc->fresh = false;
     for (struct nk_bucket *b = nk_table_bucket(t, i); b != NULL; b = nk_table_next(t, b))
         for (uint32_t m = ~nk_bucket_match(b, 0) & ((1u << NK_SLOTS) - 1); m != 0; m &= m - 1)
             pass_entry(s, b->ref[__builtin_ctz(m)], passed, sc);
@@ -96,7 +101,8 @@ static bool visit_segment(struct nk_seg *s, uint64_t *pos, uint32_t epoch, uint3
 
 int nk_db_scan(struct nk_db *db, int64_t now_ms, uint64_t *cursor, uint32_t count, nk_scan_fn *fn,
                void *ctx, uint64_t *shown, bool *again) {
-    struct scan sc = {.now_ms = now_ms, .fn = fn, .ctx = ctx};
+    struct scan sc = {
+        .now_ms = now_ms, .fn = fn, .ctx = ctx, .fresh = (*cursor & CURSOR_FRESH) != 0};
     uint64_t seg = *cursor >> 48, pos = (uint32_t)*cursor;
     uint32_t epoch = (*cursor >> 40) & 0xff, buckets = CALL_BUCKETS;
     bool locked_any = false;
@@ -139,5 +145,5 @@ __attribute__((no_sanitize("thread"))) uint64_t nk_db_scan_anywhere(struct nk_db
         rank -= here;
     }
     uint64_t epoch = __atomic_load_n(&db->seg[seg].epoch, __ATOMIC_RELAXED);
-    return seg << 48 | epoch << 40 | (uint32_t)nk_db_draw(db);
+    return seg << 48 | epoch << 40 | CURSOR_FRESH | (uint32_t)nk_db_draw(db);
 }

@@ -338,7 +338,7 @@ static bool room_for(struct nk_seg *s, const struct nk_item *it, uint32_t need,
                      const struct nk_effect *e) {
     const struct nk_db *db = s->db;
     uint64_t max = __atomic_load_n(&db->max_memory, __ATOMIC_RELAXED);
-    if (NK_LIKELY(max == 0) || db->loading) return true;
+    if (NK_LIKELY(max == 0) || db->loading || e->moved) return true;
     uint64_t old = it->ref != 0 ? nk_arena_block_bytes(&s->arena, it->ref) : 0;
     if (it->big != NULL) old += it->big->map_bytes;
     uint64_t new = need + (e->big != NULL ? e->big->map_bytes : 0);

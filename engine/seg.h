@@ -114,6 +114,8 @@ struct nk_effect {
     struct nk_big *big; /* instead of val; apply takes its own reference */
     int64_t expire_ms;
     uint32_t crc; /* nk_effect_crc of a large value, computed before the lock; 0 = not done */
+    bool
+        moved; /* PUT: the entry that it comes from goes in the same step, so max_memory is not asked */
 };
 
 /* nk_effect_crc: sets e->crc, so that a large value's checksum is not computed under the lock. Without a log
@@ -200,6 +202,7 @@ struct nk_multi {
     uint32_t val_len;
     bool reserved; /* resv holds something to be applied or aborted */
     bool remove;   /* delete instead of put */
+    bool moved;    /* see struct nk_effect */
     struct nk_resv resv;
 };
 _Static_assert(sizeof(struct nk_multi) == 64, "a million of these make 64 MiB");

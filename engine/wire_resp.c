@@ -188,6 +188,9 @@ static enum nk_parsed next_multibulk(struct nk_parser *f) {
             return NK_PARSED;
         }
     }
+    /* It may have begun before the session was locked. */
+    if (NK_UNLIKELY(f->locked) && c->span_total > NITRO_LOCKED_ARGS)
+        return fail(f, NK_FAULT_LOCKED_ARGS, NULL, 0);
     const uint8_t *in = c->pub.in, *from = in + c->pub.in_pos, *end = in + c->pub.in_len;
     const uint8_t *p = from + c->parse_at, *next;
     for (uint32_t total = c->span_total; c->span_count < total; c->span_count++, p = next) {

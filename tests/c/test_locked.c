@@ -147,6 +147,17 @@ static void text__long_in_sum__closed(void **state) {
     world_close(&w);
 }
 
+/* A RESET locks anew: a request that comes in the same read is judged by the narrow limits from its next argument on. */
+static void text__locked_again_in_the_middle__limits_hold(void **state) {
+    (void)state;
+    struct world w;
+    world_open(&w);
+    text(&w, "AUTH x\r\n*11\r\n$4\r\nMGET\r\n$1\r\nk\r\n", "+OK\r\n", false);
+    w.client.session->locked = 1; /* as the host does at RESET */
+    text(&w, "$1\r\nk\r\n", "-ERR Protocol error: unauthenticated multibulk length\r\n", true);
+    world_close(&w);
+}
+
 /* Frames: EAUTHREQUIRED for all but HELLO and AUTH, which reach the host. */
 static void frames__before_auth__refused(void **state) {
     (void)state;
@@ -199,6 +210,7 @@ int main(void) {
         cmocka_unit_test(text__auth_and_more_in_one_read__the_rest_is_free),
         cmocka_unit_test(text__over_the_limits__closed),
         cmocka_unit_test(text__long_in_sum__closed),
+        cmocka_unit_test(text__locked_again_in_the_middle__limits_hold),
         cmocka_unit_test(frames__before_auth__refused),
         cmocka_unit_test(frames__over_the_limits__closed),
     };

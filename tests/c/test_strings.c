@@ -314,9 +314,17 @@ static void memory_limit__reached__growing_refused_nothing_changed(void **state)
         "COPY k new",
     };
     static const struct step others[] = {
-        {"GETEX k PERSIST", "$1\nv\n"}, {"STRLEN k", ":1\n"},    {"GETRANGE k 0 0", "$1\nv\n"},
-        {"MSETNX k v new w", ":0\n"},   {"COPY no new", ":0\n"}, {"RANDOMKEY", "$1\nk\n"},
-        {"KEYS *", "*1\n$1\nk\n"},      {"GETDEL k", "$1\nv\n"}, {"UNLINK k", ":0\n"},
+        {"GETEX k PERSIST", "$1\nv\n"},
+        {"STRLEN k", ":1\n"},
+        {"GETRANGE k 0 0", "$1\nv\n"},
+        {"MSETNX k v new w", ":0\n"},
+        {"COPY no new", ":0\n"},
+        {"RANDOMKEY", "$1\nk\n"},
+        {"KEYS *", "*1\n$1\nk\n"},
+        {"RENAME k a-longer-name", "+OK\n"},
+        {"RENAMENX a-longer-name k", ":1\n"},
+        {"GETDEL k", "$1\nv\n"},
+        {"UNLINK k", ":0\n"},
     };
     struct world w;
     world_open(&w, NITRO_PROTO_RESP2);

@@ -230,11 +230,12 @@ static void keys__costly_pattern__refused(void **state) {
 
 /* ---- RANDOMKEY --------------------------------------------------------------------------------*/
 
-/* Every key comes some time, and no other. */
+/* Every key comes, and no other; how often depends on the gaps in front of it, but none has to be rare: also not
+ * the first ones of a bucket that a draw falls into the middle of. */
 static void randomkey__some_keys__each_comes(void **state) {
     (void)state;
-    enum { KEYS = 20, DRAWS = 2000 };
-    struct world *w = world_open(8);
+    enum { KEYS = 40, DRAWS = 20000, RARE = DRAWS / KEYS / 4 };
+    struct world *w = world_open(4);
     for (uint32_t i = 0; i < KEYS; i++) set_number(w, i);
     for (uint32_t i = 0; i < DRAWS; i++) {
         line(w, "RANDOMKEY");
@@ -244,7 +245,8 @@ static void randomkey__some_keys__each_comes(void **state) {
         w->seen[nk_load32(p)]++;
     }
     for (uint32_t i = 0; i < KEYS; i++)
-        if (w->seen[i] == 0) test_fail("key %u has never come in %d draws", i, DRAWS);
+        if (w->seen[i] < RARE)
+            test_fail("key %u came %u times in %d draws, not %d", i, w->seen[i], DRAWS, RARE);
     world_close(w);
 }
 

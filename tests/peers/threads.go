@@ -177,7 +177,7 @@ func (k *worker) batch(requests []byte) (replies int, err error) {
 			if stop == engine.StopDone {
 				break
 			}
-			if stop != engine.StopOut {
+			if stop != engine.StopOut && stop != engine.StopBusy {
 				return 0, fmt.Errorf("execute stopped with %d", stop)
 			}
 		}
