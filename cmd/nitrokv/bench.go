@@ -40,7 +40,7 @@ func (c *benchConfig) options() []option {
 		{name: "pipeline", arg: "N", def: "1", flag: true, set: intTo(&l.Pipeline, 1, load.MaxPipeline),
 			help: "Requests that a connection sends in one write before it waits for their replies"},
 		{name: "threads", arg: "N", def: "1", flag: true, set: intTo(&l.Threads, 1, 1024), help: "Event loops, each on a thread of its own"},
-		{name: "workload", arg: "NAME", flag: true, set: wordTo(&c.workload, "a", "b", "c", "d", "e", "f"),
+		{name: "workload", arg: "NAME", flag: true, set: workloadTo(&c.workload),
 			help: "A core workload of YCSB, a, b, c, d or f: decides read ratio and distribution; values have 1000 bytes unless --value-size says otherwise"},
 		{name: "keys", arg: "N", def: "1000000", flag: true, set: countTo(&l.Keys), help: "Number of different keys, each of 16 bytes"},
 		{name: "value-size", arg: "SIZE", def: "64", flag: true, set: rangeTo(&l.ValueMin, &l.ValueMax),

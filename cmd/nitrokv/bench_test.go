@@ -42,12 +42,12 @@ func TestBenchWorkloads(t *testing.T) {
 func TestBenchWorkloadContradictions(t *testing.T) {
 	nobody := refused(t)
 	for want, args := range map[string]string{
-		"--read-ratio and --workload a":        "--workload a --read-ratio 0.5",
-		"--distribution and --workload d":      "--workload d --distribution uniform",
-		"--zipf-theta and --workload c":        "--zipf-theta 0.5 --workload c",
-		"--verify with --workload b":           "--workload b --verify",
-		"--workload e reads ranges":            "--workload e",
-		`--workload "g": unknown; use a, b, c`: "--workload g",
+		"--read-ratio and --workload a":              "--workload a --read-ratio 0.5",
+		"--distribution and --workload d":            "--workload d --distribution uniform",
+		"--zipf-theta and --workload c":              "--zipf-theta 0.5 --workload c",
+		"--verify with --workload b":                 "--workload b --verify",
+		"--workload e reads ranges":                  "--workload e",
+		`--workload "g": unknown; use a, b, c, d, f`: "--workload g",
 	} {
 		r := call("", nil, append([]string{"bench", "--addr", nobody}, strings.Fields(args)...)...)
 		mustBeError(t, r, fmt.Sprint("bench: ", want))

@@ -62,6 +62,7 @@ func TestCLIPassword(t *testing.T) {
 		{nil, []string{"--password-file", file, "get", "k"}, "", 0, "v\n", ""},
 		{nil, []string{"--password-file", file, "--resp", "2", "get", "k"}, "", 0, "v\n", ""},
 		{nil, []string{"get", "k"}, "", 1, "", "--password-file"},
+		{nil, []string{"auth", "sesame"}, "", 2, "", "--password-file or set NITROKV_PASSWORD"},
 		{nil, nil, "AUTH sesame\nGET k\n", 0, "OK\nv\n", ""},
 		{[]string{"NITROKV_PASSWORD=guess"}, []string{"get", "k"}, "", 2, "", "WRONGPASS"},
 	} {
@@ -92,6 +93,7 @@ func TestCLIReadsAPipe(t *testing.T) {
 		{"SET bytes \"\\x00\\xff\\n\"\nGET bytes\n", 0, "OK\n\x00\xff\n\n", ""},
 		{"NOPE\nSET a 2\n\nGET a\n", 1, "OK\n2\n", "1 of 3 commands failed"},
 		{"SET a {\"a\": 1}\nGET a\n", 1, "2\n", `type: SET a '{"a": 1}'`},
+		{"SET \"k <<END\nSET evil 1\nEND\nGET evil\n", 1, "\n", "1 of 2 commands failed"},
 		{"SET a <<WORD\nvalue", 2, "", "<<WORD"},
 		{"", 0, "", ""},
 	} {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 )
@@ -66,7 +67,7 @@ func (s *settings) parseFile(path string, text []byte) (configFile, error) {
 	var raw map[string]toml.Primitive
 	meta, err := toml.Decode(string(text), &raw)
 	if err != nil {
-		return nil, syntaxError(path, err)
+		return nil, s.syntaxError(path, text, err)
 	}
 	file := make(configFile)
 	for _, key := range meta.Keys() {
@@ -76,7 +77,7 @@ func (s *settings) parseFile(path string, text []byte) (configFile, error) {
 		}
 		value, line, err := locate(&meta, raw, key)
 		if err != nil {
-			return nil, syntaxError(path, err)
+			return nil, s.syntaxError(path, text, err)
 		}
 		where := fmt.Sprintf("%s:%d", pathText(path), line)
 		if err := s.checkKey(key, value); err != nil {
@@ -91,13 +92,44 @@ func (s *settings) parseFile(path string, text []byte) (configFile, error) {
 	return file, nil
 }
 
-// syntaxError names the file and the line of what is no TOML.
-func syntaxError(path string, err error) error {
+// syntaxError names the file and the line of what is no TOML. The library's words quote the line, so they are dropped where
+// that may be a secret, which has no place in the file however it is written.
+func (s *settings) syntaxError(path string, text []byte, err error) error {
 	var at toml.ParseError
 	if errors.As(err, &at) {
+		// A value may take several lines, of which only the first has the key; and a line may be wrong before its key ends.
+		if o := s.secretIn(lineAt(string(text), at.Position.Line) + " " + at.LastKey); o != nil {
+			return fmt.Errorf("%s:%d: not TOML: %w", pathText(path), at.Position.Line, o.checkKey())
+		}
 		return fmt.Errorf("%s:%d: not TOML: %s", pathText(path), at.Position.Line, at.Message)
 	}
 	return fmt.Errorf("%s: not TOML: %w", pathText(path), err)
+}
+
+// secretIn returns the secret that a text names, by its key or its variable, or nil. It looks at the words alone: what is no
+// TOML can have its key anywhere.
+func (s *settings) secretIn(text string) *option {
+	words := strings.FieldsFunc(text, func(r rune) bool {
+		return r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	for i := range s.options {
+		o := &s.options[i]
+		if o.secret && slices.ContainsFunc(words, func(w string) bool {
+			return strings.EqualFold(w, o.name) || strings.EqualFold(w, o.variable())
+		}) {
+			return o
+		}
+	}
+	return nil
+}
+
+// lineAt returns a line of a text, counted from 1, or nothing if there is none.
+func lineAt(text string, line int) string {
+	lines := strings.Split(text, "\n")
+	if line < 1 || line > len(lines) {
+		return ""
+	}
+	return lines[line-1]
 }
 
 // locate returns the value of a key and its line. The library tells lines in its errors alone, so the value causes one.

@@ -133,6 +133,36 @@ func TestFileErrors(t *testing.T) {
 	mustBeError(t, call("", nil, append(print, "--config=")...), `--config "": empty; name a file`)
 }
 
+// What is no TOML is not quoted where it may be a secret, wherever its key stands.
+func TestFileErrorsTellNoSecret(t *testing.T) {
+	const help = "a secret doesn't stand in this file; name a file of its own with password-file, or set NITROKV_PASSWORD"
+	for text, line := range map[string]int{
+		"segments = 8\npassword = hunter2":      2,
+		"password=hunter2":                      1,
+		"Password = hunter2":                    1,
+		"\"password\" = hunter2":                1,
+		"serve.password = hunter2":              1,
+		"serve = { password = hunter2 }":        1,
+		"NITROKV_PASSWORD=hunter2":              1,
+		"export NITROKV_PASSWORD=hunter2":       1,
+		"password: hunter2":                     1,
+		"password hunter2":                      1,
+		"password = [\n\n hunter2 ]":            3,
+		"password = \"\"\"\n=\n\\hunter2\"\"\"": 3,
+	} {
+		path := configFileOf(t, text)
+		r := call("", nil, "serve", "--print-config", "--config", path)
+		mustBeError(t, r, fmt.Sprintf("%s:%d: not TOML: password: %s", path, line, help))
+		if strings.Contains(strings.ReplaceAll(r.stderr, path, ""), "hunter") {
+			t.Errorf("%q: %s", text, r.stderr)
+		}
+	}
+	// Other lines are quoted, also next to a comment about the secret such as --print-config writes.
+	for _, text := range []string{"password-file = hunter2", "# NITROKV_PASSWORD: not set\nsegments = 8\ndir = hunter2"} {
+		mustBeError(t, call("", nil, "serve", "--print-config", "--config", configFileOf(t, text)), `but found "hunter"`)
+	}
+}
+
 // others are values that differ from the defaults, for every option that can stand in a file; port is tested by itself.
 var others = map[string][]string{
 	"listen": {"127.0.0.1:7", "[::1]:8"}, "password-file": {"pass word"}, "insecure-no-auth": {"true"}, "max-clients": {"77"},

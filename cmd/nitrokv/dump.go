@@ -28,7 +28,8 @@ A time after the year 9999 is a number instead, of milliseconds since 1970.
 A dump is no snapshot: each key is as it was at some moment while the dump was made. Every key that was there the whole time
 is in it; one that came or went meanwhile may be; one may come twice, which a load doesn't mind.
 
-A file gets its name when it is complete and on disk; until then, and if the dump fails, there is what was there before.`
+A file gets its name when it is complete and on disk; until then, and if the dump fails, there is what was there before. What
+is no regular file, such as a pipe or a device, is written to as it is.`
 
 func newDump(t terminal) *cobra.Command {
 	kv := kvConfig{eachRequest: true, parallel: true}
@@ -63,15 +64,15 @@ func dump(ctx context.Context, kv *kvConfig, c *client.Client, args []string, t 
 		return err
 	}
 	var err error
-	where := "stdout"
+	where, standing := "stdout", transfer.InPlace
 	if len(args) == 1 && args[0] != "-" {
 		where = args[0]
-		err = transfer.Replace(where, write)
+		standing, err = transfer.Replace(where, write)
 	} else {
 		err = write(t.stdout)
 	}
 	if err != nil {
-		return dumpError(ctx, kv, where, &totals, err)
+		return dumpError(ctx, kv, where, standing, &totals, err)
 	}
 	took := time.Since(began)
 	fmt.Fprintf(t.stderr, "dumped %s, %s, in %s (%.0f keys/s)\n", countOf(totals.Keys, "key", "keys"), sizeText(uint64(totals.Bytes)),
@@ -79,8 +80,8 @@ func dump(ctx context.Context, kv *kvConfig, c *client.Client, args []string, t 
 	return nil
 }
 
-// dumpError says what a dump has failed on, and that what there is of it is not whole.
-func dumpError(ctx context.Context, kv *kvConfig, where string, totals *transfer.DumpTotals, err error) error {
+// dumpError says what a dump has failed on, and what there is of it.
+func dumpError(ctx context.Context, kv *kvConfig, where string, standing transfer.Standing, totals *transfer.DumpTotals, err error) error {
 	var ofServer *client.Error
 	switch {
 	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
@@ -91,8 +92,11 @@ func dumpError(ctx context.Context, kv *kvConfig, where string, totals *transfer
 		err = fmt.Errorf("write to %s: %w", where, err)
 	}
 	switch {
-	case where != "stdout":
+	case standing == transfer.Old:
 		return usage("%v; %s is as it was", err, where)
+	case standing == transfer.New:
+		return usage("%v; %s is the new dump and whole, but may be what it was before if the machine loses its power; "+
+			"see to the disk, and repeat the dump", err, where)
 	case totals.Keys > 0:
 		return usage("%v; what was written is not whole, %s", err, countOf(totals.Keys, "key at most", "keys at most"))
 	}

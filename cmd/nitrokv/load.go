@@ -56,9 +56,9 @@ The second is JSON: "key_base64" and "value_base64" hold bytes that are no text;
 milliseconds since 1970, or in its place "ttl_ms" counts from now; without them the key does not expire. A line is taken
 for JSON if it begins with {" as in the example. Empty lines are passed over. "nitrokv dump" writes such a file.
 
-Of a key that comes twice the last value stays. Entries whose time is over are left out, and counted. The first line with
-something wrong ends the load and is named; with --keep-going such lines are left out, and the exit status is 1 in the end.
-A load that has ended early can be repeated from the beginning: it sets the same values again.
+Of a key that comes twice the last value stays. An entry whose time is over removes its key, and is counted. The first line
+with something wrong ends the load and is named; with --keep-going such lines are left out, and the exit status is 1 in the
+end. A load that has ended early can be repeated from the beginning: it sets the same values again.
 
 redis://[user@]host[:port][/db] copies the strings of a Redis server that is in use: a key that is written meanwhile is
 copied as it was or as it is. It says at the end which keys of other types it has left out. What is left of a key's time to
@@ -271,7 +271,7 @@ func (l *loading) summary(t *transfer.Totals) string {
 		text = fmt.Sprintf("nothing was loaded; %s, %s, could be", countOf(t.Loaded, "entry", "entries"), sizeText(uint64(t.Bytes)))
 	}
 	if t.Expired > 0 {
-		text += fmt.Sprintf("; left out %d that had expired", t.Expired)
+		text += fmt.Sprintf("; %d had expired", t.Expired)
 	}
 	if t.Refused > 0 {
 		text += fmt.Sprintf("; left out %d with something wrong", t.Refused)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nitrokv/nitrokv/client"
+	"github.com/nitrokv/nitrokv/cmd/nitrokv/internal/transfer"
 )
 
 // write makes a file and returns its name.
@@ -41,13 +43,32 @@ func TestLoadFile(t *testing.T) {
 		"a file": call("", env, "load", write(t, text)),
 		"stdin":  call(text, env, "load", "-"),
 	} {
-		if r.status != 0 || r.stderr != "" || !strings.HasPrefix(r.stdout, "loaded 4 keys, 23 B, in ") || !strings.HasSuffix(r.stdout, "; left out 1 that had expired\n") {
+		if r.status != 0 || r.stderr != "" || !strings.HasPrefix(r.stdout, "loaded 4 keys, 23 B, in ") || !strings.HasSuffix(r.stdout, "; 1 had expired\n") {
 			t.Errorf("%s: %+v", name, r)
 		}
 		holds(t, env, map[string]string{"a": "2", "b": "two\nlines", "{user}:1": "v"})
 	}
 	if r := call("", env, "get", "old"); r.status != exitNotFound {
 		t.Errorf("an entry whose time is over: %+v", r)
+	}
+}
+
+// Of a key that comes twice the last value counts, though its time is over: neither the value in front of it stays, nor one
+// that was there before.
+func TestLoadExpiredValueWins(t *testing.T) {
+	env := []string{"NITROKV_ADDR=" + startServer(t)}
+	if r := call("", env, "set", "there", "old"); r.status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	const over = `"value":"new","expires_at":"2020-01-01T00:00:00Z"}` + "\n"
+	r := call(`{"key":"k","value":"old"}`+"\n"+`{"key":"k",`+over+`{"key":"there",`+over, env, "load", "-")
+	if r.status != 0 || !strings.HasPrefix(r.stdout, "loaded 1 key, ") || !strings.HasSuffix(r.stdout, "; 2 had expired\n") {
+		t.Errorf("%+v", r)
+	}
+	for _, key := range []string{"k", "there"} {
+		if r := call("", env, "get", key); r.status != exitNotFound {
+			t.Errorf("get %s: %+v", key, r)
+		}
 	}
 }
 
@@ -218,5 +239,35 @@ func TestDumpErrors(t *testing.T) {
 	}
 	if text, err := os.ReadFile(kept); err != nil || string(text) != "the old dump" {
 		t.Errorf("a failed dump has left %q, %v", text, err)
+	}
+}
+
+// Only of a file that was left alone it is said that it is as it was.
+func TestDumpErrorSaysWhatStandsThere(t *testing.T) {
+	const asItWas, notWhole = "f is as it was", "what was written is not whole, 2 keys at most"
+	for standing, want := range map[transfer.Standing]string{
+		transfer.Old: asItWas, transfer.InPlace: notWhole, transfer.New: "f is the new dump and whole, but may be",
+	} {
+		text := dumpError(t.Context(), &kvConfig{}, "f", standing, &transfer.DumpTotals{Keys: 2}, errors.New("no room")).Error()
+		if !strings.HasPrefix(text, "write to f: no room; "+want) || standing != transfer.Old && strings.Contains(text, asItWas) {
+			t.Errorf("%d: %s", standing, text)
+		}
+	}
+}
+
+// A device that takes no more is no file that was kept.
+func TestDumpToFullDevice(t *testing.T) {
+	const device = "/dev/full"
+	if _, err := os.Stat(device); err != nil {
+		t.Skip(err)
+	}
+	env := []string{"NITROKV_ADDR=" + startServer(t)}
+	if r := call("", env, "set", "k", "v"); r.status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	r := call("", env, "dump", device)
+	mustBeError(t, r, "what was written is not whole, 1 key at most")
+	if strings.Contains(r.stderr, "is as it was") {
+		t.Error(r.stderr)
 	}
 }

@@ -22,6 +22,21 @@ func blockWord(i int, t token) (word string, ok bool) {
 	return strings.CutPrefix(t.text, "<<")
 }
 
+// roughTokens are the arguments of a line that can't be split which look like <<WORD, and the verb. A quote in the word
+// is the likely mistake, so it doesn't count; one in front of << says that no block is meant.
+func roughTokens(line string) []token {
+	var tokens []token
+	for i, text := range strings.Fields(line) {
+		if strings.HasPrefix(text, "<<") {
+			text = strings.NewReplacer(`"`, "", `'`, "").Replace(text)
+		} else if i > 0 {
+			continue
+		}
+		tokens = append(tokens, token{text: text})
+	}
+	return tokens
+}
+
 // readBlocks replaces each argument <<WORD by the lines up to one that is WORD; several blocks follow each other.
 func readBlocks(read func(prompt string) (string, error), tokens []token) error {
 	for i := range tokens {
@@ -39,7 +54,8 @@ func readBlocks(read func(prompt string) (string, error), tokens []token) error 
 }
 
 // readBlock joins the lines in front of the word. The newline of the last one is not part of the text, so a text of one
-// line has none. A file that was written on Windows may have a CR behind the word.
+// line has none. A file that was written on Windows has a CR behind the word; then the last newline is two
+// bytes.
 func readBlock(read func(prompt string) (string, error), word string) (string, error) {
 	var text strings.Builder
 	for first := true; ; first = false {
@@ -51,7 +67,9 @@ func readBlock(read func(prompt string) (string, error), word string) (string, e
 			return "", errAbandoned
 		case err != nil:
 			return "", err
-		case strings.TrimSuffix(line, "\r") == word:
+		case line == word+"\r":
+			return strings.TrimSuffix(text.String(), "\r"), nil
+		case line == word:
 			return text.String(), nil
 		}
 		if !first {

@@ -111,11 +111,16 @@ func (s *Session) loop(ctx context.Context) error {
 	return nil
 }
 
-// One carries out a single command. An error reply is returned, not shown.
+// One carries out a single command. An error reply is returned, not shown. Arguments come from a command line, which is
+// no place for passwords: such a command is refused before anything is sent.
 func (s *Session) One(ctx context.Context, args []string) (err error) {
 	if strings.EqualFold(args[0], "help") {
 		text, err := newCatalog(s.Commands).help(args[1:])
 		return errors.Join(err, s.write(text))
+	}
+	if tellsPassword(args) {
+		return errors.New("there is a password in the arguments, where every user of this machine can read it; leave the command out and " +
+			"name a file with the password with --password-file or set NITROKV_PASSWORD, or give the command to \"nitrokv cli\" on stdin")
 	}
 	defer func() { err = errors.Join(err, s.disconnect()) }()
 	if err := s.connect(ctx); err != nil {
@@ -149,21 +154,29 @@ func (s *Session) run(ctx context.Context, line string) error {
 	}
 	tokens, wrong := tokenise(line)
 	if wrong != nil {
-		if json := explainJSON(line); json != nil {
-			wrong = json
-		}
-		return s.complain(line, secret, wrong)
+		return s.malformed(line, secret, wrong)
 	}
-	if done, err := s.local(texts(tokens)); done {
-		return err
-	}
+	typed := texts(tokens)
+	// The blocks come first whatever the line is: left unread, the lines of a value would run as commands.
 	if err := readBlocks(s.readText, tokens); err != nil {
-		if errors.Is(err, errAbandoned) {
-			return nil
-		}
 		return s.unended(err)
 	}
+	if done, err := s.local(typed); done {
+		return err
+	}
 	return s.command(ctx, line, secret, texts(tokens))
+}
+
+// malformed is about a line that can't be split. The blocks that it seems to begin are passed over.
+func (s *Session) malformed(line string, secret bool, wrong *complaint) error {
+	if json := explainJSON(line); json != nil {
+		wrong = json
+	}
+	block := readBlocks(s.readText, roughTokens(line))
+	if err := s.complain(line, secret, wrong); err != nil {
+		return err
+	}
+	return s.unended(block)
 }
 
 // readText reads a line of a block.
@@ -251,9 +264,13 @@ func (s *Session) point(wrong *complaint, line string) error {
 	return s.say(strings.TrimSuffix(wrong.show(line), "\n"))
 }
 
-// unended is about a block without an end. On a terminal that was Ctrl-D, and there is a next line; elsewhere there is none.
+// unended is about a block without an end, if err is not nil. On a terminal that was Ctrl-D, and there is a next line;
+// elsewhere there is none. After Ctrl-C there is nothing to say.
 func (s *Session) unended(err error) error {
-	if s.Terminal && errors.Is(err, errUnended) {
+	switch {
+	case err == nil || errors.Is(err, errAbandoned):
+		return nil
+	case s.Terminal && errors.Is(err, errUnended):
 		return s.fail(err.Error())
 	}
 	return fmt.Errorf("line %d: %w", s.line, err)

@@ -141,12 +141,26 @@ func TestSession(t *testing.T) {
 		{"a block of one empty line", false, []any{"SET k <<E", "", "E"}, "OK\n", "SET|k|", ""},
 		{"a block that ends with an empty line", false, []any{"SET k <<E", "a", "", "E"}, "OK\n", "SET|k|a\n", ""},
 		{"the word in a longer line", false, []any{"SET k <<E", " E", "EE", "E "}, "", "", "line 1: the input ends inside a block: <<E"},
-		{"a block from Windows", false, []any{"SET k <<E\r", "a\r", "E\r"}, "OK\n", "SET|k|a\r", ""},
+		{"a block from Windows", false, []any{"SET k <<E\r", "a\r", "b\r", "E\r"}, "OK\n", "SET|k|a\r\nb", ""},
 		{"two blocks", false, []any{"SET <<K <<V", "key", "K", "value", "V"}, "OK\n", "SET|key|value", ""},
 		{"a block with an argument behind it", true, []any{"SET k <<E x", "v", "E"}, "(error) ERR wrong number of arguments for 'set' command\n", "SET|k|v|x", ""},
 		{"no block in quotes", false, []any{"SET k '<<E'"}, "OK\n", "SET|k|<<E", ""},
 		{"no block without a word", false, []any{"SET k <<"}, "OK\n", "SET|k|<<", ""},
 		{"commands inside a block are text", false, []any{"SET k <<E", "exit", "AUTH p", "E", "GET k"}, "OK\nexit\nAUTH p\n", "SET|k|exit\nAUTH p GET|k", ""},
+		{"a block of help", false, []any{"help get <<E", "SET evil 1", "E"}, "(error) line 1: there is no command \"get <<E\"; help lists them\n", "", "1 of 1 commands failed"},
+		{"a block behind a wrong quote", false, []any{`SET "k <<END`, "SET evil 1", "END", "GET evil"},
+			"(error) line 1: this quote is not closed; close it, or put quotes that belong to the value inside '…'\n\n", "GET|evil", "1 of 2 commands failed"},
+		{"two blocks behind a wrong quote", false, []any{`SET "k <<A x <<B`, "SET evil 1", "A", "SET evil 2", "B", "GET evil"},
+			"(error) line 1: this quote is not closed; close it, or put quotes that belong to the value inside '…'\n\n", "GET|evil", "1 of 2 commands failed"},
+		{"a block whose word has a quote", false, []any{`SET k <<"END`, "SET evil 1", "END", "GET evil"},
+			"(error) line 1: this quote is not closed; close it, or put quotes that belong to the value inside '…'\n\n", "GET|evil", "1 of 2 commands failed"},
+		{"a block behind JSON", false, []any{`SET k {"a": 1} <<E`, "SET evil 1", "E"}, "(error) line 1: JSON is one argument only inside '…'\n", "", "1 of 1 commands failed"},
+		{"no block in a wrong quote", false, []any{`SET k "<<E`, "GET k"},
+			"(error) line 1: this quote is not closed; close it, or put quotes that belong to the value inside '…'\n\n", "GET|k", "1 of 2 commands failed"},
+		{"the end in a block behind a wrong quote", false, []any{`SET "k <<E`, "SET evil 1"},
+			"(error) line 1: this quote is not closed; close it, or put quotes that belong to the value inside '…'\n", "", "line 1: the input ends inside a block: <<E"},
+		{"Ctrl-C in a block behind a wrong quote", true, []any{`SET "k <<E`, "a", ErrInterrupted, "GET k"},
+			"(error) this quote is not closed; close it, or put quotes that belong to the value inside '…'\n  SET \"k <<E\n      ^\n(nil)\n", "GET|k", ""},
 		{"Ctrl-C in a block", true, []any{"SET k <<E", "a", ErrInterrupted, "GET k"}, "(nil)\n", "GET|k", ""},
 		{"Ctrl-D in a block", true, []any{"SET k <<E", "a", io.EOF, "GET k"},
 			"(error) the input ends inside a block: <<E needs a line that is E and nothing else; the command was not sent\n(nil)\n", "GET|k", ""},
@@ -202,6 +216,20 @@ func TestOne(t *testing.T) {
 	s.server.refuse = true
 	if err := s.One(context.Background(), []string{"GET", "k"}); err == nil || errors.Is(err, ErrRefused) {
 		t.Error(err)
+	}
+}
+
+// A password in the arguments is refused before anything is sent, and not repeated.
+func TestOneTakesNoPassword(t *testing.T) {
+	for _, args := range [][]string{{"auth", "hunter2"}, {"HELLO", "3", "AUTH", "me", "hunter2"}, {"config", "set", "requirepass", "hunter2"}, {"auth hunter2"}} {
+		s := newStage(false)
+		err := s.One(context.Background(), args)
+		if err == nil || errors.Is(err, ErrRefused) || s.server.dials > 0 {
+			t.Fatalf("%q: %v after %d dials", args, err, s.server.dials)
+		}
+		if text := err.Error(); strings.Contains(text, "hunter2") || !strings.Contains(text, "--password-file") || !strings.Contains(text, "NITROKV_PASSWORD") {
+			t.Errorf("%q: %s", args, text)
+		}
 	}
 }
 

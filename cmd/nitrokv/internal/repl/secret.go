@@ -5,6 +5,23 @@ import (
 	"strings"
 )
 
+// tellsPassword reports whether a command has a password in it. Unlike isSecret it must not be too careful, for it makes
+// the command fail: what ACL and CONFIG only ask for is none.
+func tellsPassword(args []string) bool {
+	line := strings.Join(args, " ")
+	if !isSecret(line) {
+		return false
+	}
+	words := strings.Fields(strings.ToLower(line))
+	switch words[0] {
+	case "acl":
+		return words[1] == "setuser"
+	case "config":
+		return words[1] == "set"
+	}
+	return true
+}
+
 // isSecret reports whether a line has a password in it. It looks at the words as they were typed, whether or not the line
 // can be split, and would rather keep too much secret: "SET hello auth" stays out of the history only if its verb is one
 // that takes passwords.

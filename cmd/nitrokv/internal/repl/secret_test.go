@@ -1,6 +1,22 @@
 package repl
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
+
+// What only asks about users and settings has no password in it, and must work as a single command.
+func TestTellsPassword(t *testing.T) {
+	for line, want := range map[string]bool{
+		"AUTH p": true, "auth me p": true, "hello 3 auth me p": true, "ACL SETUSER u >p": true, "Config Set requirepass p": true,
+		"MIGRATE h 1 k 0 5 AUTH p": true, "auth": false, "acl whoami": false, "ACL LIST": false, "config get requirepass": false,
+		"set auth p": false, "hello 3": false,
+	} {
+		if got := tellsPassword(strings.Fields(line)); got != want {
+			t.Errorf("%q: %v", line, got)
+		}
+	}
+}
 
 func TestSecrets(t *testing.T) {
 	for _, line := range []string{

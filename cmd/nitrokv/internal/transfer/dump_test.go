@@ -161,7 +161,7 @@ func TestReplace(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "dump")
 	put := func(text string, failure error) error {
-		return Replace(path, func(w io.Writer) error {
+		standing, err := Replace(path, func(w io.Writer) error {
 			if _, err := io.WriteString(w, text); err != nil {
 				return err
 			}
@@ -170,6 +170,10 @@ func TestReplace(t *testing.T) {
 			}
 			return failure
 		})
+		if want := map[bool]Standing{true: New, false: Old}[failure == nil]; standing != want {
+			t.Errorf("%q: %d stands there, want %d", text, standing, want)
+		}
+		return err
 	}
 	if err := put("one", nil); err != nil {
 		t.Fatal(err)
@@ -204,8 +208,8 @@ func TestReplaceOfOtherThings(t *testing.T) {
 		_, err := io.WriteString(w, "new")
 		return err
 	}
-	if err := Replace(link, write); err != nil {
-		t.Error(err)
+	if standing, err := Replace(link, write); err != nil || standing != New {
+		t.Error(standing, err)
 	}
 	if got, err := os.ReadFile(real); err != nil || string(got) != "new" || !slices.Equal(under(t, folder), []string{"link", "real"}) {
 		t.Errorf("%q, %v, in the folder %q", got, err, under(t, folder))
@@ -223,15 +227,35 @@ func TestReplaceOfOtherThings(t *testing.T) {
 	}
 	defer reader.Close()
 	got := make([]byte, 3)
-	if err := Replace(pipe, write); err != nil {
-		t.Error(err)
+	if standing, err := Replace(pipe, write); err != nil || standing != InPlace {
+		t.Error(standing, err)
 	} else if _, err := io.ReadFull(reader, got); err != nil || string(got) != "new" {
 		t.Errorf("%q came through the pipe, %v", got, err)
 	}
-	if err := Replace(folder, write); err == nil {
-		t.Error("a folder was replaced")
+	if standing, err := Replace(pipe, func(io.Writer) error { return io.ErrShortWrite }); !errors.Is(err, io.ErrShortWrite) || standing != InPlace {
+		t.Error(standing, err)
 	}
-	if err := Replace(filepath.Join(folder, "none", "dump"), write); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if standing, err := Replace(folder, write); err == nil || standing != Old {
+		t.Error("a folder was replaced:", standing)
+	}
+	if _, err := Replace(filepath.Join(folder, "none", "dump"), write); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("in a folder that is missing: %v", err)
+	}
+}
+
+// When the new name can't be made durable, the new file stands there all the same, and that is told.
+func TestReplaceNotDurable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dump")
+	broken := errors.New("the disk is gone")
+	write := func(w io.Writer) error {
+		_, err := io.WriteString(w, "new")
+		return err
+	}
+	standing, err := replace(path, write, func(string) error { return broken })
+	if standing != New || !errors.Is(err, broken) || !strings.Contains(err.Error(), "make the new name durable") {
+		t.Errorf("%d, %v", standing, err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "new" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

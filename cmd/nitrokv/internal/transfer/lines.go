@@ -10,6 +10,8 @@ import (
 	"iter"
 	"sync/atomic"
 	"time"
+
+	"github.com/nitrokv/nitrokv/proto"
 )
 
 // Format says how the lines of a file are written.
@@ -23,7 +25,12 @@ const (
 )
 
 const (
-	lineMax  = 1 << 30 // bytes; base64 of the largest value is two thirds of that
+	// lineMax is the longest line that a dump can write, in bytes: of text, each byte of the longest key and the largest
+	// value may need a backslash, which makes two; base64 needs four for three. The names, the marks and the time take
+	// about 80.
+	lineMax  = 2*(valueMax+proto.KeyMax) + 256
+	valueMax = 512 << 20 // of any server, however it is configured
+
 	lineKeep = 1 << 20 // a buffer for lines that grew beyond this is not kept
 	readSize = 256 << 10
 )
@@ -69,6 +76,12 @@ func (l *Lines) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 			case len(line) == 0:
 				continue
 			}
+			if l.number == 1 && err == nil {
+				if line, err = withoutMark(line); err != nil {
+					yield(Entry{}, fmt.Errorf("read %s: %w", l.name, err))
+					return
+				}
+			}
 			var e Entry
 			if err == nil {
 				if e, err = ParseLine(line, l.format, time.Now()); err != nil {
@@ -84,6 +97,15 @@ func (l *Lines) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 }
 
 var errLineTooLong = errors.New("the line is longer than")
+
+// withoutMark takes the mark off the front of a file that spreadsheets and editors put there; in UTF-8 it says nothing. A
+// key that begins with these bytes can be written as key_base64.
+func withoutMark(line []byte) ([]byte, error) {
+	if bytes.HasPrefix(line, []byte("\xff\xfe")) || bytes.HasPrefix(line, []byte("\xfe\xff")) {
+		return nil, errors.New("this is UTF-16; convert it to UTF-8, for example with: iconv -f UTF-16 -t UTF-8")
+	}
+	return bytes.TrimPrefix(line, []byte("\ufeff")), nil
+}
 
 // next returns the next line without its newline, borrowed until the next call. A line that is too long is read to its
 // end and given up. The error is io.EOF when there is no further line; the last one needs no newline.

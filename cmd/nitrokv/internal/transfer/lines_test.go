@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/nitrokv/nitrokv/proto"
 )
 
 var testNow = time.UnixMilli(1_800_000_000_123) // in 2027
@@ -141,6 +143,25 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// The mark that editors put in front of UTF-8 is no part of the first key; UTF-16 is refused at once.
+func TestByteOrderMarks(t *testing.T) {
+	for text, want := range map[string]string{
+		"\ufeffa\t1\n\ufeffb\t2":                     "[f:1 a=1(1) f:2 \ufeffb=2(1)]",
+		"\ufeff{\"key\":\"j\",\"value\":\"3\"}\nk\t4": "[f:1 j=3(1) f:2 k=4(1)]",
+	} {
+		if got := fmt.Sprint(read(NewLines(strings.NewReader(text), "f", 0, Auto))); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+	for _, text := range []string{"\xff\xfea\x00\t\x001\x00", "\xfe\xff\x00a\x00\t\x001"} {
+		for _, err := range NewLines(strings.NewReader(text), "f", 0, Auto).Entries(t.Context()) {
+			if err == nil || !strings.Contains(err.Error(), "UTF-16") {
+				t.Errorf("%q: %v, want an error about UTF-16", text, err)
+			}
+		}
+	}
+}
+
 // A line without end is not kept in memory, and the next one is read.
 func TestLineTooLong(t *testing.T) {
 	l := NewLines(strings.NewReader("a\t1\nb\t"+strings.Repeat("x", 4<<20)+"\nc\t3\n"), "f", 0, Auto)
@@ -151,6 +172,20 @@ func TestLineTooLong(t *testing.T) {
 	}
 	if cap(l.long) > 2<<20 {
 		t.Errorf("%d bytes were kept", cap(l.long))
+	}
+}
+
+// The longest lines that a dump can write may be read. Their length grows evenly with the value's, so a short one will do.
+func TestLongestLine(t *testing.T) {
+	const short, largest = 3000, 512 << 20
+	for name, c := range map[string]string{"escapes": "\n", "base64": "\x00"} {
+		e := Entry{Key: strings.Repeat(c, proto.KeyMax), Expires: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)}
+		none := len(AppendJSON(nil, &e))
+		e.Value = []byte(strings.Repeat(c, short))
+		each := float64(len(AppendJSON(nil, &e))-none) / short
+		if longest := none + int(each*largest); longest > NewLines(strings.NewReader(""), "f", 0, Auto).max {
+			t.Errorf("%s: a line can have %d bytes, and %d may be read", name, longest, lineMax)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ type Options struct {
 type Totals struct {
 	Loaded  int64 // entries
 	Bytes   int64 // of their keys and values
-	Expired int64 // left out: their time was over
+	Expired int64 // their time was over; they were sent all the same, see Load
 	Refused int64 // left out: something was wrong with them
 
 	// Through is the last line up to which every entry has been loaded or left out; 0 if the source has no lines.
@@ -47,6 +47,9 @@ type Totals struct {
 }
 
 // A Load carries entries from a source to a target. It is used once.
+//
+// An entry whose time is over is sent like any other, and removes its key: left out, it would let an older value of the
+// key stay for ever. It also leaves the server's clock to decide; this one's only says how to count the entry.
 type Load struct {
 	src    Source
 	target Target
@@ -55,12 +58,12 @@ type Load struct {
 	seed   maphash.Seed
 	queues []chan Entry
 
-	expired int64 // these two belong to Run's goroutine
-	through int64 // the last line that was loaded, left out, or handed to a writer
+	through int64 // the last line that was left out or handed to a writer; it belongs to Run's goroutine
 
-	loaded, bytes atomic.Int64
-	broken        atomic.Bool             // fatal is set: what is queued is not sent any more
-	stop          context.CancelCauseFunc // ends the reading
+	loaded, bytes, expired atomic.Int64
+
+	broken atomic.Bool             // fatal is set: what is queued is not sent any more
+	stop   context.CancelCauseFunc // ends the reading
 
 	mu        sync.Mutex // guards the fields below
 	refused   int64
@@ -104,8 +107,6 @@ func (l *Load) read(ctx context.Context) error {
 		switch {
 		case errors.As(err, &wrong):
 			err = l.refuse(wrong)
-		case err == nil && e.expired(time.Now()):
-			l.expired++
 		case err == nil:
 			err = l.send(ctx, e)
 		}
@@ -134,7 +135,7 @@ func (l *Load) refuse(wrong *EntryError) error {
 // send queues an entry. All entries with one key go to one writer, so they take effect in their order.
 func (l *Load) send(ctx context.Context, e Entry) error {
 	if l.target == nil {
-		l.count(&e)
+		l.count(&e, e.expired(time.Now()))
 		return nil
 	}
 	if err := l.room.Acquire(ctx, e.weight()); err != nil {
@@ -158,18 +159,23 @@ func (e *Entry) weight() int64 { return min(int64(len(e.Key)+len(e.Value)+overhe
 // write sends the entries of a queue one by one. It is one of many that do.
 func (l *Load) write(ctx context.Context, queue <-chan Entry) {
 	for e := range queue {
+		expired := e.expired(time.Now())
 		if l.broken.Load() {
 			l.miss(&e)
 		} else if err := l.set(ctx, &e); err != nil {
 			l.failed(&e, err)
 		} else {
-			l.count(&e)
+			l.count(&e, expired)
 		}
 		l.room.Release(e.weight())
 	}
 }
 
-func (l *Load) count(e *Entry) {
+func (l *Load) count(e *Entry, expired bool) {
+	if expired {
+		l.expired.Add(1)
+		return
+	}
 	l.loaded.Add(1)
 	l.bytes.Add(int64(len(e.Key) + len(e.Value)))
 }
@@ -222,7 +228,7 @@ func (l *Load) miss(e *Entry) {
 func (l *Load) outcome(ctx context.Context, err error) (Totals, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := Totals{Loaded: l.loaded.Load(), Bytes: l.bytes.Load(), Expired: l.expired, Refused: l.refused, Through: l.through}
+	t := Totals{Loaded: l.loaded.Load(), Bytes: l.bytes.Load(), Expired: l.expired.Load(), Refused: l.refused, Through: l.through}
 	if l.missing > 0 {
 		t.Through = min(t.Through, l.missing-1)
 	}
