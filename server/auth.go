@@ -17,7 +17,9 @@ import (
 // With Options.Password every connection begins locked: the engine answers everything but AUTH, HELLO, QUIT and RESET by
 // an error, and ends the connection at a request of more than 4 KiB or 10 arguments. AUTH, or HELLO with AUTH, unlocks
 // it; RESET locks it again. What a locked connection may cost besides is bounded here and in the sweeper: lockedOutMax
-// bytes of replies, and lockedTime until it has proved who it is. How guesses are slowed down stands in backoff.go.
+// bytes of replies, and lockedTime until it has proved who it is. How guesses are slowed down stands in backoff.go; while
+// one waits there the time stands still, because else four others at the same address, each a second slow, would keep
+// out somebody who has the password.
 //
 // There is one user, the one that Redis calls "default". Of the password the server keeps a digest alone, and neither
 // what was configured nor what a client has tried gets into a log, an error or INFO.
@@ -81,16 +83,14 @@ func (c *conn) limitLocked(ch *engine.Chunk) {
 }
 
 // login judges what a client has given as user and password, and unlocks the connection if it is right. Failures of
-// others at the same address may make it wait; the replies before go out first. An error but errWrongPassword and
-// errTooManyGuesses means that the connection ends without an answer.
+// others at the same address may make it wait; the replies before go out first. Every error but errWrongPassword ends
+// the connection, and errConnectionOver does so without an answer.
 func (c *conn) login(fd uintptr, ch *engine.Chunk, user, password []byte) error {
 	right := c.srv.auth.matches(user, password)
 	if !c.deliver(fd, ch, nil) {
 		return errConnectionOver
 	}
-	ctx, unblock := c.blockOn(context.Background())
-	defer unblock()
-	err := c.srv.auth.guard.judge(ctx, sourceOf(c.nc.RemoteAddr()), right)
+	err := c.judge(right)
 	switch {
 	case err == nil:
 		c.unlock()
@@ -102,14 +102,60 @@ func (c *conn) login(fd uintptr, ch *engine.Chunk, user, password []byte) error 
 	return err
 }
 
-var errConnectionOver = errors.New("server: the connection is over")
+// judge waits for the guard's judgement. Of a locked connection's time only what is left before the wait is left after
+// it; a right password makes an end of it anyway.
+func (c *conn) judge(right bool) error {
+	ctx, unblock := c.blockOn(context.Background())
+	defer unblock()
+	c.guessing.Store(true)
+	defer c.guessing.Store(false)
+	since, begin := c.lockedAt.Swap(0), c.srv.store.Now()
+	err := c.srv.auth.guard.judge(ctx, sourceOf(c.nc.RemoteAddr()), right)
+	if since != 0 {
+		c.lockedAt.Store(since + c.srv.store.Now() - begin)
+	}
+	if errors.Is(err, context.Canceled) {
+		return c.unjudged()
+	}
+	return err
+}
+
+// unjudged is why a wait was ended from outside: by a kill, which nobody is told of, by Shutdown, or by the sweeper.
+func (c *conn) unjudged() error {
+	switch reasons := c.wakes.Load(); {
+	case reasons&wakeKill != 0:
+		return errConnectionOver
+	case reasons&wakeShutdown != 0:
+		return errShutDownUnjudged
+	}
+	return errHungUpUnjudged
+}
+
+// lookGuessing ends a wait for judgement whose client has gone, so that it doesn't hold a place in the queue. A client
+// that has closed only its sending half looks the same: it is told that it must not.
+func (c *conn) lookGuessing() {
+	gone := false
+	err := c.rc.Control(func(fd uintptr) { gone = hungUp(fd) })
+	if err == nil && gone {
+		c.interrupt()
+	}
+}
+
+var (
+	errConnectionOver   = errors.New("server: the connection is over")
+	errShutDownUnjudged = errors.New("server: it was shut down before an attempt to authenticate was judged")
+	errHungUpUnjudged   = errors.New("server: a client has gone before its attempt to authenticate was judged")
+)
 
 // The answers to a login that fails, in Redis's words, and in our own where Redis has none.
 const (
 	wrongPassText = "WRONGPASS invalid username-password pair or user is disabled."
 	noPassText    = "ERR AUTH <password> called without any password configured for the default user. " +
 		"Are you sure your configuration is correct?"
-	tooManyText    = "too many attempts to authenticate are waiting after failed ones: try again later"
+	tooManyText  = "too many attempts to authenticate are waiting after failed ones: try again later"
+	shutDownText = "the attempt to authenticate was not judged, because the server is shutting down: connect again later"
+	hungUpText   = "the attempt to authenticate was not judged: after failed ones at this address it has to wait, and " +
+		"the client has closed the connection, or its half of it, meanwhile: keep it open until the answer"
 	helloFirstText = "NOAUTH HELLO must be called with the client already authenticated, otherwise the " +
 		"HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and " +
 		"select the RESP protocol version at the same time"
@@ -147,6 +193,10 @@ func (r *request) login(user, password string) bool {
 		r.fail(wrongPassText)
 	case errors.Is(err, errTooManyGuesses):
 		r.fail("ERR %s", tooManyText)
+	case errors.Is(err, errShutDownUnjudged):
+		r.fail("ERR %s", shutDownText)
+	case errors.Is(err, errHungUpUnjudged):
+		r.fail("ERR %s", hungUpText)
 	}
 	return err == nil
 }
@@ -174,6 +224,10 @@ func (c *conn) binaryAuth(fd uintptr, ch *engine.Chunk, meta proto.Meta, flags p
 		return refuse(proto.EAUTHFAILED, "")
 	case errors.Is(err, errTooManyGuesses):
 		return refuse(proto.EBUSY, tooManyText)
+	case errors.Is(err, errShutDownUnjudged):
+		return refuse(proto.ESHUTDOWN, shutDownText)
+	case errors.Is(err, errHungUpUnjudged):
+		return refuse(proto.EBUSY, hungUpText)
 	}
 	return hostAnswer{}
 }
@@ -209,7 +263,8 @@ func (s *Server) loginFailed(c *conn) {
 	}
 }
 
-// cutLocked ends a connection that has been locked for too long, unless it has authenticated at the last moment.
+// cutLocked ends a connection that has been locked for too long, unless it has authenticated, or begun to wait for
+// judgement, at the last moment.
 func (c *conn) cutLocked() {
 	if c.lockedAt.Load() == 0 {
 		return

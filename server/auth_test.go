@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -286,19 +287,14 @@ func (s *Server) find(t *testing.T, c *client) *conn {
 	return nil
 }
 
-// TestLockedTime: whatever a locked connection does, it is cut when its time is over; the time is moved to the past.
+// TestLockedTime: a locked connection is cut when its time is over; the time is moved to the past.
 func TestLockedTime(t *testing.T) {
-	s := startLocked(t, endless)
-	silent, halfway, waits, reset, open := dial(t, s), dial(t, s), dial(t, s), dial(t, s), dialOpen(t, s)
-	locked := []*client{silent, halfway, waits, reset}
+	s := startLocked(t, nil)
+	silent, halfway, reset, open := dial(t, s), dial(t, s), dial(t, s), dialOpen(t, s)
+	locked := []*client{silent, halfway, reset}
 	waitFor(t, "all connections", func() bool { return s.connected() == len(locked)+1 })
 	halfway.send("*2\r\n$4\r\nAUTH\r\n$11\r\ntr0ub")
 	reset.ask(resp("AUTH", testPassword)+resp("RESET"), "+OK\r\n+RESET\r\n")
-	for range guessesFree {
-		waits.check(respError(wrongPassText), "AUTH", "wrong")
-	}
-	waits.send(resp("AUTH", testPassword))
-	waitFor(t, "the guess that waits", func() bool { return s.auth.guard.queued() == 1 })
 	if s.find(t, open).lockedAt.Load() != 0 {
 		t.Error("the connection with the password counts as locked")
 	}
@@ -314,7 +310,106 @@ func TestLockedTime(t *testing.T) {
 		c.expectEnd()
 	}
 	open.check(status("PONG"), "PING")
-	waitFor(t, "the queue to be empty", func() bool { return s.auth.guard.queued() == 0 })
+}
+
+// holdTurn makes the guesses of 127.0.0.1 queue until release is called, which lets them through without a wait.
+func holdTurn(t *testing.T, s *Server) (release func()) {
+	t.Helper()
+	c := dialOpen(t, s)
+	for range guessesFree {
+		c.check(respError(wrongPassText), "AUTH", "wrong")
+	}
+	g := s.auth.guard
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	from := g.sources[netip.MustParseAddr("127.0.0.1")]
+	from.turn <- struct{}{}
+	return func() {
+		g.mu.Lock()
+		g.first, g.most, from.next = 0, 0, time.Time{}
+		g.mu.Unlock()
+		<-from.turn
+	}
+}
+
+// TestLockedTimeStandsStill while a guess waits its turn: the right password counts however long others kept it waiting,
+// a wrong one leaves as much time as there was.
+func TestLockedTimeStandsStill(t *testing.T) {
+	s := startLocked(t, func(s *Server) {
+		endless(s)
+		s.sweepEvery = time.Hour // it is swept by hand
+	})
+	open, right, wrong := dialOpen(t, s), dial(t, s), dial(t, s)
+	release := holdTurn(t, s)
+	waitFor(t, "the locks", func() bool {
+		return s.find(t, right).lockedAt.Load() != 0 && s.find(t, wrong).lockedAt.Load() != 0
+	})
+	s.find(t, right).lockedAt.Add(-2 * lockedTime.Milliseconds())
+	before := s.find(t, wrong).lockedAt.Load()
+	right.send(resp("AUTH", testPassword))
+	wrong.send(resp("AUTH", "wrong"))
+	open.send(resp("AUTH", "wrong"))
+	waitFor(t, "the guesses that wait", func() bool { return s.auth.guard.queued() == 3 })
+	queued := s.store.Now()
+	waitFor(t, "the clock", func() bool { return s.store.Now() >= queued+20 })
+	s.sweepOnce(nil)
+	waited := s.store.Now() - queued
+	release()
+	right.expect("+OK\r\n")
+	right.check(status("PONG"), "PING")
+	wrong.expect(wrongPass)
+	open.expect(wrongPass)
+	if at := s.find(t, wrong).lockedAt.Load(); at < before+waited || at > s.store.Now() {
+		t.Errorf("locked since %d before the wait, since %d after one of %d ms", before, at, waited)
+	}
+	if s.find(t, right).lockedAt.Load() != 0 || s.find(t, open).lockedAt.Load() != 0 {
+		t.Error("a connection with the password counts as locked")
+	}
+	s.find(t, wrong).lockedAt.Add(-lockedTime.Milliseconds())
+	s.sweepOnce(nil)
+	wrong.expectEnd()
+	open.check(status("PONG"), "PING")
+}
+
+// TestGuessesOfTheGone: a client that has gone gives its place in the queue back, whatever it has left unread.
+func TestGuessesOfTheGone(t *testing.T) {
+	s := startLocked(t, endless)
+	open := dialOpen(t, s)
+	for range guessesFree {
+		open.check(respError(wrongPassText), "AUTH", "wrong")
+	}
+	gone := make([]*client, guessesWaiting-1)
+	for i := range gone {
+		gone[i] = dial(t, s)
+		gone[i].send(resp("AUTH", "wrong"))
+	}
+	stays := dial(t, s)
+	stays.send(resp("AUTH", testPassword))
+	waitFor(t, "the queue to be full", func() bool { return s.auth.guard.queued() == guessesWaiting })
+	for i, c := range gone {
+		if i%2 == 0 {
+			c.send("PING\r\n") // in front of the end of the stream
+		}
+		must(t, c.Close())
+	}
+	waitFor(t, "the gone to be noticed", func() bool { return s.auth.guard.queued() == 1 })
+	stays.send("PING\r\n") // unread input is no end of the stream; the sweeper looks before the answers below come
+
+	// Who has closed only one half is told.
+	text, binary := dial(t, s), dial(t, s)
+	text.send(resp("AUTH", testPassword))
+	must(t, text.CloseWrite())
+	text.expect("-ERR " + hungUpText + "\r\n")
+	text.expectEnd()
+	r := proto.NewReader(binary.br, proto.KindReply, proto.Limits{})
+	binary.send(string(proto.AppendAuth(nil, proto.Meta{}, proto.Auth{Password: testPassword})))
+	must(t, binary.CloseWrite())
+	expectRefusal(t, r, proto.EBUSY, hungUpText)
+	binary.expectEnd()
+	if n := s.auth.guard.queued(); n != 1 {
+		t.Errorf("%d wait: who is still there has to stay", n)
+	}
+	open.check(status("PONG"), "PING")
 }
 
 // TestResetDoesNotProlong what a connection that never had the password may do.
@@ -363,7 +458,8 @@ func TestWrongPasswordsAreSlow(t *testing.T) {
 	}
 }
 
-// TestWaitingGuess: only its own connection waits, what stood before it is answered, and kill and shutdown end it.
+// TestWaitingGuess: only its own connection waits, what stood before it is answered, and kill and shutdown end it, the latter
+// with an answer.
 func TestWaitingGuess(t *testing.T) {
 	s := startLocked(t, endless)
 	open, again := dialOpen(t, s), dialOpen(t, s)
@@ -382,8 +478,21 @@ func TestWaitingGuess(t *testing.T) {
 	killed.expectEnd()
 	waitFor(t, "the killed one's end", waiting(3))
 	must(t, s.Shutdown(context.Background()))
+	left.expect("-ERR " + shutDownText + "\r\n")
+	again.expect("-ERR " + shutDownText + "\r\n")
+	expectRefusal(t, proto.NewReader(binary.br, proto.KindReply, proto.Limits{}), proto.ESHUTDOWN, shutDownText)
 	for _, c := range []*client{left, binary, again} {
 		c.expectEnd()
+	}
+}
+
+// expectRefusal reads an answer to a binary request that was sent before.
+func expectRefusal(t *testing.T, r *proto.Reader, want proto.Status, text string) {
+	t.Helper()
+	m, err := r.Next()
+	must(t, err)
+	if m.Status() != want || !strings.Contains(string(m.Body), text) {
+		t.Errorf("status %v %q, want %v %q", m.Status(), m.Body, want, text)
 	}
 }
 

@@ -52,7 +52,7 @@ func TestGuessesGetSlower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuard()
 		ms := time.Millisecond
-		for i, want := range []time.Duration{0, 0, 0, 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 5000 * ms, 5000 * ms} {
+		for i, want := range []time.Duration{0, 0, 0, 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1000 * ms, 1000 * ms} {
 			if d := guess(t, g, attacker, false); d != want {
 				t.Errorf("wrong guess %d waited %v, want %v", i+1, d, want)
 			}
@@ -67,6 +67,36 @@ func TestGuessesGetSlower(t *testing.T) {
 			t.Errorf("after a right guess a wrong one waited %v, %d failures", d, g.failures(attacker))
 		}
 	})
+}
+
+// TestRightGuessAmongWrongOnes: up to three programs with an old password, which try again at once for ever, don't keep
+// out who has the right one and the time that the Go client takes for a connection. A fourth makes it those five seconds.
+func TestRightGuessAmongWrongOnes(t *testing.T) {
+	for stale := 1; stale <= 3; stale++ {
+		synctest.Test(t, func(t *testing.T) {
+			const dialTimeout = 5 * time.Second
+			g := newGuard()
+			ctx, cancel := context.WithCancel(t.Context())
+			for range stale {
+				go func() {
+					for ctx.Err() == nil {
+						_ = g.judge(ctx, attacker, false) // the counts below are what matters
+					}
+				}()
+			}
+			time.Sleep(time.Minute) // of the bubble's clock: the waits are as long as they get
+			if n := g.failures(attacker); n < 30 {
+				t.Errorf("%d failures in a minute: the test is about a busy queue", n)
+			}
+			late, stop := context.WithTimeout(t.Context(), dialTimeout)
+			defer stop()
+			if err := g.judge(late, attacker, true); err != nil {
+				t.Errorf("the right guess beside %d programs with wrong ones: %v", stale, err)
+			}
+			cancel()
+			synctest.Wait()
+		})
+	}
 }
 
 // TestWaitingIsOverByItself: who has waited elsewhere doesn't wait again.
@@ -208,22 +238,79 @@ func TestSourcesAreBounded(t *testing.T) {
 		if n := g.failures(attacker); n != guessesFree {
 			t.Errorf("the attacker has %d failures, want %d", n, guessesFree)
 		}
-		newcomer, failures := addrNumber(1<<20), g.rest.failures
+		newcomer := addrNumber(1 << 15) // of the same /16 as those above
+		rest := g.restOf(newcomer)
+		failures := rest.failures
 		if failures < guessesFree {
 			t.Errorf("those who found no room have %d failures together", failures)
 		}
 		guess(t, g, newcomer, true)
-		if g.rest.failures != failures {
-			t.Errorf("a right guess changed others' failures: %d, want %d", g.rest.failures, failures)
+		if rest.failures != failures {
+			t.Errorf("a right guess changed others' failures: %d, want %d", rest.failures, failures)
 		}
 		guess(t, g, newcomer, false)
 		if d := guess(t, g, newcomer, true); d != g.delay(failures+1) {
 			t.Errorf("a newcomer waited %v, want %v", d, g.delay(failures+1))
 		}
+		guess(t, g, newcomer, false)
+		if d := guess(t, g, apart(g, newcomer), true); d != 0 {
+			t.Errorf("who has no attackers among his neighbours waited %v", d)
+		}
 		time.Sleep(guessesForget)
 		g.forget()
-		if g.known() != 0 || g.rest.failures != 0 {
-			t.Errorf("after %v: %d sources, %d failures of the rest", guessesForget, g.known(), g.rest.failures)
+		if g.known() != 0 || rest.failures != 0 {
+			t.Errorf("after %v: %d sources, %d failures of the rest", guessesForget, g.known(), rest.failures)
+		}
+	})
+}
+
+// apart is an address that shares no count with from, even when there is no room.
+func apart(g *guard, from netip.Addr) netip.Addr {
+	for i := range 100 {
+		if a := netip.AddrFrom4([4]byte{172, byte(i), 0, 1}); g.restOf(a) != g.restOf(from) {
+			return a
+		}
+	}
+	panic("a hundred networks share one count")
+}
+
+// siteNumber is one of the /64s of an IPv6 /48.
+func siteNumber(i int) netip.Addr {
+	return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 1, byte(i >> 8), byte(i)})
+}
+
+// TestOneSiteDoesNotFillTheTable: an IPv6 /48 has more /64s than there is room for. Beyond its share they have one count,
+// and strangers and neighbours don't notice.
+func TestOneSiteDoesNotFillTheTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuard()
+		for i := range guessSources + 1 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			_ = g.judge(ctx, siteNumber(i), false) // the counts below are what matters
+			cancel()
+		}
+		if g.known() != guessSite || len(g.sites) != 1 {
+			t.Errorf("a /48 has %d sources, want %d; %d sites", g.known(), guessSite, len(g.sites))
+		}
+		if d := guess(t, g, siteNumber(guessSources+1), false); d == 0 {
+			t.Error("a /64 of the /48 that found no room didn't wait")
+		}
+		for _, other := range []string{"2001:db8:2::", "2001:db9::", "192.0.2.7"} {
+			if d := guess(t, g, netip.MustParseAddr(other), true); d != 0 {
+				t.Errorf("%s waited %v", other, d)
+			}
+		}
+		for i := range guessSite { // who is right makes room
+			guess(t, g, siteNumber(i), true)
+		}
+		if g.known() != 0 || len(g.sites) != 0 {
+			t.Errorf("after right guesses: %d sources, %d sites", g.known(), len(g.sites))
+		}
+		guess(t, g, siteNumber(0), false)
+		time.Sleep(guessesForget)
+		g.forget()
+		if g.known() != 0 || len(g.sites) != 0 {
+			t.Errorf("after %v: %d sources, %d sites", guessesForget, g.known(), len(g.sites))
 		}
 	})
 }

@@ -61,6 +61,8 @@ type conn struct {
 	lockedAt  atomic.Int64 // store time since when; 0: it is known, or nobody asks
 	lockedOut uint64       // bytesOut at that time
 
+	guessing atomic.Bool // in guard.judge, where the sweeper looks whether the client is still there
+
 	pend atomic.Pointer[pending] // replies that wait for the disk; nil until the first one does
 
 	// Written by the connection, read by INFO and CLIENT LIST.
@@ -320,6 +322,8 @@ func (c *conn) run(fd uintptr, ch *engine.Chunk, now int64) {
 			c.deliverBig(fd, ch)
 		case engine.StopOut:
 			c.deliverOut(fd, ch)
+		case engine.StopBusy: // KEYS of a large store, or somebody who keeps changing what this one wants to change
+			c.over = c.wakes.Load()&wakeKill != 0
 		case engine.StopRoom:
 			c.waitForRoom(ch)
 		default:

@@ -2,9 +2,11 @@ package server
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +93,9 @@ func TestEffectiveMaxMemory(t *testing.T) {
 func listenError(t *testing.T, addrs ...string) string {
 	t.Helper()
 	s, err := New(Options{Listen: addrs, MaxClients: 10})
-	must(t, err)
+	if err != nil {
+		return err.Error()
+	}
 	t.Cleanup(func() { must(t, s.Shutdown(t.Context())) })
 	err = s.Listen()
 	if err == nil {
@@ -149,6 +153,19 @@ func answerer(t *testing.T, answer string) string {
 		<-done
 	})
 	return l.Addr().String()
+}
+
+// TestRefusedAddressLeavesNothing: neither a typing error in a service file nor a forgotten password makes a folder.
+func TestRefusedAddressLeavesNothing(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", "no port"} {
+		dir := filepath.Join(t.TempDir(), "data")
+		if _, err := New(Options{Listen: []string{addr}, Dir: dir}); err == nil {
+			t.Errorf("%s was not refused", addr)
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: the data folder is there: %v", addr, err)
+		}
+	}
 }
 
 func TestOpenAddressesNeedConsent(t *testing.T) {

@@ -23,15 +23,9 @@ func listenAll(addrs []string, open bool) (ls []*net.TCPListener, err error) {
 		}
 	}()
 	for _, addr := range addrs {
-		tcp, err := net.ResolveTCPAddr("tcp", addr)
+		tcp, err := resolve(addr, open)
 		if err != nil {
-			return ls, fmt.Errorf("server: %q is no address to listen on: %w (want host:port, for example %s)",
-				addr, err, DefaultListen)
-		}
-		if !open && !tcp.IP.IsLoopback() {
-			return ls, fmt.Errorf("server: other machines can reach %s and nobody would have to give a password: "+
-				"set one with --password-file or NITROKV_PASSWORD, listen on 127.0.0.1, or allow it with "+
-				"--insecure-no-auth if the network is trusted", addr)
+			return ls, err
 		}
 		l, err := listenOne(tcp)
 		if err != nil {
@@ -40,6 +34,21 @@ func listenAll(addrs []string, open bool) (ls []*net.TCPListener, err error) {
 		ls = append(ls, l)
 	}
 	return ls, nil
+}
+
+// resolve makes an address of its text, unless others than this machine can reach it and it is not open to them.
+func resolve(addr string, open bool) (*net.TCPAddr, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("server: %q is no address to listen on: %w (want host:port, for example %s)",
+			addr, err, DefaultListen)
+	}
+	if !open && !tcp.IP.IsLoopback() {
+		return nil, fmt.Errorf("server: other machines can reach %s and nobody would have to give a password: "+
+			"set one with --password-file or NITROKV_PASSWORD, listen on 127.0.0.1, or allow it with "+
+			"--insecure-no-auth if the network is trusted", addr)
+	}
+	return tcp, nil
 }
 
 // listenOne binds one address. Keep-alive probes are set per connection, because the setting can change.

@@ -73,6 +73,12 @@ func New(opt Options) (*Server, error) {
 	if err := ensureDescriptors(opt.MaxClients); err != nil {
 		return nil, err
 	}
+	// Before the data folder is made: a start that is refused leaves nothing behind.
+	for _, addr := range opt.Listen {
+		if _, err := resolve(addr, opt.InsecureNoAuth || opt.Password != ""); err != nil {
+			return nil, err
+		}
+	}
 	maxMemory, why := effectiveMaxMemory(opt.MaxMemory)
 	password := opt.Password
 	opt.Password = "" // a digest of it is enough

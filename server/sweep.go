@@ -14,8 +14,12 @@ import (
 //
 // # Locked connections
 //
-// A connection that has not proved who it is (auth.go) notes since when. When that is too long ago it is cut, whatever it
-// does: it may be parked in a read, in a write that its client doesn't take, or behind a failed guess.
+// A connection that has not proved who it is (auth.go) notes since when. When that is too long ago it is cut: it may be
+// parked in a read, or in a write that its client doesn't take.
+//
+// While a guess waits its turn behind failed ones (backoff.go) the note is away. Its connection reads nothing meanwhile,
+// so it would not see that its client has gone; the sweeper asks the kernel for it, and ends the wait. At most
+// guessesWaiting connections wait like that.
 //
 // # Idle connections
 //
@@ -66,11 +70,14 @@ func (s *Server) sweep() {
 func (s *Server) sweepOnce(suspects []*conn) []*conn {
 	idle := s.live.idleTimeout().Milliseconds()
 	now := s.store.Now()
-	var late []*conn
+	var late, guessing []*conn
 	s.mu.Lock()
 	for c := s.clients.first; c != nil; c = c.next {
 		if at := c.lockedAt.Load(); at != 0 && now-at >= lockedTime.Milliseconds() {
 			late = append(late, c)
+		}
+		if c.guessing.Load() {
+			guessing = append(guessing, c)
 		}
 		if idle > 0 && now-c.active.Load() >= idle {
 			c.wake(wakeIdle)
@@ -84,6 +91,9 @@ func (s *Server) sweepOnce(suspects []*conn) []*conn {
 	s.mu.Unlock()
 	for _, c := range late {
 		c.cutLocked()
+	}
+	for _, c := range guessing {
+		c.lookGuessing()
 	}
 	for _, c := range suspects {
 		c.look()
