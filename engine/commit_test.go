@@ -416,7 +416,11 @@ func TestShutReleasesEverybody(t *testing.T) {
 	for range 10 {
 		wg.Go(func() { noErr(t, s.WaitDurable(context.Background(), f.append())) })
 	}
-	waitFor(t, "the sync", func() bool { return f.syncStarted.Load() == 1 })
+	waitFor(t, "the sync, and the others behind it", func() bool {
+		s.commit.mu.Lock()
+		defer s.commit.mu.Unlock()
+		return f.syncStarted.Load() == 1 && len(s.commit.waiting) == 9
+	})
 	closing := start(func() { closeFake(s, f) })
 	close(f.syncGate)
 	eventually(t, "the end", closing)

@@ -146,7 +146,7 @@ func TestLines(t *testing.T) {
 // The mark that editors put in front of UTF-8 is no part of the first key; UTF-16 is refused at once.
 func TestByteOrderMarks(t *testing.T) {
 	for text, want := range map[string]string{
-		"\ufeffa\t1\n\ufeffb\t2":                     "[f:1 a=1(1) f:2 \ufeffb=2(1)]",
+		"\ufeffa\t1\n\ufeffb\t2":                      "[f:1 a=1(1) f:2 \ufeffb=2(1)]",
 		"\ufeff{\"key\":\"j\",\"value\":\"3\"}\nk\t4": "[f:1 j=3(1) f:2 k=4(1)]",
 	} {
 		if got := fmt.Sprint(read(NewLines(strings.NewReader(text), "f", 0, Auto))); got != want {
