@@ -258,9 +258,6 @@ func TestDumpErrorSaysWhatStandsThere(t *testing.T) {
 // A device that takes no more is no file that was kept.
 func TestDumpToFullDevice(t *testing.T) {
 	const device = "/dev/full"
-	if _, err := os.Stat(device); err != nil {
-		t.Skip(err)
-	}
 	env := []string{"NITROKV_ADDR=" + startServer(t)}
 	if r := call("", env, "set", "k", "v"); r.status != 0 {
 		t.Fatalf("%+v", r)

@@ -73,7 +73,7 @@ func (w *waitingClient) goOn(t *testing.T) {
 // CLIENT SETINFO.
 func (w *waitingClient) introduced(t *testing.T, list string) {
 	t.Helper()
-	want := regexp.MustCompile(fmt.Sprintf(` name=%s .* resp=%d lib-name=%s\S* lib-ver=\d`, w.name(), w.protocol, w.library))
+	want := regexp.MustCompile(fmt.Sprintf(` name=%s .* resp=%d lib-name=%s\S* lib-ver=\d`, w.name(), w.protocol, w.lib))
 	if !want.MatchString(list) {
 		t.Errorf("CLIENT LIST has no line for %s like %q:\n%s", w.name(), want, list)
 	}

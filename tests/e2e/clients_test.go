@@ -24,7 +24,7 @@ var scenarios = []string{"session-store", "rate-limiter", "cache-aside", "counte
 
 // A clientProgram is one client library that speaks one protocol.
 type clientProgram struct {
-	library  string // as the client names itself with CLIENT SETINFO
+	lib      string // as the client names itself with CLIENT SETINFO
 	version  int    // of the library, where several are tried; else 0
 	protocol int
 	argv     []string
@@ -33,9 +33,9 @@ type clientProgram struct {
 
 func (c clientProgram) name() string {
 	if c.version > 0 {
-		return fmt.Sprintf("%s%d-RESP%d", c.library, c.version, c.protocol)
+		return fmt.Sprintf("%s%d-RESP%d", c.lib, c.version, c.protocol)
 	}
-	return fmt.Sprintf("%s-RESP%d", c.library, c.protocol)
+	return fmt.Sprintf("%s-RESP%d", c.lib, c.protocol)
 }
 
 // clientPrograms builds what has to be built. A client that is missing is a failure: nothing would be known about it.
