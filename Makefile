@@ -1,5 +1,6 @@
 # NitroKV: everything that is built, checked or measured is a target here; CI calls nothing else.
-# `make` alone prints the targets. Building needs Go and a C compiler; checking needs `make deps`.
+# `make` alone prints the targets. Building needs Go, a C compiler, libzstd and liblz4 (`make deps-build`); checking
+# needs `make deps`.
 
 GO      ?= go
 CC      ?= cc
@@ -21,6 +22,11 @@ TEST_PERCENT ?= 100
 CODEGEN := $(shell sed -n 's/^.*\#cgo CFLAGS: *//p' engine/cgo.go 2>/dev/null)
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 CHECKED := -g -DNK_CHECKED
+
+# Libraries have one list too, cgo's. pkg-config is asked when the first recipe needs it, which is after deps-build.
+PACKAGES := $(shell sed -n 's/^.*\#cgo pkg-config: *//p' engine/cgo.go 2>/dev/null)
+LIBS      = $(eval LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(LIBS)
+LIBFLAGS  = $(eval LIBFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(LIBFLAGS)
 
 # A flavour is one way to compile the whole engine; its objects lie in obj/<flavour>/.
 FLAVOURS := lib plain malloc asan tsan fuzz
@@ -64,7 +70,7 @@ FULL     := NK_TEST_PERCENT=$(TEST_PERCENT)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help all build run deps test test-long test-steps test-c race asan tsan valgrind fuzz \
+.PHONY: help all build run deps deps-build test test-long test-steps test-c race asan tsan valgrind fuzz \
 	fuzz-go golden lint format bench bench-peers lib check-lib install uninstall clean FORCE
 
 help:
@@ -72,11 +78,14 @@ help:
 
 # ---- build ---------------------------------------------------------------------------------------
 all: build ## the same as build
-build: bin/nitrokv ## bin/nitrokv: server, CLI, benchmark (needs Go and a C compiler)
+build: bin/nitrokv ## bin/nitrokv: server, CLI, benchmark (needs Go, a C compiler, libzstd, liblz4)
 
 # Go's own cache decides what is stale; it sees the C files too.
-bin/nitrokv: FORCE
+bin/nitrokv: FORCE | deps-build
 	$(GO) build -o $@ ./cmd/nitrokv
+
+deps-build: ## installs what the build needs beyond Go and a C compiler, if it is missing (apt)
+	@scripts/deps-build $(PACKAGES)
 
 run: build ## build, then serve on 127.0.0.1:6379
 	bin/nitrokv serve
@@ -85,21 +94,25 @@ lib: lib/libnitrokv.a lib/libnitrokv.so ## libnitrokv.a and .so, for C programs
 
 # Behind DESTDIR everything lies as it will lie in the system, so the unit names the folder without it.
 INSTALL_DIR := $(DESTDIR)$(PREFIX)
+VERSION     := $(shell sed -n 's/^.define NITRO_VERSION_STRING "\(.*\)"/\1/p' engine/nitro.h 2>/dev/null)
 
 install: build lib ## binary, library, header and systemd unit into PREFIX (/usr/local)
-	install -d $(addprefix $(INSTALL_DIR)/,bin lib/systemd/system include share/doc/nitrokv)
+	install -d $(addprefix $(INSTALL_DIR)/,bin lib/pkgconfig lib/systemd/system include share/doc/nitrokv)
 	install -m 755 bin/nitrokv $(INSTALL_DIR)/bin/nitrokv
 	install -m 644 lib/libnitrokv.a $(INSTALL_DIR)/lib/libnitrokv.a
 	install -m 755 lib/libnitrokv.so.0 $(INSTALL_DIR)/lib/libnitrokv.so.0
 	ln -sf libnitrokv.so.0 $(INSTALL_DIR)/lib/libnitrokv.so
 	install -m 644 engine/nitro.h $(INSTALL_DIR)/include/nitro.h
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PACKAGES@|$(PACKAGES)|' packaging/nitrokv.pc \
+		>$(INSTALL_DIR)/lib/pkgconfig/nitrokv.pc
+	chmod 644 $(INSTALL_DIR)/lib/pkgconfig/nitrokv.pc
 	install -m 644 LICENSE $(INSTALL_DIR)/share/doc/nitrokv/LICENSE
 	sed 's|@BINDIR@|$(PREFIX)/bin|' packaging/nitrokv.service >$(INSTALL_DIR)/lib/systemd/system/nitrokv.service
 	chmod 644 $(INSTALL_DIR)/lib/systemd/system/nitrokv.service
 
 uninstall: ## removes what install has put there; data stays
 	rm -f $(addprefix $(INSTALL_DIR)/,bin/nitrokv lib/libnitrokv.a lib/libnitrokv.so.0 lib/libnitrokv.so \
-		include/nitro.h share/doc/nitrokv/LICENSE lib/systemd/system/nitrokv.service)
+		lib/pkgconfig/nitrokv.pc include/nitro.h share/doc/nitrokv/LICENSE lib/systemd/system/nitrokv.service)
 	[ ! -d $(INSTALL_DIR)/share/doc/nitrokv ] || rmdir --ignore-fail-on-non-empty $(INSTALL_DIR)/share/doc/nitrokv
 
 clean: ## removes what make has built, and nothing else: data stays
@@ -118,13 +131,13 @@ lib/libnitrokv.a: obj/lib/nitrokv.o
 
 lib/libnitrokv.so.0: obj/lib/nitrokv.o
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-z,defs -Wl,-soname,libnitrokv.so.0 -o $@ $<
+	$(CC) -shared -Wl,-z,defs -Wl,-soname,libnitrokv.so.0 -o $@ $< $(LIBS)
 
 lib/libnitrokv.so: lib/libnitrokv.so.0
 	ln -sf libnitrokv.so.0 $@
 
 obj/embed-static: examples/embed.c lib/libnitrokv.a
-	$(CC) -std=gnu11 -O2 $(WARN) -Iengine -o $@ examples/embed.c lib/libnitrokv.a
+	$(CC) -std=gnu11 -O2 $(WARN) -Iengine -o $@ examples/embed.c lib/libnitrokv.a $(LIBS)
 
 obj/embed-shared: examples/embed.c lib/libnitrokv.so
 	$(CC) -std=gnu11 -O2 $(WARN) -Iengine -o $@ examples/embed.c -Llib -lnitrokv
@@ -132,9 +145,9 @@ obj/embed-shared: examples/embed.c lib/libnitrokv.so
 # ---- C tests: every flavour's objects once, every test program linked with them -------------------
 # obj/<flavour>/libengine.a exists so that a test names one file; nothing is installed from it.
 define flavour_rules
-obj/$(1)/%.o: engine/%.c Makefile engine/cgo.go
+obj/$(1)/%.o: engine/%.c Makefile engine/cgo.go | deps-build
 	@mkdir -p $$(@D)
-	$(Q)$$(CC_$(1)) $$(CODEGEN) $$(WARN) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+	$(Q)$$(CC_$(1)) $$(CODEGEN) $$(LIBFLAGS) $$(WARN) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
 $(foreach d,c fuzz bench,
 obj/$(1)/tests/%.o: tests/$(d)/%.c Makefile engine/cgo.go
 	@mkdir -p $$(@D)
@@ -144,11 +157,11 @@ obj/$(1)/libengine.a: $$(ENGINE_C:engine/%.c=obj/$(1)/%.o) $$(SUPPORT:%=obj/$(1)
 	@rm -f $$@
 	$(Q)$$(AR) rcs $$@ $$^
 obj/$(1)/test_%: obj/$(1)/tests/test_%.o obj/$(1)/libengine.a
-	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -o $$@ $$^ -lcmocka
+	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -o $$@ $$^ $$(LIBS) -lcmocka
 obj/$(1)/tsan_gate: obj/$(1)/tests/tsan_gate.o obj/$(1)/libengine.a
-	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -o $$@ $$^ -lpthread
+	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -o $$@ $$^ $$(LIBS) -lpthread
 obj/$(1)/fuzz_%: obj/$(1)/tests/fuzz_%.o obj/$(1)/libengine.a
-	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -fsanitize=fuzzer -o $$@ $$^
+	$(Q)$$(CC_$(1)) $$(FLAGS_$(1)) -fsanitize=fuzzer -o $$@ $$^ $$(LIBS)
 -include $$(wildcard obj/$(1)/*.d obj/$(1)/tests/*.d)
 endef
 $(foreach f,$(FLAVOURS),$(eval $(call flavour_rules,$(f))))
@@ -185,7 +198,7 @@ SEED ?= 1
 CC_sim    = $(GCC)
 FLAGS_sim = -g
 $(eval $(call flavour_rules,sim))
-SIM_PARTS := disk disk_vfs image model ops world
+SIM_PARTS := disk disk_vfs image model ops restores snaps world
 SIMS      := sim faults damage
 
 obj/sim/sim/%.o: tests/sim/%.c Makefile engine/cgo.go
@@ -194,7 +207,7 @@ obj/sim/sim/%.o: tests/sim/%.c Makefile engine/cgo.go
 -include $(wildcard obj/sim/sim/*.d)
 $(SIMS:%=obj/sim/run-%): obj/sim/run-%: obj/sim/sim/%.o $(SIM_PARTS:%=obj/sim/sim/%.o) \
 		obj/sim/libengine.a
-	$(Q)$(CC_sim) $(FLAGS_sim) -o $@ $^
+	$(Q)$(CC_sim) $(FLAGS_sim) -o $@ $^ $(LIBS)
 
 .PHONY: sim sim-short sim-crash sim-faults sim-damage mutants
 sim: obj/sim/run-sim ## N recoveries (a million) after crashes on a simulated disk, from SEED
@@ -217,11 +230,11 @@ MUTANT  ?= 0
 MUTATED := $(shell grep -l 'NK_MUTATE.$(MUTANT),' engine/*.c)
 obj/sim/mutants/$(MUTANT)/%.o: engine/%.c Makefile engine/cgo.go
 	@mkdir -p $(@D)
-	$(Q)$(CC_sim) $(CODEGEN) $(WARN) $(FLAGS_sim) -DNK_MUTANT=$(MUTANT) -c -o $@ $<
+	$(Q)$(CC_sim) $(CODEGEN) $(LIBFLAGS) $(WARN) $(FLAGS_sim) -DNK_MUTANT=$(MUTANT) -c -o $@ $<
 $(SIMS:%=obj/sim/mutants/$(MUTANT)/run-%): obj/sim/mutants/$(MUTANT)/run-%: obj/sim/sim/%.o \
 		$(SIM_PARTS:%=obj/sim/sim/%.o) $(MUTATED:engine/%.c=obj/sim/mutants/$(MUTANT)/%.o) \
 		obj/sim/libengine.a
-	$(Q)$(CC_sim) $(FLAGS_sim) -o $@ $^
+	$(Q)$(CC_sim) $(FLAGS_sim) -o $@ $^ $(LIBS)
 .PHONY: mutant-build
 mutant-build: $(SIMS:%=obj/sim/mutants/$(MUTANT)/run-%)
 
@@ -290,7 +303,7 @@ obj/staticcheck: tests/go.mod
 	$(GO) -C tests build -o ../$@ honnef.co/go/tools/cmd/staticcheck
 
 # ---- test ----------------------------------------------------------------------------------------
-deps: ## installs what the tests need (apt; PyPI and npm into obj/), and says so
+deps: deps-build ## installs what the tests need (apt; PyPI and npm into obj/), and says so
 	@scripts/deps
 	@scripts/deps-clients
 

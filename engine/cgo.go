@@ -2,7 +2,8 @@ package engine
 
 // The one list of C flags that decide which code is generated: cgo uses it for every .c file beside this one,
 // and the Makefile reads it from here for the C libraries and tests. Warnings are not in it: a newer compiler
-// must not break the build of a program that embeds the engine.
+// must not break the build of a program that embeds the engine. The libraries that the engine links are read from
+// here in the same way.
 //
 // noescape and nocallback hold for every function of nitro.h that Go calls: C keeps no Go pointer after a call, and
 // nothing on these paths calls back into Go. They save the heap copies and the scheduler's preparations that cgo
@@ -10,6 +11,7 @@ package engine
 
 /*
 #cgo CFLAGS: -std=gnu11 -O2 -fvisibility=hidden
+#cgo pkg-config: libzstd liblz4
 #cgo noescape nitro_prepare
 #cgo nocallback nitro_prepare
 #cgo noescape nitro_execute

@@ -550,6 +550,10 @@ NITRO_API NITRO_MUST_CHECK int nitro_step(nitro_store *s, enum nitro_step_kind k
 /* nitro_retire_due: 1 if a RETIRE step would free something. Shared. */
 NITRO_API int nitro_retire_due(nitro_store *s);
 
+/* ---- snapshots ---------------------------------------------------------------------------------*/
+
+enum nitro_compression { NITRO_COMPRESSION_NONE, NITRO_COMPRESSION_LZ4, NITRO_COMPRESSION_ZSTD };
+
 /* ---- checking a folder -------------------------------------------------------------------------
  * nitro_check reads every record of a data folder that no process has open, and says what is wrong in
  * it. It needs no store, and takes the folder's lock. Without a repair nothing is changed (LOCK is

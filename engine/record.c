@@ -4,10 +4,9 @@
  *
  * DESIGN
  *   Both ways are hot: a head is written with the log's lock held, and replay parses every head as often
- *   as there are threads. So varints of one and two bytes, which all but large values have, go without a
- *   loop, and the head is read without a look at the end: what is shorter than the longest head is copied
- *   into a padded one first. Zero bytes end a varint, so padding can't be taken for more of it, and a head
- *   that reaches into the padding does not fit the bytes that are there.
+ *   as there are threads. So the head is read without a look at the end: what is shorter than the longest
+ *   head is copied into a padded one first. Zero bytes end a varint, so padding can't be taken for more of
+ *   it, and a head that reaches into the padding does not fit the bytes that are there.
  *
  *   One encoding only: a varint that ends with a zero byte, a value or an expiry with a kind that has
  *   none, a reserved bit or kind make a record invalid, whatever its CRC says. So what parses encodes to
@@ -19,67 +18,17 @@
 #include "mutant.h"
 
 #include "crc32c.h"
+#include "varint.h"
 
 #define KIND_BITS 0x1fu
 #define KIND_EXPIRY 0x20u
 #define KIND_MORE 0x40u
 #define KIND_RESERVED 0x80u
 
-#define VARINT_MAX 9u                       /* bytes */
-#define VARINT_LIMIT (UINT64_C(1) << 63)    /* the first number that does not fit them */
 #define HEAD_LESS_DELTA (1u + 9u + 9u + 8u) /* kind, lengths, expiry */
 
-_Static_assert(NK_REC_HEAD_MAX == NK_REC_CRC_BYTES + VARINT_MAX + HEAD_LESS_DELTA, "record.h");
+_Static_assert(NK_REC_HEAD_MAX == NK_REC_CRC_BYTES + NK_VARINT_MAX + HEAD_LESS_DELTA, "record.h");
 _Static_assert(NK_REC_KINDS <= KIND_BITS + 1u, "kinds need more than five bits");
-
-/* ---- varints -----------------------------------------------------------------------------------*/
-
-static NK_NOINLINE uint8_t *put_varint_long(uint8_t *p, uint64_t v) {
-    for (; v >= 0x80; v >>= 7) *p++ = (uint8_t)(v | 0x80);
-    *p++ = (uint8_t)v;
-    return p;
-}
-
-/* put_varint: v < VARINT_LIMIT; returns the end. */
-NK_INLINE uint8_t *put_varint(uint8_t *p, uint64_t v) {
-    if (NK_LIKELY(v < 0x80)) {
-        p[0] = (uint8_t)v;
-        return p + 1;
-    }
-    if (NK_LIKELY(v < 0x4000)) {
-        p[0] = (uint8_t)(v | 0x80);
-        p[1] = (uint8_t)(v >> 7);
-        return p + 2;
-    }
-    return put_varint_long(p, v);
-}
-
-static NK_NOINLINE const uint8_t *get_varint_long(const uint8_t *p, uint64_t *out) {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < VARINT_MAX; i++) {
-        v |= (uint64_t)(p[i] & 0x7f) << (7 * i);
-        if (p[i] >= 0x80) continue;
-        if (p[i] == 0) return NULL; /* (only reached with i > 1) */
-        *out = v;
-        return p + i + 1;
-    }
-    return NULL;
-}
-
-/* get_varint: VARINT_MAX bytes can be read at p. Returns the end, or NULL if it is longer than that, or
- * longer than need be. */
-NK_INLINE const uint8_t *get_varint(const uint8_t *p, uint64_t *out) {
-    uint64_t low = p[0];
-    if (NK_LIKELY(low < 0x80)) {
-        *out = low;
-        return p + 1;
-    }
-    uint64_t high = p[1];
-    if (NK_UNLIKELY(high >= 0x80)) return get_varint_long(p, out);
-    if (NK_UNLIKELY(high == 0)) return NULL;
-    *out = (low & 0x7f) | high << 7;
-    return p + 2;
-}
 
 /* ---- the rules ---------------------------------------------------------------------------------*/
 
@@ -116,8 +65,8 @@ NK_INLINE uint32_t place_crc(uint32_t crc, uint64_t lsn, uint64_t offset, uint64
 NK_INLINE uint8_t *put_fixed(uint8_t *p, const struct nk_record *r) {
     *p++ = (uint8_t)((uint32_t)r->kind | (r->expire_ms != 0 ? KIND_EXPIRY : 0u) |
                      (r->more ? KIND_MORE : 0u));
-    p = put_varint(p, r->key_bytes);
-    p = put_varint(p, r->value_bytes);
+    p = nk_varint_put(p, r->key_bytes);
+    p = nk_varint_put(p, r->value_bytes);
     if (r->expire_ms != 0) {
         nk_store64(p, (uint64_t)r->expire_ms);
         p += 8;
@@ -134,10 +83,10 @@ uint32_t nk_record_body_crc(const struct nk_record *r) {
 
 uint32_t nk_record_head(const struct nk_record *r, uint32_t body_crc, uint64_t first_lsn,
                         uint64_t offset, uint64_t salt, uint8_t *out) {
-    NK_ASSERT(r->lsn - first_lsn < VARINT_LIMIT && r->expire_ms >= 0 &&
+    NK_ASSERT(r->lsn - first_lsn < NK_VARINT_LIMIT && r->expire_ms >= 0 &&
               obeys(r->kind, r->key_bytes, r->value_bytes, r->expire_ms != 0));
     nk_store32(out, place_crc(body_crc, r->lsn, offset, salt));
-    uint8_t *p = put_varint(out + NK_REC_CRC_BYTES, r->lsn - first_lsn);
+    uint8_t *p = nk_varint_put(out + NK_REC_CRC_BYTES, r->lsn - first_lsn);
     return (uint32_t)(put_fixed(p, r) - out);
 }
 
@@ -152,13 +101,13 @@ struct head {
 
 /* read_head: at p, where NK_REC_HEAD_MAX bytes can be read. Returns its size, or 0 if it is not valid. */
 NK_INLINE uint32_t read_head(const uint8_t *p, struct head *h) {
-    const uint8_t *at = get_varint(p + NK_REC_CRC_BYTES, &h->delta);
+    const uint8_t *at = nk_varint_get(p + NK_REC_CRC_BYTES, &h->delta);
     if (NK_UNLIKELY(at == NULL)) return 0;
     h->kind = *at++;
     if (NK_UNLIKELY((h->kind & KIND_RESERVED) != 0)) return 0;
-    at = get_varint(at, &h->key_bytes);
+    at = nk_varint_get(at, &h->key_bytes);
     if (NK_UNLIKELY(at == NULL)) return 0;
-    at = get_varint(at, &h->value_bytes);
+    at = nk_varint_get(at, &h->value_bytes);
     if (NK_UNLIKELY(at == NULL)) return 0;
     h->expire_ms = 0;
     if ((h->kind & KIND_EXPIRY) != 0) {

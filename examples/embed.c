@@ -3,8 +3,9 @@
  * embed.c - a C program with a NitroKV store inside it: no server, no thread, no file.
  *
  * BUILD  make lib
- *        cc -Iengine examples/embed.c lib/libnitrokv.a -o embed         (static)
- *        cc -Iengine examples/embed.c -Llib -lnitrokv -o embed          (shared)
+ *        cc -Iengine examples/embed.c lib/libnitrokv.a -lzstd -llz4 -o embed         (static)
+ *        cc -Iengine examples/embed.c -Llib -lnitrokv -o embed                       (shared)
+ *        cc embed.c $(pkg-config --cflags --libs nitrokv) -o embed                   (installed)
  *
  * SHOWS  The three things that a host brings: a secret seed, the time, and calls of nitro_step; then
  *        set, get, compare-and-set, expiry, a scan, and what a key costs. One thread needs no gate.

@@ -87,4 +87,79 @@ static inline size_t ref_record(const struct ref_record *r, uint64_t first_lsn, 
     return n;
 }
 
+/* A record of a snapshot as its bytes say, whether the rules allow them or not. */
+struct ref_snaprec {
+    uint8_t flags;
+    uint64_t key_bytes, value_bytes, age;
+    size_t key_width, value_width, age_width; /* of the varints; 0 = shortest */
+    int64_t expire_ms;                        /* stands in the record if flag 1 is set */
+    const uint8_t *key, *value;               /* NULL: they are left out */
+};
+
+/* ref_snaprec: its bytes at p. Returns how many. */
+static inline size_t ref_snaprec(const struct ref_snaprec *r, uint8_t *p) {
+    size_t n = 0;
+    p[n++] = r->flags;
+    n += ref_varint(p + n, r->key_bytes, r->key_width);
+    n += ref_varint(p + n, r->value_bytes, r->value_width);
+    n += ref_varint(p + n, r->age, r->age_width);
+    if ((r->flags & 1) != 0) {
+        ref_put(p + n, (uint64_t)r->expire_ms, 8);
+        n += 8;
+    }
+    if (r->key != NULL) {
+        memcpy(p + n, r->key, r->key_bytes);
+        n += r->key_bytes;
+    }
+    if (r->value != NULL) {
+        memcpy(p + n, r->value, r->value_bytes);
+        n += r->value_bytes;
+    }
+    return n;
+}
+
+/* ---- content hash of snapshots -------------------------------------------------------------------*/
+struct ref_hash {
+    uint64_t a, b;
+};
+
+/* ref_fold: the product's halves, by 32-bit parts. */
+static inline uint64_t ref_fold(uint64_t x, uint64_t y) {
+    uint64_t xl = x & UINT32_MAX, xh = x >> 32, yl = y & UINT32_MAX, yh = y >> 32;
+    uint64_t low = xl * yl, mid = xh * yl + (low >> 32), mid2 = xl * yh + (mid & UINT32_MAX);
+    uint64_t high = xh * yh + (mid >> 32) + (mid2 >> 32);
+    return high ^ x * y;
+}
+
+static inline void ref_hash_step(struct ref_hash *h, uint64_t x, uint64_t y) {
+    uint64_t a = ref_fold(x ^ UINT64_C(0x6a09e667f3bcc908), y ^ h->a);
+    h->b = ref_fold(y ^ UINT64_C(0xbb67ae8584caa73b), x ^ h->b);
+    h->a = a;
+}
+
+static inline void ref_hash_bytes(struct ref_hash *h, const uint8_t *p, size_t n) {
+    for (size_t at = 0; at < n; at += 16) {
+        uint8_t part[16] = {0};
+        for (size_t i = 0; i < 16 && at + i < n; i++) part[i] = p[at + i];
+        ref_hash_step(h, ref_get(part, 8), ref_get(part + 8, 8));
+    }
+}
+
+static inline uint64_t ref_mix(uint64_t v) {
+    v = (v ^ v >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    v = (v ^ v >> 27) * UINT64_C(0x94d049bb133111eb);
+    return v ^ v >> 31;
+}
+
+/* ref_snap_hash: adds a record to the sums. */
+static inline void ref_snap_hash(struct ref_hash *sums, const uint8_t *key, uint64_t key_bytes,
+                                 const uint8_t *value, uint64_t value_bytes, int64_t expire_ms) {
+    struct ref_hash h = {UINT64_C(0x3c6ef372fe94f82b), UINT64_C(0xa54ff53a5f1d36f1)};
+    ref_hash_step(&h, (uint64_t)expire_ms, value_bytes * 65536 + key_bytes);
+    ref_hash_bytes(&h, key, key_bytes);
+    ref_hash_bytes(&h, value, value_bytes);
+    sums->a += ref_mix(h.a);
+    sums->b += ref_mix(h.b);
+}
+
 #endif

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,23 +34,36 @@ func compiler() string {
 	return "cc"
 }
 
-var cgoFlags = regexp.MustCompile(`(?m)^\s*(?://)?\s*#cgo CFLAGS:(.*)$`)
-
-// engineFlags reads the engine's code generation flags from where cgo reads them, so that both are the same code.
-func engineFlags(root string) ([]string, error) {
+// cgoWords returns what stands behind "#cgo KIND:" in the engine, from where cgo reads it, so that
+// both build the same.
+func cgoWords(root, kind string) ([]string, error) {
 	path := filepath.Join(root, "engine", "cgo.go")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	var flags []string
-	for _, m := range cgoFlags.FindAllSubmatch(text, -1) {
-		flags = append(flags, strings.Fields(string(m[1]))...)
+	line := regexp.MustCompile(`(?m)^\s*(?://)?\s*#cgo ` + kind + `:(.*)$`)
+	var words []string
+	for _, m := range line.FindAllSubmatch(text, -1) {
+		words = append(words, strings.Fields(string(m[1]))...)
 	}
-	if len(flags) == 0 {
-		return nil, fmt.Errorf("%s has no #cgo CFLAGS line", path)
+	if len(words) == 0 {
+		return nil, fmt.Errorf("%s has no #cgo %s line", path, kind)
 	}
-	return flags, nil
+	return words, nil
+}
+
+// libraries returns the compiler's or the linker's arguments (--cflags, --libs) for what the engine links.
+func (t *toolbox) libraries(ctx context.Context, what string) ([]string, error) {
+	modules, err := cgoWords(t.bench.root, "pkg-config")
+	if err != nil {
+		return nil, err
+	}
+	out, err := output(ctx, t.bench.root, anyCPU, append([]string{"pkg-config", what}, modules...)...)
+	if err != nil {
+		return nil, fmt.Errorf("ask where the engine's libraries are (make deps-build installs them): %w", err)
+	}
+	return strings.Fields(string(out)), nil
 }
 
 // engine compiles the engine once with an extra flag (or none) and returns the folder of its objects.
@@ -57,7 +71,11 @@ func (t *toolbox) engine(ctx context.Context, extra string) (string, error) {
 	if dir, ok := t.engines[extra]; ok {
 		return dir, nil
 	}
-	flags, err := engineFlags(t.bench.root)
+	flags, err := cgoWords(t.bench.root, "CFLAGS")
+	if err != nil {
+		return "", err
+	}
+	headers, err := t.libraries(ctx, "--cflags")
 	if err != nil {
 		return "", err
 	}
@@ -69,7 +87,7 @@ func (t *toolbox) engine(ctx context.Context, extra string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	argv := append([]string{compiler()}, flags...)
+	argv := slices.Concat([]string{compiler()}, flags, headers)
 	if extra != "" {
 		argv = append(argv, extra)
 	}
@@ -95,10 +113,14 @@ func (t *toolbox) build(ctx context.Context, program, extra string) (string, err
 	if err != nil {
 		return "", err
 	}
+	libraries, err := t.libraries(ctx, "--libs")
+	if err != nil {
+		return "", err
+	}
 	tests := filepath.Join(t.bench.root, "tests")
 	argv := []string{compiler(), "-std=gnu11", "-O2", "-I" + filepath.Join(t.bench.root, "engine"), "-I" + filepath.Join(tests, "c"),
 		"-o", binary, filepath.Join(tests, "bench", program+".c"), filepath.Join(tests, "c", "collide.c"), "-pthread"}
-	if _, err := output(ctx, objects, anyCPU, append(argv, linked...)...); err != nil {
+	if _, err := output(ctx, objects, anyCPU, slices.Concat(argv, linked, libraries)...); err != nil {
 		return "", fmt.Errorf("compile %s: %w", program, err)
 	}
 	return binary, nil

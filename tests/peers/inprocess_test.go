@@ -58,20 +58,20 @@ func TestEngineFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(root, "engine", "cgo.go")
-	if _, err := engineFlags(root); err == nil {
+	if _, err := cgoWords(root, "CFLAGS"); err == nil {
 		t.Error("flags were read from a file that isn't there")
 	}
 	if err := os.WriteFile(file, []byte("package engine\n\n/*\n#cgo CFLAGS: -std=gnu11 -O2\n#include \"nitro.h\"\n*/\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := engineFlags(root)
+	got, err := cgoWords(root, "CFLAGS")
 	if err != nil || !slices.Equal(got, []string{"-std=gnu11", "-O2"}) {
-		t.Errorf("engineFlags = %q, %v", got, err)
+		t.Errorf("cgoWords = %q, %v", got, err)
 	}
 	if err := os.WriteFile(file, []byte("package engine\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := engineFlags(root); err == nil {
+	if got, err := cgoWords(root, "CFLAGS"); err == nil {
 		t.Errorf("a file without flags gave %q", got)
 	}
 }
