@@ -64,12 +64,13 @@ static bool lock_all(struct nk_db *db, const struct nk_batch *b, uint32_t count)
 
 NK_INLINE struct nk_effect effect_of(const struct nk_batch *b, uint32_t i) {
     const struct nk_multi *m = &b->m[i];
-    if (m->remove) return (struct nk_effect){.kind = NK_EFFECT_DELETE};
+    if (m->remove) return (struct nk_effect){.kind = NK_EFFECT_DELETE, .further = i > 0};
     return (struct nk_effect){.kind = NK_EFFECT_PUT,
                               .val = m->val,
                               .bytes = m->val_len,
                               .big = m->big,
                               .moved = m->moved,
+                              .further = i > 0,
                               .expire_ms = b->expiries != NULL ? b->expiries[i] : b->expire_ms};
 }
 

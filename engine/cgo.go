@@ -42,6 +42,8 @@ package engine
 #cgo nocallback nitro_chunk_stash
 #cgo noescape nitro_chunk_reply
 #cgo nocallback nitro_chunk_reply
+#cgo noescape nitro_chunk_request
+#cgo nocallback nitro_chunk_request
 #cgo noescape nitro_chunk_skip
 #cgo nocallback nitro_chunk_skip
 #cgo noescape nitro_write
@@ -74,12 +76,35 @@ package engine
 #cgo nocallback nitro_recover_finish
 #cgo noescape nitro_chunk_gate
 #cgo nocallback nitro_chunk_gate
+#cgo noescape nitro_recover_load
+#cgo nocallback nitro_recover_load
+#cgo noescape nitro_snapshot_prepare
+#cgo nocallback nitro_snapshot_prepare
+#cgo noescape nitro_snapshot_begin
+#cgo nocallback nitro_snapshot_begin
+#cgo noescape nitro_snapshot_gather
+#cgo nocallback nitro_snapshot_gather
+#cgo noescape nitro_snapshot_write
+#cgo nocallback nitro_snapshot_write
+#cgo noescape nitro_snapshot_finish
+#cgo nocallback nitro_snapshot_finish
+#cgo noescape nitro_snapshot_abort
+#cgo nocallback nitro_snapshot_abort
+#cgo noescape nitro_snapshot_progress
+#cgo nocallback nitro_snapshot_progress
+#cgo noescape nitro_folder_state
+#cgo nocallback nitro_folder_state
+#cgo noescape nitro_retain
+#cgo nocallback nitro_retain
 #include "nitro.h"
 */
 import "C"
 
 // Version is the engine's version, for example "0.1.0".
 const Version = C.NITRO_VERSION_STRING
+
+// FormatVersion is that of the files in a data folder (docs/FORMAT.md).
+const FormatVersion = C.NITRO_FORMAT_VERSION
 
 // Limits of every store; Options may lower some of them.
 const (

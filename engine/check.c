@@ -9,14 +9,15 @@
  *   (docs/design/0003, points 7 to 9), so that damage is found here exactly when the store refuses
  *   to start; tests/c/test_check.c compares.
  *
- *     W     the largest durable LSN that anything valid knows of
- *     hole  the first record on the chain that is missing or not valid
+ *     W     the largest durable LSN that anything valid knows of, a listed snapshot's S too
+ *     floor S of the newest snapshot that is sound: what is not above it is not needed
+ *     hole  the first record above it on the chain that is missing or not valid
  *     end   the last whole batch before it
  *   end < W is damage: something that was promised is gone. Else what lies behind the hole was
  *   never durable, and the next start drops it by itself.
  *
- * NOT HERE  reading the folder (check_folder.c) and its records (check_scan.c), changing anything
- *           (check_repair.c).
+ * NOT HERE  reading the folder (check_folder.c), its snapshots (check_snap.c) and its records
+ *           (check_scan.c), changing anything (check_repair.c).
  */
 #include "check.h"
 
@@ -103,8 +104,10 @@ static int read_others(struct nk_check *c, uint64_t newest, struct nitro_err *er
 
 /* A folder without MANIFEST that holds data; without data its creation did not get through. */
 static void judge_folder(struct nk_check *c) {
+    bool snap = false;
     if (c->manifest_there) return;
-    if (nk_check_newest(c, UINT64_MAX) != NULL || c->control.durable_lsn > 0)
+    for (uint32_t i = 0; i < c->snap_count; i++) snap |= c->snap[i].there;
+    if (nk_check_newest(c, UINT64_MAX) != NULL || c->control.durable_lsn > 0 || snap)
         damage(c, NK_PATH_MANIFEST, 0, "it is not there, but the folder holds data");
     else
         nk_check_found(c, NITRO_CHECK_NOTE, NK_PATH_MANIFEST, 0, 0,
@@ -120,8 +123,12 @@ static void judge_hole(struct nk_check *c) {
         c->sum.bad_file = h->number;
         c->sum.bad_offset = h->offset;
         nk_check_found(c, NITRO_CHECK_DAMAGE, name, h->offset, h->lsn,
-                       "%s, but everything up to LSN %llu was durable; a repair keeps what comes "
-                       "before, up to LSN %llu, and drops %llu records behind it",
+                       nk_check_repairable(c)
+                           ? "%s, but everything up to LSN %llu was durable; a repair keeps what "
+                             "comes before, up to LSN %llu, and drops %llu records behind it"
+                           : "%s, but everything up to LSN %llu was durable; nothing leads beyond "
+                             "LSN %llu, so that a repair is not possible; %llu records lie behind "
+                             "it",
                        h->what, (unsigned long long)c->sum.durable_lsn,
                        (unsigned long long)c->end.lsn, (unsigned long long)c->sum.drop_records);
     } else if (c->sum.drop_records > 0) {
@@ -151,10 +158,15 @@ static int judge_clean(struct nk_check *c, const struct nk_check_file *newest,
     return NITRO_OK;
 }
 
+bool nk_check_repairable(const struct nk_check *c) {
+    return !c->newest_lost || c->end.lsn >= c->listed_lsn;
+}
+
 int nk_check_look(struct nk_check *c, struct nitro_err *err) {
     int rc = nk_check_folder(c, err);
     if (rc != NITRO_OK) return rc;
     judge_folder(c);
+    c->end.lsn = c->floor;
     const struct nk_check_file *newest = nk_check_newest(c, UINT64_MAX);
     rc = read_chain(c, newest, err);
     if (rc == NITRO_OK) rc = read_others(c, newest == NULL ? 0 : newest->number, err);
@@ -180,7 +192,7 @@ static int open_folder(struct nk_check *c, struct nitro_err *err) {
     c->dirfd = fd;
     struct nk_check names = *c;
     int rc = nk_check_names(&names, err);
-    bool store = names.manifest_there || names.control_there || names.count > 0;
+    bool store = names.manifest_there || names.control_there || names.count + names.snap_count > 0;
     nk_check_fini(&names);
     if (rc == NITRO_OK && !store)
         return nk_err_set(err, NITRO_ENOTFOUND, 0, "check %s: there is no store in this folder",

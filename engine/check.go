@@ -43,6 +43,8 @@ type CheckResult struct {
 	BadLSN         uint64 // the first record that was durable and is not there; 0: none
 	BadFile        uint64
 	BadOffset      uint64
+	Snapshots      uint64 // that are listed and sound
+	SnapshotLSN    uint64 // of the newest of them: a start needs no record up to it; 0: there is none
 	DropRecords    uint64 // what a repair drops or has dropped; without damage, what the next start drops
 	DropBytes      uint64
 	Damages, Notes int       // findings
@@ -91,7 +93,8 @@ func checkResult(r *C.struct_nitro_check_result, now time.Time) CheckResult {
 	out := CheckResult{
 		Files: uint64(r.files), Bytes: uint64(r.bytes), Records: uint64(r.records), LastLSN: uint64(r.last_lsn),
 		DurableLSN: uint64(r.durable_lsn), BadLSN: uint64(r.bad_lsn), BadFile: uint64(r.bad_file),
-		BadOffset: uint64(r.bad_offset), DropRecords: uint64(r.drop_records), DropBytes: uint64(r.drop_bytes),
+		BadOffset: uint64(r.bad_offset), Snapshots: uint64(r.snapshots), SnapshotLSN: uint64(r.snapshot_lsn),
+		DropRecords: uint64(r.drop_records), DropBytes: uint64(r.drop_bytes),
 		Damages: int(r.damages), Notes: int(r.notes), Clean: r.clean != 0, Repaired: r.repaired != 0,
 	}
 	if out.Repaired {

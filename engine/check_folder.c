@@ -59,27 +59,42 @@ static struct nk_check_file *add_file(struct nk_check *c, uint64_t number) {
     return &c->file[at];
 }
 
+/* note_file: notes that a log or a snapshot is there; false without memory. */
+static bool note_file(struct nk_check *c, enum nk_path_kind kind, uint64_t number) {
+    if (kind == NK_PATH_IS_LOG) {
+        struct nk_check_file *f = add_file(c, number);
+        if (f != NULL) f->there = true;
+        return f != NULL;
+    }
+    struct nk_check_snap *s = nk_check_add_snap(c, number);
+    if (s == NULL) return false;
+    if (kind == NK_PATH_IS_SNAP)
+        s->there = true;
+    else
+        s->tmp = true;
+    return true;
+}
+
 static int note_name(void *arg, const char *name) {
     struct nk_check *c = arg;
     uint64_t number = 0;
-    switch (nk_path_parse(name, &number)) {
+    enum nk_path_kind kind = nk_path_parse(name, &number);
+    switch (kind) {
     case NK_PATH_IS_MANIFEST:
         c->manifest_there = true;
         break;
     case NK_PATH_IS_CONTROL:
         c->control_there = true;
         break;
-    case NK_PATH_IS_LOG: {
-        struct nk_check_file *f = add_file(c, number);
-        c->out_of_memory = f == NULL;
-        if (f == NULL) return 1;
-        f->there = true;
+    case NK_PATH_IS_LOG:
+    case NK_PATH_IS_SNAP:
+    case NK_PATH_IS_SNAP_TMP:
+        c->out_of_memory = !note_file(c, kind, number);
         break;
-    }
     default:
         break;
     }
-    return 0;
+    return c->out_of_memory;
 }
 
 int nk_check_names(struct nk_check *c, struct nitro_err *err) {
@@ -90,23 +105,50 @@ int nk_check_names(struct nk_check *c, struct nitro_err *err) {
 
 /* ---- MANIFEST ----------------------------------------------------------------------------------*/
 
-/* What a valid edit says. False if it contradicts the ones before. */
-static bool take_edit(struct nk_check *c, const struct nk_manifest_edit *e) {
-    if (e->number > NK_PATH_LOG_MAX) return false;
+/* Logs are added with ascending numbers. False if the edit contradicts the ones before. */
+static bool edit_log(struct nk_check *c, const struct nk_manifest_edit *e) {
     struct nk_check_file *f = find_file(c, e->number);
+    const struct nk_check_snap *s = nk_check_find_snap(c, e->number);
     if (e->op == NK_MANIFEST_REMOVE) {
         if (f == NULL || !f->listed) return false;
         f->listed = false;
         return true;
     }
-    if (e->op != NK_MANIFEST_ADD || e->number < c->listed_next) return false;
+    if (s != NULL && s->listed) return false;
+    for (uint32_t i = c->count; i > 0 && c->file[i - 1].number >= e->number; i--)
+        if (c->file[i - 1].listed) return false;
     f = add_file(c, e->number);
     c->out_of_memory |= f == NULL;
     if (f == NULL) return true;
     f->listed = true;
     f->salt = e->salt;
-    c->listed_next = e->number + 1;
     return true;
+}
+
+/* A snapshot has its number since it was begun: logs with greater ones may be listed already. */
+static bool edit_snap(struct nk_check *c, const struct nk_manifest_edit *e) {
+    struct nk_check_snap *s = nk_check_find_snap(c, e->number);
+    const struct nk_check_file *f = find_file(c, e->number);
+    if (e->op == NK_MANIFEST_REMOVE) {
+        if (s == NULL || !s->listed) return false;
+        s->listed = false;
+        return true;
+    }
+    if ((s != NULL && s->listed) || (f != NULL && f->listed)) return false;
+    s = nk_check_add_snap(c, e->number);
+    c->out_of_memory |= s == NULL;
+    if (s == NULL) return true;
+    s->listed = true;
+    s->salt = e->salt;
+    s->lsn = e->last_lsn;
+    return true;
+}
+
+/* What a valid edit says. False if it contradicts the ones before. */
+static bool take_edit(struct nk_check *c, const struct nk_manifest_edit *e) {
+    if (e->number >= NK_PATH_LOG_MAX) return false;
+    c->listed_next = nk_max_u64(c->listed_next, e->number + 1);
+    return e->kind == NK_FILE_LOG ? edit_log(c, e) : edit_snap(c, e);
 }
 
 /* The edits. One that is not valid, with valid ones behind it, is damage; at the end it is an
@@ -242,7 +284,10 @@ static const char *misplaced(struct nk_check *c, const struct nk_check_file *f,
 static void take_unlisted(struct nk_check *c, struct nk_check_file *f, bool used,
                           const char *wrong) {
     bool removed = f->number < c->listed_next;
-    if (!c->manifest_whole) {
+    if (f->number >= NK_PATH_LOG_MAX) {
+        nk_check_file_found(c, NITRO_CHECK_DAMAGE, f->number,
+                            "no file of the store can have this number; move it away");
+    } else if (!c->manifest_whole) {
         if (wrong != NULL) nk_check_file_found(c, NITRO_CHECK_DAMAGE, f->number, wrong);
     } else if (used && !removed) {
         nk_check_file_found(c, NITRO_CHECK_DAMAGE, f->number,
@@ -308,6 +353,15 @@ struct nk_check_file *nk_check_newest(struct nk_check *c, uint64_t number) {
     return newest;
 }
 
+bool nk_check_lost(const struct nk_check *c) {
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->file[i].listed && (!c->file[i].there || c->file[i].state == NK_FILE_BAD))
+            return true;
+    for (uint32_t i = 0; i < c->snap_count; i++)
+        if (c->snap[i].listed && !c->snap[i].there) return true;
+    return false;
+}
+
 /* The file with this number, which a newer one names as the one before it, is not there as a used
  * one. What is there of it may hold data. */
 static void lose_file(struct nk_check *c, uint64_t number) {
@@ -322,22 +376,44 @@ static void lose_file(struct nk_check *c, uint64_t number) {
     if (f != NULL) f->lost = true;
 }
 
+/* f is the oldest file on the chain that still has to do with the others: what lies before it is cut off
+ * from them. A repair does not keep that, and a start would remove it. */
+static void cut_chain(struct nk_check *c, const struct nk_check_file *f) {
+    for (uint32_t i = 0; i < c->count && c->file[i].number < f->number; i++)
+        if (c->file[i].listed && !c->file[i].on_chain) c->file[i].lost = true;
+}
+
+/* Whether what came before a file is not needed, because it is in a snapshot. A blank file before it is another
+ * matter: see folder.c. */
+static bool begins_in_snapshot(const struct nk_check *c, const struct nk_check_file *f,
+                               const struct nk_check_file *before) {
+    bool blank = before != NULL && before->listed && before->state == NK_FILE_BLANK;
+    return !blank && f->head.prev_last_lsn <= c->floor;
+}
+
 /* The newest used file, the one that its header names as the one before, and so on. Where one is
  * lost the chain goes on with the newest below it, of which all records count. */
 static void walk_chain(struct nk_check *c) {
     struct nk_check_file *f = nk_check_newest(c, UINT64_MAX);
     while (f != NULL) {
-        f->on_chain = true;
         uint64_t prev = f->head.prev_number;
-        if (prev == 0) return;
         struct nk_check_file *before = find_file(c, prev);
+        f->on_chain = true;
         if (before != NULL && before->state == NK_FILE_USED) {
             before->last_lsn = f->head.prev_last_lsn;
             f = before;
             continue;
         }
+        if (begins_in_snapshot(c, f, before)) {
+            cut_chain(c, f);
+            return;
+        }
         f->gap = true;
-        lose_file(c, prev);
+        if (prev != 0)
+            lose_file(c, prev);
+        else
+            nk_check_file_found(c, NITRO_CHECK_DAMAGE, f->number,
+                                "what came before it is in no snapshot");
         f = nk_check_newest(c, prev);
     }
 }
@@ -350,12 +426,15 @@ int nk_check_folder(struct nk_check *c, struct nitro_err *err) {
     if (rc == NITRO_OK) rc = read_manifest(c, err);
     if (rc == NITRO_OK) rc = read_control(c, err);
     if (rc == NITRO_OK) rc = read_headers(c, err);
+    if (rc == NITRO_OK) rc = nk_check_snaps(c, err);
     if (rc == NITRO_OK) walk_chain(c);
     return rc;
 }
 
 void nk_check_fini(struct nk_check *c) {
     nk_mem_free(c->mem, c->file, c->cap * sizeof *c->file);
+    nk_mem_free(c->mem, c->snap, c->snap_cap * sizeof *c->snap);
     c->file = NULL;
-    c->count = c->cap = 0;
+    c->snap = NULL;
+    c->count = c->cap = c->snap_count = c->snap_cap = 0;
 }

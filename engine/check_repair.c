@@ -7,7 +7,9 @@
  *   empty, says in its header that its predecessor ends at the last LSN that is kept, and so makes
  *   void what lies behind it in that file (the same way in which recovery supersedes a tail). Its
  *   own first LSN is far above every LSN that was ever seen, so that no version is given twice.
- *   Whole files behind the hole, and those whose header is not valid, get another name.
+ *   Whole files behind the hole, and those whose header is not valid, get another name; so do
+ *   snapshots that are damaged. With the newest of them goes what a start begins with: the next older one
+ *   takes its place if the log leads from there beyond it. If not, nothing is changed.
  *
  * ORDER  (each step is durable before the next)
  *   1. what is kept is synced: it may have been read from memory that the disk does not have yet;
@@ -20,6 +22,8 @@
  *   same.
  */
 #include "check.h"
+
+#include <stdio.h>
 
 #define COPY_BYTES 4096u
 
@@ -43,18 +47,28 @@ static bool is_dropped(const struct nk_check *c, const struct nk_check_file *f) 
     return f->state == NK_FILE_BAD || f->lost || (f->on_chain && !is_kept(c, f));
 }
 
+static int sync_file(const struct nk_check *c, const char *name, struct nitro_err *err) {
+    int fd = nk_vfs_open(c->vfs, c->dirfd, name, NITRO_FILE_READ | NITRO_FILE_WRITE);
+    if (fd < 0) return nk_check_io(c, err, "open", name, fd);
+    int rc = nk_vfs_sync(c->vfs, fd, "check: sync kept");
+    (void)c->vfs->close(c->vfs->ctx, fd); /* synced, or failed already */
+    return failed(c, err, "sync", name, rc);
+}
+
 static int sync_kept(const struct nk_check *c, struct nitro_err *err) {
-    for (uint32_t i = 0; i < c->count; i++) {
-        char name[NK_PATH_MAX];
+    char name[NK_PATH_MAX];
+    int rc = NITRO_OK;
+    for (uint32_t i = 0; i < c->count && rc == NITRO_OK; i++) {
         if (!is_kept(c, &c->file[i])) continue;
         nk_path_log(c->file[i].number, name);
-        int fd = nk_vfs_open(c->vfs, c->dirfd, name, NITRO_FILE_READ | NITRO_FILE_WRITE);
-        if (fd < 0) return nk_check_io(c, err, "open", name, fd);
-        int rc = nk_vfs_sync(c->vfs, fd, "check: sync kept");
-        (void)c->vfs->close(c->vfs->ctx, fd); /* synced, or failed already */
-        if (rc < 0) return nk_check_io(c, err, "sync", name, rc);
+        rc = sync_file(c, name, err);
     }
-    return NITRO_OK;
+    for (uint32_t i = 0; i < c->snap_count && rc == NITRO_OK; i++) {
+        if (!nk_check_snap_kept(c, &c->snap[i])) continue;
+        nk_path_snap(c->snap[i].number, name);
+        rc = sync_file(c, name, err);
+    }
+    return rc;
 }
 
 /* ---- copies ------------------------------------------------------------------------------------*/
@@ -85,18 +99,28 @@ static int copy_file(const struct nk_check *c, const char *name, struct nitro_er
     return failed(c, err, "make the copy", backup, rc);
 }
 
+static int put_aside(const struct nk_check *c, const char *name, struct nitro_err *err) {
+    char backup[NK_PATH_MAX];
+    nk_path_backup(name, c->opt->now_ms, backup);
+    return failed(c, err, "rename", name,
+                  c->vfs->rename(c->vfs->ctx, c->dirfd, name, backup, "check: put aside"));
+}
+
 /* Copies what will be replaced, and puts aside what is dropped. */
 static int keep_copies(const struct nk_check *c, struct nitro_err *err) {
+    char name[NK_PATH_MAX];
     int rc = c->manifest_there ? copy_file(c, NK_PATH_MANIFEST, err) : NITRO_OK;
     if (rc == NITRO_OK && c->control_there) rc = copy_file(c, NK_PATH_CONTROL, err);
     if (rc == NITRO_OK) rc = sync_folder(c, "check: sync copies", err);
     for (uint32_t i = 0; i < c->count && rc == NITRO_OK; i++) {
-        char name[NK_PATH_MAX], backup[NK_PATH_MAX];
         if (!is_dropped(c, &c->file[i])) continue;
         nk_path_log(c->file[i].number, name);
-        nk_path_backup(name, c->opt->now_ms, backup);
-        rc = failed(c, err, "rename", name,
-                    c->vfs->rename(c->vfs->ctx, c->dirfd, name, backup, "check: put aside"));
+        rc = put_aside(c, name, err);
+    }
+    for (uint32_t i = 0; i < c->snap_count && rc == NITRO_OK; i++) {
+        if (!nk_check_snap_dropped(c, &c->snap[i])) continue;
+        nk_path_snap(c->snap[i].number, name);
+        rc = put_aside(c, name, err);
     }
     return rc == NITRO_OK ? sync_folder(c, "check: sync put aside", err) : rc;
 }
@@ -144,19 +168,36 @@ static int write_next(const struct nk_check *c, struct nitro_err *err) {
 }
 
 /* Appends the entry of a file to the list that ends at offset `at`; returns the new end. */
-static uint64_t put_edit(const struct nk_check *c, uint8_t *list, uint64_t at, uint64_t number,
-                         uint64_t file_salt) {
-    struct nk_manifest_edit e = {.op = NK_MANIFEST_ADD,
-                                 .kind = NK_FILE_LOG,
-                                 .number = number,
-                                 .salt = file_salt,
-                                 .sequence = at / NK_MANIFEST_EDIT};
+static uint64_t put_edit(const struct nk_check *c, uint8_t *list, uint64_t at,
+                         struct nk_manifest_edit e) {
+    e.op = NK_MANIFEST_ADD;
+    e.sequence = at / NK_MANIFEST_EDIT;
     nk_manifest_edit_encode(&e, at, salt(c, 1), list + at);
     return at + NK_MANIFEST_EDIT;
 }
 
+/* Everything that is kept, and the new file; returns the end. */
+static uint64_t put_edits(const struct nk_check *c, uint8_t *list) {
+    uint64_t end = NK_MANIFEST_HEADER;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct nk_check_file *f = &c->file[i];
+        struct nk_manifest_edit e = {
+            .kind = NK_FILE_LOG, .number = f->number, .salt = f->head.salt};
+        if (is_kept(c, f)) end = put_edit(c, list, end, e);
+    }
+    for (uint32_t i = 0; i < c->snap_count; i++) {
+        const struct nk_check_snap *s = &c->snap[i];
+        struct nk_manifest_edit e = {
+            .kind = NK_FILE_SNAP, .number = s->number, .salt = s->salt, .last_lsn = s->lsn};
+        if (nk_check_snap_kept(c, s)) end = put_edit(c, list, end, e);
+    }
+    struct nk_manifest_edit e = {.kind = NK_FILE_LOG, .number = c->next_number, .salt = salt(c, 0)};
+    return put_edit(c, list, end, e);
+}
+
 static int write_manifest(const struct nk_check *c, struct nitro_err *err) {
-    size_t cap = NK_MANIFEST_HEADER + ((size_t)c->count + 1) * NK_MANIFEST_EDIT;
+    size_t files = (size_t)c->count + c->snap_count + 1;
+    size_t cap = NK_MANIFEST_HEADER + files * NK_MANIFEST_EDIT;
     uint8_t *list = nk_mem_alloc(c->mem, cap);
     if (list == NULL)
         return nk_err_set(err, NITRO_ENOMEM, 0, "check %s: out of memory for MANIFEST",
@@ -165,11 +206,7 @@ static int write_manifest(const struct nk_check *c, struct nitro_err *err) {
         .version = NK_MANIFEST_VERSION, .mode = NK_MODE_MEMORY, .salt = salt(c, 1)};
     memcpy(h.store, c->store, sizeof h.store);
     nk_manifest_head_encode(&h, list);
-    uint64_t end = NK_MANIFEST_HEADER;
-    for (uint32_t i = 0; i < c->count; i++)
-        if (is_kept(c, &c->file[i]))
-            end = put_edit(c, list, end, c->file[i].number, c->file[i].head.salt);
-    end = put_edit(c, list, end, c->next_number, salt(c, 0));
+    uint64_t end = put_edits(c, list);
     int rc = replace(c, NK_PATH_MANIFEST, list, (size_t)end, err);
     nk_mem_free(c->mem, list, cap);
     return rc;
@@ -190,12 +227,33 @@ static int write_control(const struct nk_check *c, struct nitro_err *err) {
 
 /* ---- entry -------------------------------------------------------------------------------------*/
 
+/* The newest snapshot is lost, and what is left does not lead to it: how to get what there is. */
+static int is_lost(const struct nk_check *c, struct nitro_err *err) {
+    char way[sizeof err->msg] = "restore a backup", name[NK_PATH_MAX];
+    for (uint32_t i = 0; i < c->snap_count; i++) {
+        if (!c->snap[i].sound || c->snap[i].lsn != c->floor) continue;
+        nk_path_snap(c->snap[i].number, name);
+        (void)snprintf(way, sizeof way, "take that: nitrokv restore %s/%s --dir NEW", c->opt->dir,
+                       name);
+    }
+    if (c->end.lsn > c->floor)
+        (void)snprintf(way, sizeof way,
+                       "take that: nitrokv restore --from %s --to-lsn %llu --dir NEW", c->opt->dir,
+                       (unsigned long long)c->end.lsn);
+    return nk_err_set(
+        err, NITRO_ECORRUPT, 0,
+        "repair %s: the newest snapshot, of LSN %llu, is lost, and what is left leads to "
+        "LSN %llu only; nothing was changed; %s",
+        c->opt->dir, (unsigned long long)c->listed_lsn, (unsigned long long)c->end.lsn, way);
+}
+
 static int is_possible(const struct nk_check *c, struct nitro_err *err) {
     if (!c->store_known)
         return nk_err_set(err, NITRO_ECORRUPT, 0,
                           "repair %s: nothing that is valid says which store it was; restore a "
                           "backup",
                           c->opt->dir);
+    if (!nk_check_repairable(c)) return is_lost(c, err);
     if (c->next_number > NK_PATH_LOG_MAX || c->seen_lsn > UINT64_MAX - NK_LSN_JUMP)
         return nk_err_set(err, NITRO_ECORRUPT, 0,
                           "repair %s: no file number or no LSN is left; restore a backup",

@@ -9,6 +9,10 @@
  *   durable, and how much is dropped. There a frame's own count is believed, so that a record that
  *   is not valid is counted among the dropped as well.
  *
+ *   Records up to `floor` are in a snapshot. A start passes over their frames without a look at them, and so
+ *   does the search for the hole. They are read for themselves, and what is wrong with them is a note:
+ *   a restore to a point among them needs them.
+ *
  * NOT HERE  bytes of frames and records (logscan.c), what follows from it (check.c).
  */
 #include "check.h"
@@ -75,7 +79,60 @@ int nk_check_frames(struct nk_check *c, const struct nk_check_file *f, struct ni
     return scan_close(c, f, &s, drop_frames(c, &s, UINT64_MAX), err);
 }
 
+/* ---- history -----------------------------------------------------------------------------------*/
+
+/* The first record that is missing or not valid among those that no start needs. */
+static void tell_history(struct nk_check *c, const struct nk_check_file *f, uint64_t lsn,
+                         uint64_t at, const char *what) {
+    char name[NK_PATH_MAX];
+    if (c->history_told) return;
+    c->history_told = true;
+    nk_path_log(f->number, name);
+    nk_check_found(c, NITRO_CHECK_NOTE, name, at, lsn,
+                   "%s; no start needs it, because a snapshot holds everything up to LSN %llu, but "
+                   "a restore to a point before that may",
+                   what, (unsigned long long)c->floor);
+}
+
+/* The records up to LSN `last`. */
+static int scan_history(struct nk_check *c, const struct nk_check_file *f, struct nk_logscan *s,
+                        uint64_t last) {
+    struct nk_placed p;
+    for (uint64_t next = f->head.first_lsn; next <= last; next = s->lsn) {
+        uint64_t at = s->at;
+        int rc = nk_logscan_frame(s);
+        if (rc != NITRO_OK && rc != NITRO_ENOTFOUND) return rc;
+        if (rc != NITRO_OK || s->frame.first_lsn != next) {
+            tell_history(c, f, next, at,
+                         rc == NITRO_OK ? "records are missing" : "no valid frame is here");
+            return NITRO_OK;
+        }
+        while (s->lsn <= last && (rc = nk_logscan_record(s, true, &p)) == NITRO_OK)
+            c->sum.records++;
+        if (rc == NITRO_ECORRUPT) {
+            tell_history(c, f, s->lsn, s->at, "the record is not valid");
+            return NITRO_OK;
+        }
+        if (rc != NITRO_OK && rc != NITRO_ENOTFOUND) return rc;
+    }
+    return NITRO_OK;
+}
+
+static int read_history(struct nk_check *c, const struct nk_check_file *f, struct nitro_err *err) {
+    struct nk_logscan s;
+    int rc = scan_open(c, f, f->head.salt, f->head.first_lsn, &s, err);
+    if (rc != NITRO_OK) return rc;
+    return scan_close(c, f, &s, scan_history(c, f, &s, nk_min_u64(f->last_lsn, c->floor)), err);
+}
+
 /* ---- records -----------------------------------------------------------------------------------*/
+
+/* How many of the first `count` records of a frame are needed. */
+static uint64_t needed(const struct nk_check *c, const struct nk_logscan *s, uint64_t count) {
+    uint64_t first = s->frame.first_lsn;
+    uint64_t below = c->floor >= first ? c->floor - first + 1 : 0;
+    return count > below ? count - below : 0;
+}
 
 /* The records of one frame, as long as they are valid and count. */
 static int read_frame(struct nk_check *c, const struct nk_check_file *f, struct nk_logscan *s) {
@@ -83,15 +140,17 @@ static int read_frame(struct nk_check *c, const struct nk_check_file *f, struct 
     uint64_t whole = 0, batch = 0; /* records in whole batches, and in the one that is being read */
     int rc = NITRO_ENOTFOUND;
     take_frame(c, s);
-    while (s->lsn <= f->last_lsn && (rc = nk_logscan_record(s, true, &p)) == NITRO_OK) {
+    while (s->lsn <= f->last_lsn &&
+           (rc = nk_logscan_record(s, s->lsn > c->floor, &p)) == NITRO_OK) {
         batch++;
         if (p.r.more) continue;
         whole += batch;
         batch = 0;
-        c->end = (struct nk_check_end){
-            .lsn = p.r.lsn, .number = f->number, .offset = p.offset + p.bytes};
+        c->end = (struct nk_check_end){.lsn = nk_max_u64(p.r.lsn, c->floor),
+                                       .number = f->number,
+                                       .offset = p.offset + p.bytes};
     }
-    c->sum.records += whole;
+    c->sum.records += needed(c, s, whole);
     if (batch == 0 && (rc == NITRO_OK || rc == NITRO_ENOTFOUND)) {
         nk_logscan_skip(s); /* what may follow is void: the next file begins before it */
         return NITRO_OK;
@@ -100,30 +159,43 @@ static int read_frame(struct nk_check *c, const struct nk_check_file *f, struct 
     nk_check_hole(c, s->lsn, f->number, s->at,
                   rc == NITRO_ECORRUPT ? "the record is not valid" : "the batch is not whole");
     uint64_t from = whole > 0 ? c->end.offset : s->frame_at;
-    drop_rest(c, s, s->frame.count - whole, from);
+    drop_rest(c, s, needed(c, s, s->frame.count) - needed(c, s, whole), from);
     return NITRO_OK;
+}
+
+/* The frames from the first one that is needed, up to the hole. */
+static int read_frames(struct nk_check *c, const struct nk_check_file *f, bool newest,
+                       struct nk_logscan *s) {
+    uint64_t next = 0;
+    int rc = nk_logscan_seek(s, c->floor + 1, &next);
+    if (f->head.first_lsn <= c->floor) c->end.offset = s->at;
+    while (rc == NITRO_OK && !c->hole.found && (newest || next <= f->last_lsn)) {
+        uint64_t at = s->at;
+        rc = nk_logscan_frame(s);
+        if (rc == NITRO_ENOTFOUND || (rc == NITRO_OK && s->frame.first_lsn != next)) {
+            nk_check_hole(c, next, f->number, at,
+                          rc == NITRO_OK ? "records are missing" : "no valid frame is here");
+            s->at = at;
+            return NITRO_OK;
+        }
+        if (rc == NITRO_OK) rc = read_frame(c, f, s);
+        next = s->lsn;
+    }
+    return rc;
 }
 
 int nk_check_records(struct nk_check *c, const struct nk_check_file *f, bool newest,
                      struct nitro_err *err) {
     struct nk_logscan s;
-    uint64_t next = f->head.first_lsn;
-    int rc = scan_open(c, f, f->head.salt, next, &s, err);
-    if (rc != NITRO_OK) return rc;
-    while (!c->hole.found && (newest || next <= f->last_lsn)) {
-        uint64_t at = s.at;
-        rc = nk_logscan_frame(&s);
-        if (rc == NITRO_ENOTFOUND || (rc == NITRO_OK && s.frame.first_lsn != next)) {
-            nk_check_hole(c, next, f->number, at,
-                          rc == NITRO_OK ? "records are missing" : "no valid frame is here");
-            s.at = at;
-            rc = NITRO_OK;
-            break;
-        }
-        if (rc == NITRO_OK) rc = read_frame(c, f, &s);
-        if (rc != NITRO_OK) break;
-        next = s.lsn;
+    if (f->head.first_lsn <= c->floor) {
+        int rc = read_history(c, f, err);
+        if (rc != NITRO_OK) return rc;
+        c->end.number = f->number; /* it is kept, whatever comes behind it */
+        if (!newest && f->last_lsn <= c->floor) return NITRO_OK;
     }
+    int rc = scan_open(c, f, f->head.salt, f->head.first_lsn, &s, err);
+    if (rc != NITRO_OK) return rc;
+    rc = read_frames(c, f, newest, &s);
     if (rc == NITRO_OK && c->hole.found) rc = drop_frames(c, &s, f->last_lsn);
     return scan_close(c, f, &s, rc, err);
 }

@@ -3,8 +3,10 @@ package engine
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -68,6 +70,37 @@ func TestCheckDamaged(t *testing.T) {
 	}
 	if r, err = Check(CheckOptions{Dir: dir}); err != nil || r.Damages != 0 || r.Records != 1 {
 		t.Errorf("after the repair: %+v, %v", r, err)
+	}
+}
+
+// TestCheckSnapshots: a folder whose log begins behind a snapshot is sound, and damage in that is found.
+func TestCheckSnapshots(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := logStore(t, dir, Options{LogFileBytes: 64 << 10, Level: LevelNever})
+	for i := range 300 {
+		must(t, s.Set(fmt.Appendf(nil, "k%d", i), bytes.Repeat([]byte{byte(i)}, 1000)))
+	}
+	info, err := s.Snapshot(t.Context())
+	must(t, err)
+	must(t, s.Close())
+	r, err := Check(CheckOptions{Dir: dir, Found: func(f Finding) { t.Errorf("found %+v", f) }})
+	if err != nil || r.Snapshots != 1 || r.SnapshotLSN != info.LSN || r.Damages != 0 {
+		t.Errorf("%+v, %v, want the snapshot %+v", r, err, info)
+	}
+	name := fmt.Sprintf("%010d.snap", info.Number)
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	must(t, err)
+	b[len(b)/2] ^= 1
+	must(t, os.WriteFile(filepath.Join(dir, name), b, 0o600))
+	named := false
+	r, err = Check(CheckOptions{Dir: dir, Found: func(f Finding) { named = named || f.Damage && f.File == name }})
+	if err != nil || r.Damages == 0 || !named {
+		t.Errorf("a flipped bit: %+v, %v, %s is named: %v", r, err, name, named)
+	}
+	_, err = Open(Options{Dir: dir})
+	wantErr(t, "a start with a damaged snapshot", err, ErrCorrupt)
+	if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "nitrokv restore") {
+		t.Errorf("%v does not name the file and what to do", err)
 	}
 }
 

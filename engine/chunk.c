@@ -111,6 +111,7 @@ static void drop_requests(struct nk_db *db, struct nk_chunk *c) {
         release(db, l, l->bytes);
     }
     c->pub.count = c->pub.next = 0;
+    c->pub.tally_count = 0;
     c->slice_count = c->multi_count = 0;
     c->started = false;
     c->shown = 0;
@@ -233,6 +234,14 @@ void nitro_chunk_skip(nitro_chunk *c) {
     c->next++;
 }
 
+const uint8_t *nitro_chunk_request(const nitro_chunk *pub, uint32_t i, size_t *n) {
+    const struct nk_chunk *c = (const struct nk_chunk *)pub;
+    NK_ASSERT(i < pub->count);
+    size_t end = i + 1 < pub->count ? c->starts[i + 1] : pub->in_pos;
+    *n = c->reqs[i].joined ? NK_NBP_HEADER : end - c->starts[i];
+    return pub->in + c->starts[i];
+}
+
 /* ---- requests ---------------------------------------------------------------------------------*/
 
 void nk_req_drop(struct nk_db *db, struct nk_chunk *c, struct nk_req *r) {
@@ -312,6 +321,7 @@ int nitro_prepare(nitro_store *s, nitro_session *ss, nitro_chunk *c, int64_t now
     begin(&f);
     bool binary = ss->proto == NITRO_PROTO_BINARY;
     while (c->in_pos < c->in_len && c->count < limit && !c->closing) {
+        f.c->starts[c->count] = (uint32_t)c->in_pos; /* at most NK_IN_BYTES_MAX and a page */
         enum nk_parsed rc = binary ? nk_nbp_next(&f) : nk_resp_next(&f);
         if (rc == NK_PARSED) continue;
         if (rc == NK_PARSE_NEED) return NITRO_OK;

@@ -47,18 +47,25 @@ type HostVerb uint32
 
 // The host verbs.
 const (
-	HostFlush   HostVerb = C.NITRO_HOST_FLUSH
-	HostHello   HostVerb = C.NITRO_HOST_HELLO
-	HostAuth    HostVerb = C.NITRO_HOST_AUTH
-	HostClient  HostVerb = C.NITRO_HOST_CLIENT
-	HostCommand HostVerb = C.NITRO_HOST_COMMAND
-	HostConfig  HostVerb = C.NITRO_HOST_CONFIG
-	HostInfo    HostVerb = C.NITRO_HOST_INFO
-	HostSelect  HostVerb = C.NITRO_HOST_SELECT
-	HostQuit    HostVerb = C.NITRO_HOST_QUIT
-	HostReset   HostVerb = C.NITRO_HOST_RESET
-	HostWaitAOF HostVerb = C.NITRO_HOST_WAITAOF // RESP: numlocal, numreplicas, timeout
-	HostSync    HostVerb = C.NITRO_HOST_SYNC    // binary: everything that is appended now
+	HostFlush    HostVerb = C.NITRO_HOST_FLUSH
+	HostHello    HostVerb = C.NITRO_HOST_HELLO
+	HostAuth     HostVerb = C.NITRO_HOST_AUTH
+	HostClient   HostVerb = C.NITRO_HOST_CLIENT
+	HostCommand  HostVerb = C.NITRO_HOST_COMMAND
+	HostConfig   HostVerb = C.NITRO_HOST_CONFIG
+	HostInfo     HostVerb = C.NITRO_HOST_INFO
+	HostSelect   HostVerb = C.NITRO_HOST_SELECT
+	HostQuit     HostVerb = C.NITRO_HOST_QUIT
+	HostReset    HostVerb = C.NITRO_HOST_RESET
+	HostWaitAOF  HostVerb = C.NITRO_HOST_WAITAOF // RESP: numlocal, numreplicas, timeout
+	HostSync     HostVerb = C.NITRO_HOST_SYNC    // binary: everything that is appended now
+	HostSave     HostVerb = C.NITRO_HOST_SAVE
+	HostBgSave   HostVerb = C.NITRO_HOST_BGSAVE
+	HostLastSave HostVerb = C.NITRO_HOST_LASTSAVE
+	HostBackup   HostVerb = C.NITRO_HOST_BACKUP
+	HostSnapshot HostVerb = C.NITRO_HOST_SNAPSHOT
+	HostSlowLog  HostVerb = C.NITRO_HOST_SLOWLOG
+	HostLatency  HostVerb = C.NITRO_HOST_LATENCY
 )
 
 // StashMax is the most input that Stash takes.

@@ -58,8 +58,11 @@ func startClock(wall func() time.Time, mono func() time.Duration, log *slog.Logg
 }
 
 // now returns Unix milliseconds, not before any time it has returned to anybody.
-func (c *clock) now() int64 {
-	ms := c.line.Load().at0(c.mono()) / int64(time.Millisecond)
+func (c *clock) now() int64 { return c.nowAt(c.mono()) }
+
+// nowAt is now for somebody who has read the monotonic clock already.
+func (c *clock) nowAt(t time.Duration) int64 {
+	ms := c.line.Load().at0(t) / int64(time.Millisecond)
 	for {
 		last := c.last.Load()
 		if ms <= last {

@@ -78,6 +78,8 @@ static enum nk_verb find_4(uint64_t word) {
         return NK_VERB_KEYS;
     case W4('C', 'O', 'P', 'Y'):
         return NK_VERB_COPY;
+    case W4('S', 'A', 'V', 'E'):
+        return NK_VERB_SAVE;
     default:
         return NK_VERB_UNKNOWN;
     }
@@ -137,6 +139,10 @@ static enum nk_verb find_5_6(uint64_t word) {
         return NK_VERB_SUBSTR;
     case W8('U', 'N', 'L', 'I', 'N', 'K', 0, 0):
         return NK_VERB_UNLINK;
+    case W8('B', 'A', 'C', 'K', 'U', 'P', 0, 0):
+        return NK_VERB_BACKUP;
+    case W8('B', 'G', 'S', 'A', 'V', 'E', 0, 0):
+        return NK_VERB_BGSAVE;
     default:
         return NK_VERB_UNKNOWN;
     }
@@ -154,6 +160,10 @@ static enum nk_verb find_7_8(uint64_t word) {
         return NK_VERB_COMMAND;
     case W8('W', 'A', 'I', 'T', 'A', 'O', 'F', 0):
         return NK_VERB_WAITAOF;
+    case W8('S', 'L', 'O', 'W', 'L', 'O', 'G', 0):
+        return NK_VERB_SLOWLOG;
+    case W8('L', 'A', 'T', 'E', 'N', 'C', 'Y', 0):
+        return NK_VERB_LATENCY;
     case W8('F', 'L', 'U', 'S', 'H', 'A', 'L', 'L'):
         return NK_VERB_FLUSHALL;
     case W8('E', 'X', 'P', 'I', 'R', 'E', 'A', 'T'):
@@ -164,6 +174,10 @@ static enum nk_verb find_7_8(uint64_t word) {
         return NK_VERB_RENAMENX;
     case W8('S', 'E', 'T', 'R', 'A', 'N', 'G', 'E'):
         return NK_VERB_SETRANGE;
+    case W8('L', 'A', 'S', 'T', 'S', 'A', 'V', 'E'):
+        return NK_VERB_LASTSAVE;
+    case W8('S', 'N', 'A', 'P', 'S', 'H', 'O', 'T'):
+        return NK_VERB_SNAPSHOT;
     default:
         return NK_VERB_UNKNOWN;
     }

@@ -24,6 +24,10 @@
       "Appends to the value of a key; creates a key that is missing.", "key value")                \
     X(AUTH, "auth", -2, NK_CMD_F, 0, 0, 0, "connection", "Proves who the client is.",              \
       "[username] password")                                                                       \
+    X(BACKUP, "backup", 2, NK_CMD_A, 0, 0, 0, "server",                                            \
+      "Takes a snapshot and keeps it under a name in the backup folder.", "name")                  \
+    X(BGSAVE, "bgsave", -1, NK_CMD_A, 0, 0, 0, "server", "Begins a snapshot in the background.",   \
+      "[SCHEDULE]")                                                                                \
     X(CLIENT, "client", -2, 0, 0, 0, 0, "connection",                                              \
       "Names, describes and lists client connections.", "subcommand [argument ...]")               \
     X(COMMAND, "command", -1, 0, 0, 0, 0, "server", "Describes the commands of this server.",      \
@@ -77,6 +81,10 @@
       "[section ...]")                                                                             \
     X(KEYS, "keys", 2, NK_CMD_R, 0, 0, 0, "generic",                                               \
       "Answers all keys that match a pattern; SCAN does so page by page.", "pattern")              \
+    X(LASTSAVE, "lastsave", 1, NK_CMD_F, 0, 0, 0, "server",                                        \
+      "Answers the Unix time of the last snapshot that succeeded.", "")                            \
+    X(LATENCY, "latency", -2, NK_CMD_A, 0, 0, 0, "server",                                         \
+      "Tells how long commands take to execute.", "subcommand [argument ...]")                     \
     X(MEMORY, "memory", -2, NK_CMD_R, 2, 2, 1, "server",                                           \
       "Says how many bytes a key and its value occupy.", "USAGE key [SAMPLES count] | HELP")       \
     X(MGET, "mget", -2, NK_CMD_R | NK_CMD_F, 1, -1, 1, "string",                                   \
@@ -112,6 +120,8 @@
       "Gives a key another name if no key has it.", "key newkey")                                  \
     X(RESET, "reset", 1, NK_CMD_F, 0, 0, 0, "connection",                                          \
       "Brings the connection back to how it began.", "")                                           \
+    X(SAVE, "save", 1, NK_CMD_A, 0, 0, 0, "server",                                                \
+      "Takes a snapshot; answers when it is on disk.", "")                                         \
     X(SCAN, "scan", -2, NK_CMD_R, 0, 0, 0, "generic",                                              \
       "Walks through the keys; every key that stays there is returned.",                           \
       "cursor [MATCH pattern] [COUNT count] [TYPE type]")                                          \
@@ -127,6 +137,10 @@
     X(SETRANGE, "setrange", 4, NK_CMD_W | NK_CMD_O, 1, 1, 1, "string",                             \
       "Writes over a part of the value of a key; a gap is filled with zero bytes.",                \
       "key offset value")                                                                          \
+    X(SLOWLOG, "slowlog", -2, NK_CMD_A, 0, 0, 0, "server",                                         \
+      "Shows the commands that took long to execute.", "subcommand [argument ...]")                \
+    X(SNAPSHOT, "snapshot", -2, NK_CMD_A, 0, 0, 0, "server",                                       \
+      "Takes a snapshot for this connection and reads its file.", "subcommand [argument ...]")     \
     X(STRLEN, "strlen", 2, NK_CMD_R | NK_CMD_F, 1, 1, 1, "string",                                 \
       "Answers the length of the value of a key.", "key")                                          \
     X(SUBSTR, "substr", 4, NK_CMD_R, 1, 1, 1, "string", "The same as GETRANGE.", "key start end")  \

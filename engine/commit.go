@@ -24,8 +24,9 @@ import (
 // it began, so those who came during one sync share the next one. That is group commit; it needs no timer, because a
 // slower disk gathers a larger group by itself.
 //
-//	(1) `turn` is held by who syncs or notes, `writing` by who writes, `filling` by who fills: the engine wants one
-//	    thread at a time in each. Who needs several takes them in that order; mu is a leaf.
+//	(1) `turn` is held by who syncs or notes, `writing` by who writes, `filling` by who fills, or
+//	    changes what the folder holds (snaptake.go): the engine wants one thread at a time in each. Who needs several
+//	    takes them in that order; mu is a leaf.
 //	(2) After each of these calls `publish` copies the log's view to the fields below; LSNs there only ever grow. So
 //	    everybody else reads Go memory, which also outlives the store.
 //	(3) The log is opened, and stopped, with all three locks held, and under each of them refusal is asked before the
@@ -49,7 +50,7 @@ type committer struct {
 
 	turn    sync.Mutex    // held to sync and to note; order: gate → turn → writing → filling → mu
 	writing sync.Mutex    // held to write
-	filling sync.Mutex    // held to fill
+	filling sync.Mutex    // held to fill, and to change what the folder holds
 	opened  bool          // guarded by all three: set with all of them held, read with any
 	fills   atomic.Uint64 // fills that are over; raised under filling
 
@@ -60,6 +61,8 @@ type committer struct {
 	failed           chan struct{}              // closed when the log has failed
 
 	crowd atomic.Bool // the last round wrote more than one record: yielding before the next one gathers more
+
+	syncs Latency // of the calls of sync that have succeeded
 
 	started           time.Time
 	unsynced, syncing atomic.Int64 // nanoseconds since started; 0: none
@@ -208,11 +211,14 @@ func (c *committer) round() error {
 		c.syncing.Store(mark)
 		c.unsynced.Store(0)
 	}
+	began := time.Now()
 	err := c.log.sync()
+	took := time.Since(began)
 	c.publish()
 	if err != nil {
 		return c.verdict(err)
 	}
+	c.syncs.Add(took, 1)
 	c.syncing.Store(0)
 	c.settle()
 	return nil

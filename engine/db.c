@@ -5,6 +5,7 @@
 #include "db.h"
 #include "err.h"
 #include "recover.h"
+#include "snap.h"
 
 #define HUGE_PAGE_BYTES (256u * 1024 * 1024)
 
@@ -45,8 +46,10 @@ static int open_log(struct nk_db *db, const struct nitro_options *o, struct nitr
                                 .seed = o->log_seed,
                                 .release = release_big,
                                 .release_ctx = db};
-    int rc = nk_log_open(&lo, &db->log, err);
+    int rc = nk_log_open(&lo, &db->folder, err);
     if (rc != NITRO_OK) return rc;
+    db->log = db->folder;
+    db->folder->wal_off = db->wal_off = o->wal_off != 0;
     db->marks = nk_mem_zalloc(db->mem, NK_MARKS * sizeof *db->marks);
     if (db->marks == NULL)
         return nk_err_set(err, NITRO_ENOMEM, 0, "open a store: no memory for its log");
@@ -97,9 +100,10 @@ void nitro_close(nitro_store **sp) {
     nitro_store *s = *sp;
     *sp = NULL;
     struct nk_db *db = &s->db;
+    nk_snap_close(db);
     for (uint32_t i = 0; i < db->segments; i++) nk_seg_free_all(&db->seg[i]);
     nk_garbage_free_all(db);
-    nk_log_close(&db->log);
+    nk_log_close(&db->folder);
     nk_mem_free(db->mem, db->marks, NK_MARKS * sizeof *db->marks);
     bool more = true;
     while (more) (void)nk_big_free_step(db, UINT32_MAX / 2, &more);
@@ -182,22 +186,25 @@ void nitro_stats(nitro_store *store, struct nitro_stats *out) {
     uint64_t handed_out = NK_GET(db->pool.used_bytes), touched = NK_GET(db->pool.resident_bytes);
     o.pool_free_bytes = touched > handed_out ? touched - handed_out : 0;
     o.fixed_bytes = seg_array_bytes(db) + nk_round_up(sizeof *store, NK_PAGE);
-    if (db->log != NULL)
-        o.fixed_bytes += NK_RING_BYTES + NK_MARKS * sizeof *db->marks + sizeof *db->log;
+    if (db->folder != NULL)
+        o.fixed_bytes += NK_RING_BYTES + NK_MARKS * sizeof *db->marks + sizeof *db->folder;
     o.table_bytes += NK_GET(db->pool.array_bytes);
-    if (db->log != NULL) {
-        o.log_records = NK_GET(db->log->records);
-        o.log_frames = NK_GET(db->log->frames_written);
-        o.log_bytes = NK_GET(db->log->written_bytes);
-        o.log_writes = NK_GET(db->log->writes);
-        o.log_syncs = NK_GET(db->log->syncs);
+    if (db->folder != NULL) {
+        o.log_records = NK_GET(db->folder->records);
+        o.log_frames = NK_GET(db->folder->frames_written);
+        o.log_bytes = NK_GET(db->folder->written_bytes);
+        o.log_writes = NK_GET(db->folder->writes);
+        o.log_syncs = NK_GET(db->folder->syncs);
     }
+    o.snapshot_bytes = NK_GET(db->snap_buffers);
+    o.snapshot_emitted = NK_GET(db->snap_emitted);
+    o.snapshot_busy = NK_GET(db->snap_busy);
     o.chunk_bytes = NK_GET(db->chunk_bytes);
     o.garbage_bytes = NK_GET(db->garbage_bytes);
     o.entry_bytes += NK_GET(db->big_bytes);
     o.used_bytes = NK_GET(db->used_bytes);
     o.max_memory = NK_GET(db->max_memory);
     o.resident_bytes = o.table_bytes + o.entry_bytes + o.slack_bytes + o.pool_free_bytes +
-                       o.chunk_bytes + o.garbage_bytes + o.fixed_bytes;
+                       o.chunk_bytes + o.garbage_bytes + o.fixed_bytes + o.snapshot_bytes;
     *out = o;
 }

@@ -51,6 +51,8 @@ struct nk_seg {
     struct nk_db *db NK_ALIGNED(NK_CACHE_LINE);
     uint64_t stamp;        /* changes whenever a slot may have moved */
     uint64_t next_version; /* times the number of segments, plus index */
+    uint64_t snap_cut; /* snap.h: versions up to this are owed to the snapshot; 0 = nothing is */
+    uint64_t snap_reserved; /* bytes of its side buffer set aside in this lock hold */
     uint64_t writes, key_bytes, value_bytes;
     uint64_t last_lsn;   /* of its newest effect; 0 without a log */
     uint32_t pending;    /* reservations not yet applied or aborted */
@@ -64,6 +66,7 @@ struct nk_seg {
     uint64_t bigs;           /* entries whose value is a struct nk_big */
     uint64_t expired, deletes, with_expiry, splits, merges, switches, busy, evacuated;
     uint64_t max_buckets, max_entries, max_bytes;
+    uint64_t snap_pos, snap_fnv_pos; /* places before these are behind the snapshot's walk */
 } NK_ALIGNED(128);
 
 /* For each slot the newest LSN by which a key in it may have gone: deleted, or expired after a write of that
@@ -75,6 +78,12 @@ NK_INLINE uint64_t *nk_mark_slot(uint64_t *marks, uint32_t mark) {
 /* nk_db_mark: a key with these bits has gone by `lsn`. */
 void nk_db_mark(struct nk_db *db, uint32_t mark, uint64_t lsn);
 
+/* How far a snapshot's walk has got in a table (snap.h). */
+struct nk_snap_pos {
+    uint32_t epoch;        /* of the table's hash */
+    uint64_t pos, fnv_pos; /* places; fnv_pos: by FNV-1a, before the segment changed its hash */
+};
+
 /* What FLUSHALL took out of the segments, freed piece by piece. */
 struct nk_garbage {
     struct nk_garbage *next;
@@ -85,6 +94,8 @@ struct nk_garbage {
         struct nk_over over;
         struct nk_arena arena;
         uint64_t bigs;
+        uint64_t snap_cut; /* as they were in the segment */
+        struct nk_snap_pos snap_at;
     } part[];
 };
 
@@ -95,13 +106,21 @@ struct nk_db {
     const struct nitro_mem *mem;
     struct nk_pool pool;
     uint32_t max_value, max_args;
-    struct nk_log *log; /* NULL = nothing is kept */
+    struct nk_log *log;    /* NULL = nothing is logged */
+    struct nk_log *folder; /* the same, also with --wal off; NULL = there is no folder */
+    bool wal_off;
     uint64_t *marks;    /* NK_MARKS; with a log: see nk_db_mark */
     uint64_t draws;     /* atomic: see nk_db_draw */
     uint64_t flush_lsn; /* of the newest FLUSH */
     bool loading;
-    uint64_t replayed_bytes, replay_bytes; /* atomic: read by all parts; of log */
-    uint32_t replay_parts;                 /* atomic */
+    uint64_t replayed_bytes, replay_bytes; /* atomic: of snapshot and log, read and to be read */
+    void (*told)(void *ctx, uint64_t done, uint64_t total); /* hears of these (restore.c); or NULL */
+    void *told_ctx;
+    struct {
+        uint64_t keys, hash_a, hash_b; /* atomic: of the snapshot, over the parts that are loaded */
+        uint32_t parts;                /* atomic: so many */
+        bool done;                     /* atomic: all of them, and they are what the footer says */
+    } loaded;
 
     uint64_t max_memory NK_ALIGNED(NK_CACHE_LINE);  /* atomic; 0 = no limit */
     uint64_t used_bytes;                            /* atomic: what max_memory is compared with */
@@ -114,6 +133,13 @@ struct nk_db {
     struct nk_garbage *garbage;        /* under garbage_lock */
     uint32_t expire_seg, expire_group; /* where the EXPIRE step is */
     uint32_t reclaim_seg;              /* where the RECLAIM step is */
+
+    struct nk_snap *snap;             /* being taken, or NULL; segments with a cut may use it */
+    uint32_t snap_seg;                /* atomic: the segment that its walk is in */
+    struct nk_garbage *snap_garbage;  /* atomic: what it walks instead of the segments, or NULL */
+    uint64_t snap_emitted, snap_busy; /* under the side buffer's lock */
+    uint64_t snap_keys, snap_bytes;   /* atomic: progress */
+    uint64_t snap_buffers;            /* atomic: bytes */
 };
 
 struct nitro_store {
@@ -127,12 +153,15 @@ void nk_seg_init(struct nk_seg *s, struct nk_db *db, uint32_t index, const struc
 void nk_seg_work_done(struct nk_seg *s);
 /* nk_seg_report: tells db->used_bytes about this segment's growth. Under the lock. */
 void nk_seg_report(struct nk_seg *s);
-/* nk_seg_drop: removes the (expired) entry in a slot of the current table. Under the lock. */
-void nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at);
+/* nk_seg_drop: removes the (expired) entry in a slot of the current table. Under the lock. False: not now,
+ * because a snapshot has no room to save it. */
+bool nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at);
 /* nk_seg_clear: removes everything of one segment, at once (for replay). */
 void nk_seg_clear(struct nk_seg *s);
 uint64_t nk_seg_live_bytes(const struct nk_seg *s);
 
+/* nk_seg_key_hash: by the segment's function of an epoch. */
+uint64_t nk_seg_key_hash(const struct nk_seg *s, uint32_t epoch, const uint8_t *p, uint32_t n);
 /* Hash of the key of an entry, by the current function or by the one before the switch. */
 uint64_t nk_seg_entry_hash(void *seg, uint32_t ref);
 uint64_t nk_seg_entry_hash_old(void *seg, uint32_t ref);

@@ -32,6 +32,16 @@
 //
 // Without Options.Dir nothing is kept beyond the life of the process, and all of this costs nothing.
 //
+// # Snapshots
+//
+// A snapshot is a file of the folder that holds exactly the store at one LSN. It is written while requests run, without
+// a fork and without a copy of the store. A start loads the newest one and then the log behind it, so files of the
+// log that are older go; Options.RetainFor and RetainBytes keep them for Restore, which makes a new folder with the
+// store as it was at any LSN, or time, of that window. Snapshots are taken when the log has grown
+// (Options.SnapshotLogBytes), when time has passed (SaveInterval), and by Snapshot. OpenSnapshot hands one out as a
+// backup, VerifySnapshot reads one back. With Options.WALOff they are all that is kept: a crash takes what is newer
+// than the last one.
+//
 // # Memory
 //
 // Keys and values live in C memory: the garbage collector neither sees nor scans them. Get appends a copy to
@@ -45,14 +55,16 @@
 //
 // # Caveats
 //
-// Every start reads the whole log, which grows with each write. One process has the folder at a time. Building the
-// package needs a C compiler (gcc or clang). The clock that decides about expiry never goes backwards, is never
-// before the newest time in the log, and follows changes of the system's clock slowly.
+// One process has the folder at a time. Building the package needs a C compiler (gcc or clang), pkg-config, and the
+// headers of libzstd and liblz4. The clock that decides about expiry never goes backwards, is never before the newest
+// time in the log, and follows changes of the system's clock slowly.
 //
 // # Layout
 //
 // engine.go opens and closes, recover.go loads; kv.go and scan.go are the calls of an embedding program, chunk.go is
 // what a server uses: a whole read buffer of requests per call into C. commit.go brings the log to the disk, with
-// wait.go for those who wait and room.go for space ahead; journal.go is its way into C. gate.go keeps exclusive work
+// wait.go for those who wait and room.go for space ahead; journal.go is its way into C. snapshot.go has those who ask
+// for snapshots, snaptake.go takes one, snapdrive.go decides when; restore.go and check.go work on folders that no
+// store has open. gate.go keeps exclusive work
 // apart from all other, drive.go runs the background work, clock.go is the time.
 package engine

@@ -65,6 +65,9 @@ func (s *Store) startDrivers() {
 	if s.LogState() != LogNone {
 		s.startLogDrivers()
 	}
+	if s.opt.Dir != "" {
+		s.wg.Go(s.driveSnapshots)
+	}
 }
 
 func (s *Store) startLogDrivers() {

@@ -11,9 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -26,6 +28,22 @@ type Options struct {
 	LogFileBytes int64
 	// Level says when the direct calls (Set, Get, …) return, and is the first level of new sessions. 0: LevelAlways.
 	Level Level
+	// WALOff leaves the log out: Dir holds snapshots alone, and a crash takes what is newer than the newest one. Nothing
+	// waits for the disk then, and Level does not count. Close takes a last snapshot, unless SaveInterval is negative.
+	WALOff bool
+	// Compression is that of the snapshots. 0: CompressionZstd.
+	Compression Compression
+	// SaveInterval is the time from one automatic snapshot to the next, if anything has changed. 0: a minute with WALOff,
+	// else time is no reason for one. Negative: never.
+	SaveInterval time.Duration
+	// SnapshotLogBytes is how much log there may be since the newest snapshot before another one is taken: it bounds the
+	// size of the folder and the time that a start takes. 0: as much as the newest snapshot has, at least 256 MiB.
+	// Negative: never; then, and without SaveInterval, old files of the log go only with snapshots that are asked for.
+	SnapshotLogBytes int64
+	// RetainFor and RetainBytes keep so much of the past that a restore can reach every LSN in it (see Restore): the last
+	// so many hours, or bytes of log. With both, what the longer of them needs stays. 0: only what a start needs.
+	RetainFor   time.Duration
+	RetainBytes int64
 	// Loading makes Open return as soon as the folder is locked and looked at, so that a host can open its ports; it
 	// has to call Recover then.
 	Loading bool
@@ -52,15 +70,17 @@ type Options struct {
 
 // Store is an open store, safe for concurrent use.
 type Store struct {
-	c      *C.nitro_store
-	opt    Options
-	level  Level // of direct calls
-	gate   *gate
-	clock  *clock
-	commit *committer
-	chunks chunkPool
-	closed atomic.Bool // set under the exclusive gate; read under the shared one or under poolMu
-	poolMu sync.Mutex  // keeps StepPool and Close apart; order: gate, then poolMu
+	c       *C.nitro_store
+	opt     Options
+	level   Level // of direct calls
+	gate    *gate
+	clock   *clock
+	commit  *committer
+	chunks  chunkPool
+	snaps   snapshots
+	flushes atomic.Uint64 // calls of Flush that have done it
+	closed  atomic.Bool   // set under the exclusive gate; read under the shared one or under poolMu
+	poolMu  sync.Mutex    // keeps StepPool and Close apart; order: gate, then poolMu
 
 	loading    atomic.Bool              // until Recover is done
 	recovery   atomic.Pointer[Recovery] // nil until then
@@ -88,11 +108,16 @@ func Open(opt Options) (*Store, error) {
 		opt.Level = LevelAlways
 	}
 	s := &Store{opt: opt, level: opt.Level, gate: newGate(), clock: newClock(opt.Logger), stop: make(chan struct{})}
+	s.snaps.want = make(chan struct{}, 1)
 	if err := s.openC(); err != nil {
 		return nil, err
 	}
+	if err := s.openRoot(); err != nil {
+		C.nitro_close(&s.c)
+		return nil, err
+	}
 	s.chunks.limit = idleChunksPerStripe * len(s.gate.stripes)
-	s.commit = newCommitter(newEngineLog(s.c), s.Now, opt.ManualSteps)
+	s.commit = newCommitter(newEngineLog(s.c, opt.WALOff), s.Now, opt.ManualSteps)
 	if opt.Dir == "" {
 		s.commit.open()
 		s.startDrivers()
@@ -117,6 +142,9 @@ func (s *Store) openC() error {
 	copt.max_args = C.uint32_t(s.opt.MaxArgs)
 	copt.huge_page_bytes = C.uint64_t(s.opt.HugePageBytes) // negative: a threshold that is never reached
 	copt.log_file_bytes = C.uint64_t(s.opt.LogFileBytes)
+	if s.opt.WALOff {
+		copt.wal_off = 1
+	}
 	if s.opt.Dir != "" {
 		copt.dir = C.CString(s.opt.Dir)
 		defer C.free(unsafe.Pointer(copt.dir))
@@ -126,6 +154,17 @@ func (s *Store) openC() error {
 	_, _ = rand.Read(unsafe.Slice((*byte)(unsafe.Pointer(&copt.log_seed[0])), len(copt.log_seed)))
 	var e C.struct_nitro_err
 	return detailed("open", C.nitro_open(&copt, &s.c, &e), &e)
+}
+
+// openRoot opens the data folder once more, for reading: OpenSnapshot finds files in it even if it is moved.
+func (s *Store) openRoot() (err error) {
+	if s.opt.Dir == "" {
+		return nil
+	}
+	if s.snaps.root, err = os.OpenRoot(s.opt.Dir); err != nil {
+		return fmt.Errorf("engine: open the data folder: %w: %w", ErrIO, err)
+	}
+	return nil
 }
 
 // check refuses what would be cut off by the conversion to C; the engine checks the rest.
@@ -147,13 +186,32 @@ func (o Options) check() error {
 	case strings.IndexByte(o.Dir, 0) >= 0:
 		return fmt.Errorf("engine: open: the folder's name %q holds a zero byte: %w", o.Dir, ErrArgument)
 	}
+	return o.checkSnapshots()
+}
+
+// checkSnapshots refuses what can't be had: nobody should think that his data is kept when it is not.
+func (o Options) checkSnapshots() error {
+	switch {
+	case o.Compression > CompressionNone:
+		return fmt.Errorf("engine: open: %v, want zstd, lz4 or none: %w", o.Compression, ErrArgument)
+	case o.RetainFor < 0:
+		return fmt.Errorf("engine: open: retention of %v, want 0 (none) or more: %w", o.RetainFor, ErrArgument)
+	case o.RetainBytes < 0:
+		return fmt.Errorf("engine: open: retention of %d bytes, want 0 (none) or more: %w", o.RetainBytes, ErrArgument)
+	case o.WALOff && (o.RetainFor > 0 || o.RetainBytes > 0):
+		return fmt.Errorf("engine: open: retention is of the log, and with WALOff there is none: %w", ErrArgument)
+	case o.Dir == "" && (o.WALOff || o.SaveInterval > 0 || o.SnapshotLogBytes > 0 || o.RetainFor > 0 || o.RetainBytes > 0):
+		return fmt.Errorf("engine: open: snapshots, and what is said about the log, need a data folder; name one in Dir: %w",
+			ErrArgument)
+	}
 	return nil
 }
 
-// Close ends the background work, makes everything durable, marks the folder as cleanly stopped, and releases
-// everything. Sessions must be closed and chunks released before. Calls that come later fail with ErrClosed; so does
-// a second Close. Another error says that the clean stop has failed: what was acknowledged is safe, and recovered at
-// the next start.
+// Close ends the background work, gives up a snapshot that is under way, makes everything durable (with WALOff by a
+// last snapshot), marks the folder as cleanly stopped, and releases everything. Sessions must be closed and chunks
+// released before. Calls that come later fail with ErrClosed; so does a second Close. Another error says that the clean
+// stop has failed: what was acknowledged is safe, and recovered at the next start. With WALOff it says that the last
+// snapshot has failed, and what is lost.
 func (s *Store) Close() error {
 	s.gate.lock()
 	if s.closed.Swap(true) {
@@ -165,7 +223,7 @@ func (s *Store) Close() error {
 	defer s.recovering.Unlock()
 	close(s.stop)
 	s.wg.Wait()
-	err := s.closeC()
+	err := errors.Join(s.closeSnapshots(), s.closeC())
 	s.commit.release() // writers whose record the clean stop has made durable
 	return err
 }
@@ -178,11 +236,14 @@ func (s *Store) closeC() error {
 	defer s.poolMu.Unlock()
 	var stop func() error
 	if s.opt.Dir != "" && !s.loading.Load() {
-		stop = func() error { return newEngineLog(s.c).stop(s.Now()) }
+		stop = func() error { return newEngineLog(s.c, s.opt.WALOff).stop(s.Now()) }
 	}
 	err := s.commit.shut(stop)
 	s.freeChunks()
 	C.nitro_close(&s.c)
+	if s.snaps.root != nil {
+		err = errors.Join(err, s.snaps.root.Close())
+	}
 	return err
 }
 

@@ -54,6 +54,12 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 		"memory negative":          {MaxMemory: -1},
 		"value too large":          {MaxValue: ValueMax + 1},
 		"args negative":            {MaxArgs: -1},
+		"compression unknown":      {Dir: "x", Compression: CompressionNone + 1},
+		"retention negative":       {Dir: "x", RetainFor: -1},
+		"retained bytes negative":  {Dir: "x", RetainBytes: -1},
+		"retention without a log":  {Dir: "x", RetainFor: 1, WALOff: true},
+		"no log and no folder":     {WALOff: true},
+		"snapshots, no folder":     {SaveInterval: 1},
 	} {
 		s, err := Open(opt)
 		wantErr(t, name, err, ErrArgument)

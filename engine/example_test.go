@@ -1,10 +1,13 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
+	"path/filepath"
 
 	"github.com/nitrokv/nitrokv/engine"
 )
@@ -61,6 +64,43 @@ func ExampleStore_CompareAndSwap() {
 	// <nil>
 	// <nil>
 	// true
+}
+
+// OpenSnapshot makes a backup while the store is in use, Restore makes a data folder from it.
+func ExampleStore_OpenSnapshot() {
+	dir, err := os.MkdirTemp("", "nitrokv")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	store, err := engine.Open(engine.Options{Dir: filepath.Join(dir, "data")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = store.Set([]byte("user_id"), []byte("42069"))
+	fmt.Println(err)
+
+	snapshot, err := store.OpenSnapshot(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	backup := filepath.Join(dir, "backup")
+	to, err := os.Create(backup)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = io.Copy(to, io.NewSectionReader(snapshot, 0, snapshot.Size()))
+	fmt.Println(err, to.Close(), snapshot.Close(), store.Close())
+
+	_, err = engine.VerifySnapshot(backup, nil)
+	fmt.Println(err)
+	result, err := engine.Restore(engine.RestoreOptions{From: backup, Dir: filepath.Join(dir, "restored")})
+	fmt.Println(result.Keys, err)
+	// Output:
+	// <nil>
+	// <nil> <nil> <nil> <nil>
+	// <nil>
+	// 1 <nil>
 }
 
 // With a folder the data is there again after a restart; Write makes several changes as one.

@@ -91,6 +91,7 @@ static int run_host(struct nk_exec *x, const struct nk_req *r) {
     c->host_verb = r->code;
     c->host_id = r->id;
     c->host_flags = r->wire;
+    c->host_command = r->command;
     c->host_argc = r->arg_count;
     c->host_argv = x->c->slices + r->arg_at;
     return NITRO_STOP_HOST;
@@ -136,6 +137,7 @@ static NK_NOINLINE int run_rare(struct nk_exec *x, struct nk_req *r) {
     case NK_OP_HOST:
         return run_host(x, r);
     case NK_OP_CLOSE:
+        x->status = NITRO_EFRAME;
         return NITRO_STOP_DONE;
     default:
         return run_error(x, r);
@@ -299,9 +301,37 @@ int nk_exec_no_room(struct nk_exec *x, uint64_t bytes) {
     return NITRO_STOP_ROOM;
 }
 
+/* ---- counting ---------------------------------------------------------------------------------*/
+
+/* tally_run: adds the requests of one kind that came one after the other to the list. It is short: a client
+ * that mixes sixty verbs in a chunk is none to be fast for. */
+static NK_NOINLINE void tally_run(struct nk_exec *x) {
+    nitro_chunk *c = &x->c->pub;
+    struct nitro_tally t = {(uint8_t)x->kind, (uint8_t)(x->kind >> 8), 0};
+    uint32_t i = 0;
+    while (i < c->tally_count &&
+           (c->tallies[i].command != t.command || c->tallies[i].status != t.status))
+        i++;
+    if (i == NITRO_TALLIES) return; /* the host never counts anew, so it wants no counts */
+    if (i == c->tally_count) c->tallies[c->tally_count++] = t;
+    c->tallies[i].count = (uint16_t)(c->tallies[i].count + x->kind_runs);
+}
+
+/* tally: counts a request that is done. */
+NK_INLINE void tally(struct nk_exec *x, const struct nk_req *r) {
+    uint32_t kind = r->command | (uint32_t)x->status << 8;
+    if (NK_UNLIKELY(kind != x->kind)) {
+        if (x->kind_runs != 0) tally_run(x);
+        x->kind = kind;
+        x->kind_runs = 0;
+    }
+    x->kind_runs++;
+}
+
 /* finish: request `next` is done. */
 NK_INLINE void finish(struct nk_exec *x, struct nk_req *r) {
     struct nk_chunk *c = x->c;
+    tally(x, r);
     if (NK_UNLIKELY(r->big != NULL || r->op == NK_OP_MSET)) nk_req_drop(x->db, c, r);
     c->started = false;
     c->shown = 0;
@@ -341,6 +371,7 @@ static int loop(struct nk_exec *x) {
         size_t from = c->pub.out_len;
         x->shown = c->shown;
         x->wrote = false;
+        x->status = NITRO_OK;
         int stop = run(x, r);
         if (NK_UNLIKELY(x->shown > x->durable)) {
             c->shown = x->shown; /* for the rest of the reply, if this is not all of it */
@@ -355,6 +386,7 @@ static int loop(struct nk_exec *x) {
 /* resume_tail: goes on with a reply that is handed out in parts. */
 static NK_NOINLINE int resume_tail(struct nk_exec *x) {
     bool finishes = x->c->tail.finishes;
+    x->status = x->c->tail.status;
     const struct nk_req *r = &x->c->reqs[x->c->pub.next];
     size_t from = x->c->pub.out_len;
     int stop = nk_tail_resume(x);
@@ -375,11 +407,10 @@ int nitro_execute(nitro_store *s, nitro_session *ss, nitro_chunk *pub, int64_t n
         .loading = nk_db_loading(nk_front_db(s)),
         .durable = __atomic_load_n(&nk_db_view(nk_front_db(s))->durable, __ATOMIC_ACQUIRE)};
     x.restricted = x.loading || ss->locked != 0;
-    if (NK_UNLIKELY(x.c->tail.active)) {
-        int stop = resume_tail(&x);
-        if (stop != NITRO_STOP_DONE) return stop;
-    }
-    int stop = loop(&x);
+    int stop = NITRO_STOP_DONE;
+    if (NK_UNLIKELY(x.c->tail.active)) stop = resume_tail(&x);
+    if (NK_LIKELY(stop == NITRO_STOP_DONE)) stop = loop(&x);
     nk_exec_release(&x);
+    if (NK_LIKELY(x.kind_runs != 0)) tally_run(&x);
     return stop;
 }

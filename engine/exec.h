@@ -41,10 +41,13 @@ struct nk_exec {
     uint32_t next_index; /* the segment of the next request, or NK_NO_SEG */
     bool binary;
     bool loading;
-    bool restricted;  /* loading, or the session is locked: not everything may run */
-    bool wrote;       /* the request has made an effect */
-    uint64_t shown;   /* newest LSN that the request's reply shows; 0 = none */
-    uint64_t durable; /* when the call began; UINT64_MAX without a log */
+    bool restricted; /* loading, or the session is locked: not everything may run */
+    bool wrote;      /* the request has made an effect */
+    uint8_t status;  /* what the reply says, in the binary protocol's words */
+    uint32_t kind;   /* command and status of the request before, which are counted together … */
+    uint32_t kind_runs; /* … with so many before it */
+    uint64_t shown;     /* newest LSN that the request's reply shows; 0 = none */
+    uint64_t durable;   /* when the call began; UINT64_MAX without a log */
 };
 
 /* nk_exec_show: the reply shows what has been looked up. nk_exec_wrote: it tells of a write. */
@@ -57,6 +60,9 @@ NK_INLINE void nk_exec_wrote(struct nk_exec *x, uint64_t lsn) {
     x->ss->last_lsn = lsn > x->ss->last_lsn ? lsn : x->ss->last_lsn;
     x->wrote = true;
 }
+/* nk_exec_missed: the reply is that of a miss, or of NITRO_OK. Only the replies of the binary protocol and errors
+ * say by themselves what they are. */
+NK_INLINE void nk_exec_missed(struct nk_exec *x, int status) { x->status = (uint8_t)status; }
 /* nk_exec_no_room: the log has refused a write that may need `bytes`. NITRO_STOP_ROOM if the host can make
  * room; else NITRO_STOP_DONE: reply with the error. */
 int nk_exec_no_room(struct nk_exec *x, uint64_t bytes);

@@ -44,16 +44,19 @@ int nk_exec_mset(struct nk_exec *x, struct nk_req *r) {
         nk_reply_error(x, r, rc);
     else if (x->binary)
         nk_reply_status(x, r, rc);
-    else if ((r->flags & NK_F_COUNT) != 0)
-        nk_reply_int(x, rc == NITRO_OK);
-    else
+    else if ((r->flags & NK_F_COUNT) == 0)
         nk_reply_ok(x, r);
+    else {
+        nk_exec_missed(x, rc);
+        nk_reply_int(x, rc == NITRO_OK);
+    }
     return NITRO_STOP_DONE;
 }
 
 /* reply_moved: RENAME answers OK or that there is no such key, RENAMENX and COPY count. */
 static void reply_moved(struct nk_exec *x, const struct nk_req *r, int code) {
     bool counts = r->op == NK_OP_COPY || (r->flags & NK_F_NX) != 0;
+    nk_exec_missed(x, code);
     if (x->binary)
         nk_reply_status(x, r, code);
     else if (code == NITRO_ENOTFOUND && r->op == NK_OP_RENAME)

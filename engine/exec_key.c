@@ -20,6 +20,7 @@ int nk_exec_effect(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, const 
 
 /* reply_number: an integer for RESP, a status without a body for the binary protocol. */
 static int reply_number(struct nk_exec *x, const struct nk_req *r, int64_t v, int status) {
+    nk_exec_missed(x, status);
     if (x->binary)
         nk_reply_status(x, r, status);
     else
@@ -46,10 +47,12 @@ int nk_exec_del(struct nk_exec *x, struct nk_req *r) {
     if (stop != NITRO_STOP_DONE) return stop;
     if (code >= 0x20)
         nk_reply_error(x, r, code);
-    else if ((r->flags & NK_F_OK) != 0)
-        nk_reply_ok(x, r);
-    else
+    else if ((r->flags & NK_F_OK) == 0)
         reply_number(x, r, code == NITRO_OK, code);
+    else {
+        nk_exec_missed(x, code);
+        nk_reply_ok(x, r);
+    }
     return NITRO_STOP_DONE;
 }
 
@@ -105,6 +108,7 @@ int nk_exec_ttl(struct nk_exec *x, struct nk_req *r) {
     nk_exec_leave(x, 0);
     int64_t base = (r->flags & NK_F_ABSOLUTE) != 0 ? 0 : x->now;
     int64_t left = !it.found ? -2 : it.expire_ms == 0 ? -1 : it.expire_ms - base;
+    if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     if (!x->binary) {
         bool round = left >= 0 && (r->flags & NK_F_MS) == 0;
         nk_reply_int(x, round ? left / 1000 + (left % 1000 >= 500) : left);
@@ -130,6 +134,7 @@ int nk_exec_persist(struct nk_exec *x, struct nk_req *r) {
     }
     nk_exec_leave(x, it.found ? it.bytes : 0);
     if (stop != NITRO_STOP_DONE) return stop;
+    if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     if (code != NITRO_OK)
         nk_reply_error(x, r, code);
     else if (!x->binary)
@@ -148,6 +153,7 @@ int nk_exec_type(struct nk_exec *x, struct nk_req *r) {
     nk_seg_find(s, &r->key, x->now, true, &it);
     nk_exec_show(x, it.shown);
     nk_exec_leave(x, 0);
+    if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     if (it.found)
         nk_out_text(x, "+string\r\n");
     else
@@ -170,6 +176,7 @@ int nk_exec_object(struct nk_exec *x, struct nk_req *r) {
     nk_exec_show(x, it.shown);
     const char *encoding = it.found ? encoding_of(&it) : "";
     nk_exec_leave(x, 0);
+    if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     if (!it.found)
         nk_reply_null(x);
     else if (r->code == NK_FACT_ENCODING)
@@ -189,6 +196,7 @@ int nk_exec_usage(struct nk_exec *x, struct nk_req *r) {
     nk_exec_show(x, it.shown);
     uint64_t bytes = it.found ? nk_seg_usage(s, &it) : 0;
     nk_exec_leave(x, 0);
+    if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     if (!it.found && x->binary)
         nk_reply_status(x, r, NITRO_ENOTFOUND);
     else if (!it.found)

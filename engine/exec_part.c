@@ -22,6 +22,7 @@ int nk_exec_strlen(struct nk_exec *x, struct nk_req *r) {
     nk_seg_find(s, &r->key, x->now, true, &it);
     nk_exec_show(x, it.shown);
     nk_exec_leave(x, 0);
+    if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     nk_reply_int(x, it.found ? (int64_t)it.bytes : 0);
     return NITRO_STOP_DONE;
 }
@@ -47,6 +48,7 @@ int nk_exec_getrange(struct nk_exec *x, struct nk_req *r) {
     bool backwards = (int64_t)r->num < 0 && r->end < 0 && (int64_t)r->num > r->end;
     nk_seg_find(s, &r->key, x->now, true, &it);
     nk_exec_show(x, it.shown);
+    if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     if (it.found && !backwards) n = range_of((int64_t)r->num, r->end, it.bytes, &from);
     if (n <= NK_VALUE_BIG) {
         if (it.found || !x->binary)

@@ -43,6 +43,7 @@ void nk_frame_close(struct nk_exec *x, const struct nk_req *r, struct nk_frame *
     uint8_t *head = x->c->pub.out + f->at;
     uint64_t here = x->c->pub.out_len - f->at - NK_NBP_HEADER;
     bool sums = (f->flags & NK_NBP_INTEGRITY) != 0;
+    x->status = (uint8_t)status;
     if ((r->wire & NK_NBP_QUIET) != 0 && status < 0x20 && !more && tail_n == 0 &&
         (f->flags & ~NK_NBP_INTEGRITY) == 0 && here == (sums ? NK_NBP_INTEGRITY_BYTES : 0)) {
         x->c->pub.out_len = f->at;
@@ -112,6 +113,7 @@ void nk_reply_int(struct nk_exec *x, int64_t v) {
 
 void nk_reply_status(struct nk_exec *x, const struct nk_req *r, int status) {
     if (NK_LIKELY((r->wire & (NK_NBP_INTEGRITY | NK_NBP_QUIET)) == 0)) {
+        x->status = (uint8_t)status;
         nk_store64(nk_out(x), header_word(status, r->id, 0, 0));
         x->c->pub.out_len += NK_NBP_HEADER;
         return;
@@ -200,6 +202,7 @@ void nk_reply_fault(struct nk_exec *x, const struct nk_req *r, enum nk_fault fau
         nk_frame_close(x, r, &f, t->code, false, NULL, 0);
         return;
     }
+    x->status = (uint8_t)t->code;
     nk_out_text(x, "-");
     out_string(x, t->prefix);
     out_string(x, t->before);
@@ -214,6 +217,7 @@ void nk_reply_error(struct nk_exec *x, const struct nk_req *r, int code) {
 
 void nk_reply_unknown(struct nk_exec *x, const struct nk_req *r) {
     const struct nitro_slice *a = x->c->slices + r->arg_at;
+    x->status = NITRO_EARGUMENT;
     nk_out_text(x, "-ERR unknown command '");
     out_line(x, a[0].p, printable(a[0], FAULT_MIDDLE_MAX));
     nk_out_text(x, "', with args beginning with: ");

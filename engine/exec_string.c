@@ -18,6 +18,7 @@
 
 static int get_missing(struct nk_exec *x, const struct nk_req *r) {
     nk_exec_leave(x, 0);
+    nk_exec_missed(x, NITRO_ENOTFOUND);
     if (x->binary)
         nk_reply_status(x, r, NITRO_ENOTFOUND);
     else
@@ -150,6 +151,7 @@ static int end_old(struct nk_exec *x, const struct nk_req *r, struct setting *t,
 /* set_refused: nothing is stored. */
 static int set_refused(struct nk_exec *x, const struct nk_req *r, struct setting *t, int code) {
     bool old = (r->flags & NK_F_GET) != 0 && (code == NITRO_ENOTSTORED || !x->binary);
+    nk_exec_missed(x, code);
     if (old) begin_old(x, r, t, false);
     nk_exec_leave(x, old ? t->it.bytes : 0);
     if (old) {

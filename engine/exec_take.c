@@ -48,6 +48,7 @@ static int take_back(struct nk_exec *x, const struct nk_req *r, struct taking *t
 }
 
 static int missing(struct nk_exec *x, const struct nk_req *r) {
+    nk_exec_missed(x, NITRO_ENOTFOUND);
     if (x->binary)
         nk_reply_status(x, r, NITRO_ENOTFOUND);
     else

@@ -195,6 +195,7 @@ int nk_exec_randomkey(struct nk_exec *x, struct nk_req *r) {
     int rc = nk_chunk_scratch(x->db, c, SCRATCH_FIRST);
     if (rc == NITRO_OK) rc = find_any(x, &t);
     if (rc == NITRO_EBUSY) return NITRO_STOP_BUSY;
+    nk_exec_missed(x, rc);
     if (rc == NITRO_OK)
         nk_reply_value(x, r, c->scratch, t.key_bytes);
     else if (rc != NITRO_ENOTFOUND)

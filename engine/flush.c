@@ -8,6 +8,7 @@
  */
 #include "db.h"
 #include "mem.h"
+#include "snap.h"
 
 /* A segment whose tables and arena have been taken or freed has empty ones. Versions and the hash go on. */
 static void begin_empty(struct nk_seg *s) {
@@ -30,6 +31,7 @@ static void take_segment(struct nk_seg *s, struct nk_garbage *g, uint32_t i) {
     g->part[i].over = s->over;
     g->part[i].arena = s->arena;
     g->part[i].bigs = s->bigs;
+    g->part[i].tab.over = g->part[i].old.over = &g->part[i].over; /* a snapshot may still walk it */
     begin_empty(s);
 }
 
@@ -65,6 +67,7 @@ int nitro_flush(nitro_store *store, struct nitro_info *info) {
     g->count = db->segments;
     g->span = 1;
     for (uint32_t i = 0; i < db->segments; i++) take_segment(&db->seg[i], g, i);
+    nk_snap_flush(db, g);
     g->next = db->garbage; /* exclusive: no FREE step is running */
     db->garbage = g;
     if (info != NULL) *info = (struct nitro_info){.version = lsn, .shown_lsn = lsn};
@@ -105,6 +108,10 @@ uint32_t nk_garbage_step(struct nk_db *db, uint32_t pieces, bool *more) {
     if (!nk_spin_try(&db->garbage_lock, 0)) return 0;
     while (db->garbage != NULL && work < pieces) {
         struct nk_garbage *g = db->garbage;
+        if (NK_UNLIKELY(g->at >= nk_snap_free_limit(db, g))) {
+            nk_spin_unlock(&db->garbage_lock);
+            return work; /* *more is false: the snapshot takes its time */
+        }
         uint64_t before = part_bytes(g);
         bool done = free_piece(db, g);
         __atomic_fetch_sub(&db->garbage_bytes, done ? before : before - part_bytes(g),

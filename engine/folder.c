@@ -3,16 +3,24 @@
  * folder.c - what a data folder holds: its names, MANIFEST, CONTROL, headers of files (L4).
  *
  * DESIGN
- *   Nothing is believed because it is absent. A file that MANIFEST lists must be there with the salt that is
- *   listed; a file that it does not list must hold nothing. An append to MANIFEST that was torn can
- *   therefore not hide data: files are listed, durably, before they are used.
+ *   Nothing is believed because it is absent. A log that MANIFEST lists must be there with the salt that is
+ *   listed; a log that it does not list must hold nothing. An append to MANIFEST that was torn can
+ *   therefore not hide data: logs are listed, durably, before they are used.
  *
- *   The chain: the newest used file, the one that its header says came before, and so on. A used file that
- *   is not on it was superseded by a recovery that wrote its tail anew.
+ *   A snapshot is listed when it is finished, and nothing is given up for it before that. So one that is not
+ *   listed holds nothing that is not in the log (or, without a log, that anybody was promised: CONTROL knows
+ *   of those that were). The newest one that is listed must be there. An older one that is missing or
+ *   damaged is of no use, and no harm.
  *
- * NOT HERE  what frames say (recover.c).
+ *   The chain: the newest used file, the one that its header says came before, and so on, back to the one of
+ *   which the file before is not needed: what it held is in the snapshot. A used file that is not on it
+ *   was superseded by a recovery that wrote its tail anew.
+ *
+ * NOT HERE  what frames say (recover.c), changing the folder (folder_write.c).
  */
 #include "recover.h"
+
+#include "mutant.h"
 
 #include <stdio.h>
 
@@ -20,7 +28,7 @@
 
 struct names {
     struct nk_log *l;
-    uint64_t *logs; /* numbers */
+    struct nk_orphan *file; /* those with a number; which of them are orphans is seen later */
     uint32_t count, cap;
     bool manifest, control, tmp, memory;
 };
@@ -62,11 +70,21 @@ static bool grow(struct nk_log *l, void **p, uint32_t count, uint32_t *cap, size
     return true;
 }
 
+void nk_orphan_path(const struct nk_orphan *o, char *out) {
+    if (o->kind == NK_PATH_IS_LOG)
+        nk_path_log(o->number, out);
+    else if (o->kind == NK_PATH_IS_SNAP)
+        nk_path_snap(o->number, out);
+    else
+        nk_path_snap_tmp(o->number, out);
+}
+
 static int note_name(void *arg, const char *name) {
     struct names *n = arg;
     uint64_t number;
-    void *logs = n->logs;
-    switch (nk_path_parse(name, &number)) {
+    void *files = n->file;
+    enum nk_path_kind kind = nk_path_parse(name, &number);
+    switch (kind) {
     case NK_PATH_IS_MANIFEST:
         n->manifest = true;
         break;
@@ -77,10 +95,12 @@ static int note_name(void *arg, const char *name) {
         n->tmp = true;
         break;
     case NK_PATH_IS_LOG:
-        n->memory = !grow(n->l, &logs, n->count, &n->cap, sizeof *n->logs);
+    case NK_PATH_IS_SNAP:
+    case NK_PATH_IS_SNAP_TMP:
+        n->memory = !grow(n->l, &files, n->count, &n->cap, sizeof *n->file);
         if (n->memory) return 1;
-        n->logs = logs;
-        n->logs[n->count++] = number;
+        n->file = files;
+        n->file[n->count++] = (struct nk_orphan){.number = number, .kind = kind};
         break;
     default:
         break;
@@ -90,7 +110,7 @@ static int note_name(void *arg, const char *name) {
 
 static bool has_log(const struct names *n, uint64_t number) {
     for (uint32_t i = 0; i < n->count; i++)
-        if (n->logs[i] == number) return true;
+        if (n->file[i].kind == NK_PATH_IS_LOG && n->file[i].number == number) return true;
     return false;
 }
 
@@ -111,36 +131,75 @@ static int open_file(struct nk_log *l, const char *name, unsigned flags, int *fd
     return NITRO_OK;
 }
 
+/* MANIFEST and CONTROL stay open to be appended to. */
+static unsigned small_file_flags(const struct nk_log *l) {
+    return l->read_only ? NITRO_FILE_READ : NITRO_FILE_READ | NITRO_FILE_WRITE;
+}
+
 /* ---- MANIFEST ----------------------------------------------------------------------------------*/
 
-static struct nk_live *find_live(struct nk_log *l, uint64_t number) {
+struct nk_live *nk_folder_find(struct nk_log *l, uint64_t number) {
     for (uint32_t i = 0; i < l->live_count; i++)
         if (l->live[i].number == number) return &l->live[i];
     return NULL;
 }
 
-/* One edit of the list. Files are added with ascending numbers. */
-static int take_edit(struct nk_log *l, const struct nk_manifest_edit *e, struct nitro_err *err) {
-    struct nk_live *f = find_live(l, e->number);
-    void *live = l->live;
-    if (e->number == 0 || e->number >= NK_PATH_LOG_MAX)
-        return damage(l, err, NK_PATH_MANIFEST, "a file has a number that none can have");
-    if (e->number >= l->next_number) l->next_number = e->number + 1;
+struct nk_log_snap *nk_folder_find_snap(struct nk_log *l, uint64_t number) {
+    for (uint32_t i = 0; i < l->snap_count; i++)
+        if (l->snaps[i].number == number) return &l->snaps[i];
+    return NULL;
+}
+
+bool nk_folder_reserve(struct nk_log *l, enum nk_manifest_kind kind) {
+    void *live = l->live, *snaps = l->snaps;
+    bool log = kind == NK_FILE_LOG;
+    bool ok = log ? grow(l, &live, l->live_count, &l->live_cap, sizeof *l->live)
+                  : grow(l, &snaps, l->snap_count, &l->snap_cap, sizeof *l->snaps);
+    l->live = live;
+    l->snaps = snaps;
+    return ok;
+}
+
+/* Logs are added with ascending numbers. */
+static int edit_log(struct nk_log *l, const struct nk_manifest_edit *e) {
+    struct nk_live *f = nk_folder_find(l, e->number);
     if (e->op == NK_MANIFEST_ADD) {
-        if (f != NULL || (l->live_count > 0 && l->live[l->live_count - 1].number >= e->number))
-            return damage(l, err, NK_PATH_MANIFEST, "a file is listed twice or out of order");
-        if (!grow(l, &live, l->live_count, &l->live_cap, sizeof *l->live))
-            return out_of_memory(l, err);
-        l->live = live;
+        if (nk_folder_find_snap(l, e->number) != NULL ||
+            (l->live_count > 0 && l->live[l->live_count - 1].number >= e->number))
+            return NITRO_ECORRUPT;
+        if (!nk_folder_reserve(l, NK_FILE_LOG)) return NITRO_ENOMEM;
         l->live[l->live_count++] = (struct nk_live){.number = e->number, .salt = e->salt};
         return NITRO_OK;
     }
-    if (f == NULL || e->op != NK_MANIFEST_REMOVE)
-        return damage(l, err, NK_PATH_MANIFEST, "an edit concerns a file that is not listed");
-    uint32_t i = (uint32_t)(f - l->live);
-    memmove(f, f + 1, (l->live_count - i - 1) * sizeof *f);
+    if (f == NULL) return NITRO_ECORRUPT;
     l->live_count--;
+    memmove(f, f + 1, (l->live_count - (uint32_t)(f - l->live)) * sizeof *f);
     return NITRO_OK;
+}
+
+/* A snapshot has its number since it was begun: logs with greater ones may be listed already. */
+static int edit_snap(struct nk_log *l, const struct nk_manifest_edit *e) {
+    struct nk_log_snap *s = nk_folder_find_snap(l, e->number);
+    if (e->op == NK_MANIFEST_ADD) {
+        if (s != NULL || nk_folder_find(l, e->number) != NULL) return NITRO_ECORRUPT;
+        if (!nk_folder_reserve(l, NK_FILE_SNAP)) return NITRO_ENOMEM;
+        uint32_t i = l->snap_count++;
+        for (; i > 0 && l->snaps[i - 1].lsn > e->last_lsn; i--) l->snaps[i] = l->snaps[i - 1];
+        l->snaps[i] =
+            (struct nk_log_snap){.number = e->number, .salt = e->salt, .lsn = e->last_lsn};
+        return NITRO_OK;
+    }
+    if (s == NULL) return NITRO_ECORRUPT;
+    l->snap_count--;
+    memmove(s, s + 1, (l->snap_count - (uint32_t)(s - l->snaps)) * sizeof *s);
+    return NITRO_OK;
+}
+
+int nk_folder_edit(struct nk_log *l, const struct nk_manifest_edit *e) {
+    if (e->number == 0 || e->number >= NK_PATH_LOG_MAX) return NITRO_ECORRUPT;
+    int rc = e->kind == NK_FILE_LOG ? edit_log(l, e) : edit_snap(l, e);
+    if (e->number >= l->next_number) l->next_number = e->number + 1;
+    return rc;
 }
 
 /* Whether a valid edit lies anywhere behind `at`. */
@@ -174,19 +233,20 @@ static int take_manifest(struct nk_log *l, const uint8_t *p, uint64_t size, stru
         struct nk_manifest_edit e;
         if (!nk_manifest_edit_decode(p + at, at, h.salt, &e)) break;
         l->manifest_seq = e.sequence + 1;
-        rc = take_edit(l, &e, err);
-        if (rc != NITRO_OK) return rc;
+        rc = nk_folder_edit(l, &e);
+        if (rc == NITRO_ENOMEM) return out_of_memory(l, err);
+        if (rc != NITRO_OK)
+            return damage(l, err, NK_PATH_MANIFEST, "an entry contradicts those before it");
     }
     if (edit_behind(p, size, at, h.salt))
-        return damage(l, err, NK_PATH_MANIFEST, "an edit in its middle is not valid");
+        return damage(l, err, NK_PATH_MANIFEST, "an entry in its middle is not valid");
     l->manifest_at = at;
     return NITRO_OK;
 }
 
 static int read_manifest(struct nk_log *l, struct nitro_err *err) {
     uint64_t size = 0;
-    int rc = open_file(l, NK_PATH_MANIFEST, NITRO_FILE_READ | NITRO_FILE_WRITE, &l->manifest_fd,
-                       &size, err);
+    int rc = open_file(l, NK_PATH_MANIFEST, small_file_flags(l), &l->manifest_fd, &size, err);
     if (rc != NITRO_OK) return rc;
     if (size > MANIFEST_BYTES_MAX) return damage(l, err, NK_PATH_MANIFEST, "it is too long");
     uint8_t *p = nk_mem_alloc(l->mem, (size_t)size + 1);
@@ -202,8 +262,7 @@ static int read_manifest(struct nk_log *l, struct nitro_err *err) {
 static int read_control(struct nk_log *l, struct nitro_err *err) {
     uint8_t p[NK_CONTROL_BYTES];
     uint64_t size = 0;
-    int rc = open_file(l, NK_PATH_CONTROL, NITRO_FILE_READ | NITRO_FILE_WRITE, &l->control_fd,
-                       &size, err);
+    int rc = open_file(l, NK_PATH_CONTROL, small_file_flags(l), &l->control_fd, &size, err);
     if (rc != NITRO_OK) return rc;
     int64_t got = nk_vfs_read(l->vfs, l->control_fd, p, sizeof p, 0);
     if (got < 0) return io(l, err, NK_PATH_CONTROL, got);
@@ -215,9 +274,8 @@ static int read_control(struct nk_log *l, struct nitro_err *err) {
 
 /* ---- headers -----------------------------------------------------------------------------------*/
 
-/* Reads the header of a file. NITRO_ENOTFOUND if it is not valid. */
-static int read_header(struct nk_log *l, uint64_t number, struct nk_log_header *h, uint64_t *size,
-                       struct nitro_err *err) {
+int nk_folder_header(struct nk_log *l, uint64_t number, struct nk_log_header *h, uint64_t *size,
+                     struct nitro_err *err) {
     uint8_t sector[NK_SECTOR];
     char name[NK_PATH_MAX];
     int fd = -1;
@@ -236,7 +294,7 @@ static int read_header(struct nk_log *l, uint64_t number, struct nk_log_header *
 static int read_listed(struct nk_log *l, struct nk_live *f, struct nitro_err *err) {
     char name[NK_PATH_MAX];
     nk_path_log(f->number, name);
-    int rc = read_header(l, f->number, &f->head, &f->size, err);
+    int rc = nk_folder_header(l, f->number, &f->head, &f->size, err);
     if (rc == NITRO_ENOTFOUND) return damage(l, err, name, "its header is not valid");
     if (rc != NITRO_OK) return rc;
     if (memcmp(f->head.store, l->store, sizeof l->store) != 0)
@@ -246,25 +304,40 @@ static int read_listed(struct nk_log *l, struct nk_live *f, struct nitro_err *er
     return NITRO_OK;
 }
 
-/* A file that is not listed: to be removed, or a sign that MANIFEST is damaged. */
-static int take_unlisted(struct nk_log *l, uint64_t number, bool removed, struct nitro_err *err) {
+/* A log that is not listed: to be removed, or a sign that MANIFEST is damaged. */
+static int judge_unlisted(struct nk_log *l, uint64_t number, bool removed, struct nitro_err *err) {
     struct nk_log_header h;
     uint64_t size;
     char name[NK_PATH_MAX];
     nk_path_log(number, name);
-    if (number >= NK_PATH_LOG_MAX)
-        return damage(l, err, name, "no file of the log can have this number; move it away");
-    int rc = read_header(l, number, &h, &size, err);
+    int rc = nk_folder_header(l, number, &h, &size, err);
     if (rc != NITRO_OK && rc != NITRO_ENOTFOUND) return rc;
     if (rc == NITRO_OK && h.used && !removed)
         return damage(l, err, name, "it holds data, but MANIFEST does not list it");
+    return NITRO_OK;
+}
+
+/* A file that is not listed; `removed`: its number was listed once. */
+static int take_unlisted(struct nk_log *l, const struct nk_orphan *o, bool removed,
+                         struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    nk_orphan_path(o, name);
+    if (o->number >= NK_PATH_LOG_MAX)
+        return damage(l, err, name, "no file of the store can have this number; move it away");
+    int rc = o->kind == NK_PATH_IS_LOG ? judge_unlisted(l, o->number, removed, err) : NITRO_OK;
+    if (rc != NITRO_OK) return rc;
     void *p = l->orphans;
     if (!grow(l, &p, l->orphan_count, &l->orphan_cap, sizeof *l->orphans))
         return out_of_memory(l, err);
     l->orphans = p;
-    l->orphans[l->orphan_count++] = number;
-    if (number >= l->next_number) l->next_number = number + 1;
+    l->orphans[l->orphan_count++] = *o;
+    if (o->number >= l->next_number) l->next_number = o->number + 1;
     return NITRO_OK;
+}
+
+static bool is_listed(struct nk_log *l, const struct nk_orphan *o) {
+    if (o->kind == NK_PATH_IS_LOG) return nk_folder_find(l, o->number) != NULL;
+    return o->kind == NK_PATH_IS_SNAP && nk_folder_find_snap(l, o->number) != NULL;
 }
 
 static int read_headers(struct nk_log *l, const struct names *n, struct nitro_err *err) {
@@ -278,10 +351,37 @@ static int read_headers(struct nk_log *l, const struct names *n, struct nitro_er
         if (rc != NITRO_OK) return rc;
     }
     for (uint32_t i = 0; i < n->count; i++) {
-        if (find_live(l, n->logs[i]) != NULL) continue;
+        if (is_listed(l, &n->file[i])) continue;
         /* a number below the next one was listed once, and has been removed */
-        int rc = take_unlisted(l, n->logs[i], n->logs[i] < listed_next, err);
+        int rc = take_unlisted(l, &n->file[i], n->file[i].number < listed_next, err);
         if (rc != NITRO_OK) return rc;
+    }
+    return NITRO_OK;
+}
+
+/* ---- snapshots ---------------------------------------------------------------------------------*/
+
+static int look_at(struct nk_log *l, struct nk_log_snap *s, struct nitro_err *err) {
+    struct nk_snapread r;
+    int rc = nk_snap_scan(l, s, &r, err);
+    if (rc != NITRO_OK) return rc;
+    s->bytes = r.size;
+    s->wal_off = r.head.wal_off;
+    s->foot = r.foot;
+    nk_snap_scan_end(l, &r);
+    return NITRO_OK;
+}
+
+/* Looks at all snapshots, and takes the newest one to begin with. Who looks at the past takes the newest that is
+ * sound; a start takes no other one than the newest. */
+static int read_snaps(struct nk_log *l, struct nitro_err *err) {
+    for (uint32_t i = 0; i < l->snap_count; i++) {
+        struct nitro_err why;
+        bool needed = i + 1 == l->snap_count && !l->read_only;
+        int rc = look_at(l, &l->snaps[i], needed ? err : &why);
+        if (rc == NITRO_ENOMEM) return out_of_memory(l, err);
+        if (rc != NITRO_OK && needed) return rc;
+        if (rc == NITRO_OK) l->base = l->snaps[i];
     }
     return NITRO_OK;
 }
@@ -296,19 +396,28 @@ static struct nk_live *newest_used(struct nk_log *l, uint64_t below) {
     return newest;
 }
 
+/* What came before a file is neither in a file that is listed nor in the snapshot. */
+static int beheaded(const struct nk_log *l, const struct nk_live *f, struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    bool named = f->head.prev_number != 0;
+    nk_path_log(named ? f->head.prev_number : f->number, name);
+    return damage(l, err, name,
+                  named ? "a newer file follows it, but MANIFEST does not list it"
+                        : "what came before it is in no snapshot");
+}
+
 /* Marks the files from `newest` back. NITRO_ENOTFOUND with *blank: a file that was used then has a header that
  * says that it is blank. */
 static int mark_chain(struct nk_log *l, struct nk_live *newest, uint64_t *blank,
                       struct nitro_err *err) {
     for (uint32_t i = 0; i < l->live_count; i++) l->live[i].on_chain = false;
     for (struct nk_live *f = newest; f != NULL;) {
-        char name[NK_PATH_MAX];
         f->on_chain = true;
-        if (f->head.prev_number == 0) break;
-        struct nk_live *before = find_live(l, f->head.prev_number);
-        nk_path_log(f->head.prev_number, name);
-        if (before == NULL)
-            return damage(l, err, name, "a newer file follows it, but MANIFEST does not list it");
+        struct nk_live *before = nk_folder_find(l, f->head.prev_number);
+        if (before == NULL &&
+            (l->read_only || f->head.prev_last_lsn <= NK_MUTATE(40, 0, l->base.lsn)))
+            break; /* what came before is in the snapshot */
+        if (before == NULL) return beheaded(l, f, err);
         if (!before->head.used) {
             *blank = before->number;
             return NITRO_ENOTFOUND;
@@ -322,17 +431,29 @@ static int mark_chain(struct nk_log *l, struct nk_live *newest, uint64_t *blank,
 /* Marks the files on the chain and sets last_lsn of all but the newest. A power cut may have kept a newer file's
  * header and lost an older one's, if neither was synced: then the newer file is behind the end of the tail. (If
  * it was synced, W says so, and the missing records are damage.) */
-static int walk_chain(struct nk_log *l, struct nitro_err *err) {
+int nk_folder_chain(struct nk_log *l, struct nitro_err *err) {
     uint64_t below = UINT64_MAX;
     int rc = NITRO_ENOTFOUND;
     while (rc == NITRO_ENOTFOUND) rc = mark_chain(l, newest_used(l, below), &below, err);
     return rc;
 }
 
+uint64_t nk_live_begin(const struct nk_log *l) {
+    uint64_t begin = UINT64_MAX;
+    for (uint32_t i = 0; i < l->live_count && begin == UINT64_MAX; i++)
+        if (l->live[i].on_chain) begin = l->live[i].head.prev_last_lsn;
+    /* what a life without a log has done up to its snapshot is in that alone */
+    for (uint32_t i = 0; i < l->snap_count && begin != UINT64_MAX; i++)
+        if (l->snaps[i].bytes != 0 && l->snaps[i].wal_off)
+            begin = nk_max_u64(begin, l->snaps[i].lsn);
+    return begin;
+}
+
 /* ---- entry -------------------------------------------------------------------------------------*/
 
 /* A folder without MANIFEST: new, or what is left of a creation that did not get through, which holds
- * nothing; or else its MANIFEST is lost. */
+ * nothing; or else its MANIFEST is lost. A finished snapshot is no rest of a creation, and may be all that
+ * somebody has of a store: it is not removed. */
 static int take_new(struct nk_log *l, const struct names *n, struct nitro_err *err) {
     if (n->control) {
         int rc = read_control(l, err);
@@ -343,11 +464,16 @@ static int take_new(struct nk_log *l, const struct names *n, struct nitro_err *e
         l->control_fd = -1;
     }
     for (uint32_t i = 0; i < n->count; i++) {
-        int rc = take_unlisted(l, n->logs[i], false, err);
+        char name[NK_PATH_MAX];
+        nk_orphan_path(&n->file[i], name);
+        if (n->file[i].kind == NK_PATH_IS_SNAP)
+            return damage(l, err, name, "it is a snapshot, but there is no MANIFEST");
+        int rc = take_unlisted(l, &n->file[i], false, err);
         if (rc != NITRO_OK) return rc;
     }
     l->created = true;
-    return NITRO_OK;
+    if (!l->read_only) return NITRO_OK;
+    return nk_err_set(err, NITRO_ENOTFOUND, 0, "open %s: there is no store in it", l->dir);
 }
 
 static int take_old(struct nk_log *l, const struct names *n, struct nitro_err *err) {
@@ -358,7 +484,8 @@ static int take_old(struct nk_log *l, const struct names *n, struct nitro_err *e
     if (rc == NITRO_OK && memcmp(l->control.store, l->store, sizeof l->store) != 0)
         rc = damage(l, err, NK_PATH_CONTROL, "it belongs to another store");
     if (rc == NITRO_OK) rc = read_headers(l, n, err);
-    return rc == NITRO_OK ? walk_chain(l, err) : rc;
+    if (rc == NITRO_OK) rc = read_snaps(l, err);
+    return rc == NITRO_OK ? nk_folder_chain(l, err) : rc;
 }
 
 int nk_folder_read(struct nk_log *l, struct nitro_err *err) {
@@ -372,6 +499,6 @@ int nk_folder_read(struct nk_log *l, struct nitro_err *err) {
     else
         rc = n.manifest ? take_old(l, &n, err) : take_new(l, &n, err);
     l->tmp_seen = n.tmp;
-    nk_mem_free(l->mem, n.logs, n.cap * sizeof *n.logs);
+    nk_mem_free(l->mem, n.file, n.cap * sizeof *n.file);
     return rc;
 }

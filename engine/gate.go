@@ -45,11 +45,15 @@ const stripesPerProc = 4
 type stripe struct {
 	mu   sync.RWMutex
 	free atomic.Pointer[Chunk] // nil: none
-	_    [128 - 32]byte        // two cache lines: neighbours are prefetched in pairs
+	used *tallies              // what the stripe's requests have done
+	_    [128 - 40]byte        // two cache lines: neighbours are prefetched in pairs
 }
 
 func newGate() *gate {
 	g := &gate{stripes: make([]stripe, stripesPerProc*runtime.GOMAXPROCS(0))}
+	for i := range g.stripes {
+		g.stripes[i].used = newTallies()
+	}
 	g.pool.New = func() any {
 		i := g.next.Add(1) - 1
 		return &g.stripes[int(i)%len(g.stripes)]

@@ -6,6 +6,7 @@ package engine
 import "C"
 
 import (
+	"math"
 	"sync/atomic"
 	"unsafe"
 )
@@ -16,7 +17,12 @@ type engineLog struct {
 	view *C.struct_nitro_log_view // the engine changes it at any time; valid until nitro_close
 }
 
-func newEngineLog(s *C.nitro_store) *engineLog {
+// newEngineLog returns the store's log. With walOff it is no log from the beginning, although the engine has one until
+// the recovery is over.
+func newEngineLog(s *C.nitro_store, walOff bool) *engineLog {
+	if walOff {
+		return &engineLog{s: s, view: &C.struct_nitro_log_view{written: math.MaxUint64, durable: math.MaxUint64}}
+	}
 	return &engineLog{s: s, view: C.nitro_log_view_of(s)}
 }
 

@@ -216,7 +216,11 @@ func (s *Store) flush(ci *C.struct_nitro_info) (C.int, error) {
 	if s.closed.Load() {
 		return 0, ErrClosed
 	}
-	return C.nitro_flush(s.c, ci), nil
+	code := C.nitro_flush(s.c, ci)
+	if code == C.NITRO_OK {
+		s.flushes.Add(1)
+	}
+	return code, nil
 }
 
 // write is try for calls that change something and leave in *ci what they did.

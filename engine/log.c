@@ -53,8 +53,8 @@ static void count(uint64_t *counter, uint64_t n) {
 
 int nk_log_fail(struct nk_log *l, struct nitro_err *err, int sys, const char *what,
                 uint64_t number) {
-    char name[NK_PATH_MAX];
-    nk_path_log(number, name);
+    char name[NK_PATH_MAX] = NK_PATH_MANIFEST;
+    if (number != 0) nk_path_log(number, name);
     lock_log(l);
     if (l->view.status != NITRO_LOG_FAILED) {
         nk_err_set(&l->err, NITRO_EIO, -sys,

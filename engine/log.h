@@ -21,6 +21,7 @@
 #include "mem.h"
 #include "path.h"
 #include "record.h"
+#include "snapfile.h"
 #include "vfs.h"
 
 #define NK_RING_BYTES (4u << 20)        /* commit buffer */
@@ -34,6 +35,9 @@
 #define NK_LOG_FIRST_STEP (1ull << 20)
 #define NK_GROUP_LARGE 65536u    /* syncs of more than this: allocate, don't fill */
 #define NK_LSN_JUMP (1ull << 24) /* after an unclean start */
+/* With --wal off: versions that may be given out before the next snapshot. A write takes as many as there
+ * are segments. */
+#define NK_LSN_ROOM (1ull << 44)
 #define NK_LOG_FILE_MIN 65536ull
 #define NK_LOG_FILE_MAX (1ull << 40)
 #define NK_LOG_FILE_DEFAULT (64ull << 20)
@@ -75,15 +79,29 @@ struct nk_splice {
 };
 typedef void nk_log_release_fn(void *ctx, void *object);
 
-/* What a file of the manifest is known to be. */
+/* What a log file of the manifest is known to be. */
 struct nk_live {
     uint64_t number, salt;
-    struct nk_log_header head;
-    uint64_t last_lsn; /* of its records that count */
+    struct nk_log_header head; /* of this life's: blank until it is known to be durable as used */
+    uint64_t last_lsn;         /* of its records that count */
     uint64_t size;
     uint64_t end;      /* offset behind its last record that is valid; 0 = not looked at */
-    uint64_t keep_end; /* likewise, behind the last one up to W */
+    uint64_t keep_end; /* likewise, behind the frame of the last one up to W */
     bool on_chain;     /* used, and not superseded by a recovery */
+};
+
+/* A snapshot that MANIFEST lists. */
+struct nk_log_snap {
+    uint64_t number, salt, lsn; /* S: the edit's last_lsn */
+    uint64_t bytes;           /* of the file; 0 = it is missing or damaged, and good for nothing */
+    bool wal_off;             /* versions, not LSNs: see NK_LSN_ROOM */
+    struct nk_snap_foot foot; /* when bytes != 0 */
+};
+
+/* A file that belongs to nothing, to be unlinked. */
+struct nk_orphan {
+    uint64_t number;
+    enum nk_path_kind kind; /* a log, a snapshot, or what was to become one */
 };
 
 struct nk_log_options {
@@ -94,6 +112,17 @@ struct nk_log_options {
     const uint8_t *seed; /* NITRO_SEED_BYTES */
     nk_log_release_fn *release;
     void *release_ctx;
+
+    /* A look at one moment of a folder's past, for nitro_restore: open, scan, load, replay, close; never
+     * finish. Nothing is created but LOCK. open: NITRO_ENOTFOUND if there is no folder, or no store in it.
+     * scan: chooses the snapshot to begin with (`base`, read through once, so that it is sound; an older one
+     * if it is not) and the end of the replay (`last_lsn`, `reached_ms`): the last whole batch that lies
+     * in to_lsn and in the longest run of frames none of which is later than to_ms. NITRO_EARGUMENT if
+     * that is outside of the window (`window_…`, which is filled also then): a to_lsn beyond its end, a to_lsn
+     * or to_ms before its beginning. */
+    bool read_only;
+    uint64_t to_lsn; /* UINT64_MAX: the newest */
+    int64_t to_ms;   /* INT64_MAX: no limit; a time behind the newest frame's is one, too */
 };
 
 struct nk_log {
@@ -129,6 +158,16 @@ struct nk_log {
     struct nk_control control; /* newest slot */
     uint64_t manifest_at, manifest_seq, manifest_salt;
     uint64_t next_number;
+    struct nk_live *live; /* logs that MANIFEST lists, by number */
+    uint32_t live_count, live_cap;
+    struct nk_log_snap *snaps; /* snapshots that it lists, by LSN */
+    uint32_t snap_count, snap_cap;
+    struct {
+        uint64_t number;    /* of the snapshot being written; 0 = none */
+        uint64_t written;   /* written_bytes when it was begun */
+        bool named, listed; /* it has its name; MANIFEST may list it */
+    } making;
+    uint64_t since, since_at; /* log above the newest snapshot, at written_bytes since_at */
 
     /* fixed after open */
     const struct nitro_mem *mem;
@@ -144,15 +183,24 @@ struct nk_log {
     nk_log_release_fn *release;
     void *release_ctx;
 
+    bool wal_off; /* this life writes no log */
+
     /* recovery */
-    struct nk_live *live; /* files of the manifest, by number */
-    uint32_t live_count, live_cap;
-    uint64_t *orphans; /* numbers of files to unlink */
+    struct nk_orphan *orphans;
     uint32_t orphan_count, orphan_cap;
+    struct nk_log_snap base; /* loaded first: all up to base.lsn; number 0 = there is none */
     bool created, clean, tmp_seen;
     uint64_t durable, last_lsn, seen_lsn; /* W; what is served; largest seen */
     int64_t newest_ms;
     struct nitro_recovery found;
+
+    /* a look at the past: see struct nk_log_options */
+    bool read_only;
+    uint64_t to_lsn;
+    int64_t to_ms;
+    uint64_t window_first_lsn, window_last_lsn; /* what can be asked for; 0 = the empty store */
+    int64_t window_first_ms, window_last_ms;
+    int64_t reached_ms; /* of the frame or snapshot that holds last_lsn; 0 = the empty store */
 };
 
 /* ---- appending (log.c) -------------------------------------------------------------------------*/
@@ -179,13 +227,17 @@ NK_INLINE uint64_t nk_log_written(const struct nk_log *l) {
     return __atomic_load_n(&l->view.written, __ATOMIC_ACQUIRE);
 }
 
+/* nk_log_is_full: whether a file call has failed for want of room (-errno), which is no failure of the log. */
+NK_INLINE bool nk_log_is_full(int rc) { return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG; }
+
 /* ---- to the disk (log.c, logfill.c) ------------------------------------------------------------*/
 NITRO_MUST_CHECK int nk_log_write(struct nk_log *l, int64_t now_ms, struct nitro_err *err);
 NITRO_MUST_CHECK int nk_log_sync(struct nk_log *l, struct nitro_err *err);
 NITRO_MUST_CHECK int nk_log_fill(struct nk_log *l, uint64_t need, struct nitro_err *err);
 NITRO_MUST_CHECK int nk_log_note(struct nk_log *l, struct nitro_err *err);
 NITRO_MUST_CHECK int nk_log_stop(struct nk_log *l, int64_t now_ms, struct nitro_err *err);
-/* nk_log_fail: the log has failed for good: keeps the first error, fills *err, returns NITRO_EIO. */
+/* nk_log_fail: the log has failed for good: keeps the first error, fills *err, returns NITRO_EIO. `number` is that
+ * of the log file that it concerns, 0 = MANIFEST. */
 int nk_log_fail(struct nk_log *l, struct nitro_err *err, int sys, const char *what,
                 uint64_t number);
 void nk_log_error(const struct nk_log *l, struct nitro_err *err);
@@ -201,13 +253,35 @@ void nk_log_file_free(struct nk_log *l, struct nk_log_file **f);
 /* nk_log_header_write: the header of a file that is used from now on. Not synced. 0 or -errno. */
 NITRO_MUST_CHECK int nk_log_header_write(struct nk_log *l, const struct nk_log_file *f,
                                          uint64_t durable_lsn, int64_t now_ms);
-/* nk_log_edit: appends an edit to MANIFEST and syncs it. */
-NITRO_MUST_CHECK int nk_log_edit(struct nk_log *l, enum nk_manifest_op op, uint64_t number,
-                                 uint64_t salt, struct nitro_err *err);
+/* nk_log_edit: appends an edit to MANIFEST, syncs it, and brings `live` or `snaps` up to date. last_lsn: S of a
+ * snapshot, 0 for a log. On the filler's thread. NITRO_ELOGFULL, NITRO_ENOMEM: nothing happened. */
+NITRO_MUST_CHECK int nk_log_edit(struct nk_log *l, enum nk_manifest_op op,
+                                 enum nk_manifest_kind kind, uint64_t number, uint64_t salt,
+                                 uint64_t last_lsn, struct nitro_err *err);
 /* nk_log_control: writes the next slot of CONTROL and syncs it. */
 NITRO_MUST_CHECK int nk_log_control(struct nk_log *l, uint64_t durable_lsn, uint64_t file,
                                     uint64_t end, bool clean, int64_t now_ms,
                                     struct nitro_err *err);
+/* ---- snapshots, seen from the folder (logsnap.c); on the filler's thread ---------------------------*/
+
+/* nk_log_snap_create: an empty NNNNNNNNNN.snap.tmp with the next number. NITRO_OK with number, salt and fd
+ * (the caller closes it); NITRO_ELOGFULL, NITRO_EIO: no failure of the log. */
+NITRO_MUST_CHECK int nk_log_snap_create(struct nk_log *l, uint64_t *number, uint64_t *salt, int *fd,
+                                        struct nitro_err *err);
+/* nk_log_snap_install: the written and synced file gets its name, durably, and is listed: it is the newest
+ * snapshot from then on. NITRO_EIO from MANIFEST is a failure of the log, too. */
+NITRO_MUST_CHECK int nk_log_snap_install(struct nk_log *l, const struct nk_snap_foot *foot,
+                                         uint64_t lsn, uint64_t bytes, struct nitro_err *err);
+/* nk_log_snap_discard: removes the rest of one that was not installed. */
+void nk_log_snap_discard(struct nk_log *l, uint64_t number);
+/* nk_log_retain, nk_log_state: as nitro_retain and nitro_folder_state. */
+NITRO_MUST_CHECK int nk_log_retain(struct nk_log *l, int64_t now_ms, int64_t keep_ms,
+                                   uint64_t keep_bytes, struct nitro_err *err);
+NITRO_MUST_CHECK int nk_log_state(struct nk_log *l, struct nitro_folder *out,
+                                  struct nitro_err *err);
+/* nk_log_snap_newest: the newest one, or NULL. Its S is the floor: what is not above it, no start needs. */
+const struct nk_log_snap *nk_log_snap_newest(const struct nk_log *l);
+
 /* nk_log_salt: the next random number of the log's own. */
 uint64_t nk_log_salt(struct nk_log *l);
 

@@ -16,13 +16,11 @@
  *
  * FAILURE  No space is not a failure: NITRO_ELOGFULL, healed by a later call. Everything else is final.
  */
-#include "log.h"
+#include "recover.h"
 
 #include "frame.h"
 #include "hash.h"
 #include "mutant.h"
-
-static bool is_full(int rc) { return rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG; }
 
 static void lock_log(struct nk_log *l) {
     while (!nk_spin_try(&l->lock, 1024)) {}
@@ -48,23 +46,44 @@ void nk_log_file_free(struct nk_log *l, struct nk_log_file **fp) {
 
 /* ---- MANIFEST and CONTROL ----------------------------------------------------------------------*/
 
-int nk_log_edit(struct nk_log *l, enum nk_manifest_op op, uint64_t number, uint64_t salt,
-                struct nitro_err *err) {
+/* What an edit is for, as the file calls say it. */
+struct edit_why {
+    const char *write, *sync;
+};
+static struct edit_why edit_why(enum nk_manifest_op op, enum nk_manifest_kind kind) {
+    bool add = op == NK_MANIFEST_ADD;
+    if (kind == NK_FILE_SNAP)
+        return add ? (struct edit_why){"manifest: add snapshot", "manifest: sync add snapshot"}
+                   : (struct edit_why){"manifest: remove snapshot",
+                                       "manifest: sync remove snapshot"};
+    return add ? (struct edit_why){"manifest: add", "manifest: sync add"}
+               : (struct edit_why){"manifest: remove", "manifest: sync remove"};
+}
+
+int nk_log_edit(struct nk_log *l, enum nk_manifest_op op, enum nk_manifest_kind kind,
+                uint64_t number, uint64_t salt, uint64_t last_lsn, struct nitro_err *err) {
     uint8_t buf[NK_MANIFEST_EDIT];
-    struct nk_manifest_edit e = {
-        .op = op, .kind = NK_FILE_LOG, .number = number, .salt = salt, .sequence = l->manifest_seq};
+    struct nk_manifest_edit e = {.op = op,
+                                 .kind = kind,
+                                 .number = number,
+                                 .salt = salt,
+                                 .last_lsn = last_lsn,
+                                 .sequence = l->manifest_seq};
+    struct edit_why why = edit_why(op, kind);
+    if (op == NK_MANIFEST_ADD && !nk_folder_reserve(l, kind))
+        return nk_err_set(err, NITRO_ENOMEM, 0, "list a file in %s/%s: out of memory", l->dir,
+                          NK_PATH_MANIFEST);
     nk_manifest_edit_encode(&e, l->manifest_at, l->manifest_salt, buf);
-    int rc = nk_vfs_write(l->vfs, l->manifest_fd, buf, sizeof buf, l->manifest_at,
-                          op == NK_MANIFEST_ADD ? "manifest: add" : "manifest: remove");
-    if (is_full(rc))
+    int rc = nk_vfs_write(l->vfs, l->manifest_fd, buf, sizeof buf, l->manifest_at, why.write);
+    if (nk_log_is_full(rc))
         return nk_err_set(err, NITRO_ELOGFULL, -rc, "no room on the disk for an entry of %s/%s",
                           l->dir, NK_PATH_MANIFEST);
-    if (rc == 0)
-        rc = nk_vfs_sync(l->vfs, l->manifest_fd,
-                         op == NK_MANIFEST_ADD ? "manifest: sync add" : "manifest: sync remove");
-    if (rc != 0) return nk_log_fail(l, err, rc, "cannot list in MANIFEST", number);
+    if (rc == 0) rc = nk_vfs_sync(l->vfs, l->manifest_fd, why.sync);
+    if (rc != 0) return nk_log_fail(l, err, rc, "cannot write to", 0);
     l->manifest_at += sizeof buf;
     l->manifest_seq++;
+    rc = nk_folder_edit(l, &e);
+    NK_ASSERT(rc == NITRO_OK); /* it concerns a file that we have made, or that is listed */
     return NITRO_OK;
 }
 
@@ -142,10 +161,10 @@ static int extend(struct nk_log *l, struct nk_log_file *f, uint64_t least, uint6
     to = nk_max_u64(least, nk_round_up(to, NK_PAGE));
     for (;;) {
         rc = make_room(l, f, to);
-        if (!is_full(rc) || to <= least) break;
+        if (!nk_log_is_full(rc) || to <= least) break;
         to = nk_max_u64(least, to - nk_round_up((to - f->window_end) / 2, NK_PAGE));
     }
-    if (is_full(rc))
+    if (nk_log_is_full(rc))
         return nk_err_set(
             err, NITRO_ELOGFULL, -rc,
             "no room on the disk for %llu more bytes of log in %s; writes are refused "
@@ -156,6 +175,8 @@ static int extend(struct nk_log *l, struct nk_log_file *f, uint64_t least, uint6
     lock_log(l);
     f->window_end = to;
     nk_spin_unlock(&l->lock);
+    struct nk_live *listed = nk_folder_find(l, f->number);
+    if (listed != NULL) listed->size = to;
     return NITRO_OK;
 }
 
@@ -217,7 +238,7 @@ int nk_log_create(struct nk_log *l, uint64_t room, struct nk_log_file **out,
     if (rc != 0) {
         uint64_t number = f->number;
         discard(l, &f, name);
-        if (!is_full(rc)) return nk_log_fail(l, err, rc, "cannot create", number);
+        if (!nk_log_is_full(rc)) return nk_log_fail(l, err, rc, "cannot create", number);
         return nk_err_set(err, NITRO_ELOGFULL, -rc, "no room on the disk for %s/%s", l->dir, name);
     }
     int code = extend(l, f, nk_min_u64(room, NK_LOG_RESERVE * 2), room, err);
@@ -226,13 +247,15 @@ int nk_log_create(struct nk_log *l, uint64_t room, struct nk_log_file **out,
         if (rc != 0) code = nk_log_fail(l, err, rc, "cannot sync the folder of", f->number);
     }
     bool listed = code == NITRO_OK;
-    if (listed) code = nk_log_edit(l, NK_MANIFEST_ADD, f->number, f->salt, err);
-    if (code == NITRO_OK)
+    if (listed) code = nk_log_edit(l, NK_MANIFEST_ADD, NK_FILE_LOG, f->number, f->salt, 0, err);
+    if (code == NITRO_OK) {
+        nk_folder_find(l, f->number)->size = f->window_end;
         *out = f;
-    else if (listed && code == NITRO_EIO)
+    } else if (listed && code == NITRO_EIO) {
         nk_log_file_free(l, &f); /* it may be listed, so it must stay */
-    else
+    } else {
         discard(l, &f, name);
+    }
     return code;
 }
 
@@ -342,7 +365,7 @@ static int remove_prepared(struct nk_log *l, struct nitro_err *err) {
     char name[NK_PATH_MAX];
     struct nk_log_file *f = l->prepared;
     if (f == NULL) return NITRO_OK;
-    int rc = nk_log_edit(l, NK_MANIFEST_REMOVE, f->number, f->salt, err);
+    int rc = nk_log_edit(l, NK_MANIFEST_REMOVE, NK_FILE_LOG, f->number, f->salt, 0, err);
     if (rc != NITRO_OK) return rc;
     nk_path_log(f->number, name);
     nk_log_file_free(l, &l->prepared);
@@ -363,6 +386,7 @@ static int write_footer(struct nk_log *l, const struct nk_log_file *f, uint64_t 
 }
 
 int nk_log_stop(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
+    if (l->wal_off) return NITRO_OK; /* there is no log whose end could be marked */
     int rc = nk_log_write(l, now_ms, err);
     if (rc == NITRO_OK) rc = NK_MUTATE(12, NITRO_OK, nk_log_sync(l, err));
     if (rc != NITRO_OK) return rc;

@@ -94,6 +94,9 @@ static size_t find_magic(const uint8_t *p, size_t n) {
 
 int nk_logscan_resync(struct nk_logscan *s) {
     const uint8_t *p;
+    int here =
+        nk_logscan_frame(s); /* nearly always; a search reads far ahead, for every frame anew */
+    if (here != NITRO_ENOTFOUND) return here;
     while (s->size >= NK_FRAME_HEADER && s->at <= s->size - NK_FRAME_HEADER) {
         uint64_t n = nk_min_u64(READ_BYTES, s->size - s->at);
         int rc = fetch(s, s->at, n, &p);
@@ -138,4 +141,27 @@ int nk_logscan_record(struct nk_logscan *s, bool check, struct nk_placed *out) {
 void nk_logscan_skip(struct nk_logscan *s) {
     s->at = s->frame_end;
     s->left = 0;
+}
+
+int nk_logscan_seek(struct nk_logscan *s, uint64_t want, uint64_t *next) {
+    uint64_t begin = s->at;
+    *next = s->first_lsn;
+    if (want <= s->first_lsn) return NITRO_OK;
+    int rc;
+    while ((rc = nk_logscan_resync(s)) == NITRO_OK) {
+        uint64_t behind = s->frame.first_lsn + s->frame.count;
+        if (behind > want) {
+            begin = s->frame_at;
+            want = nk_min_u64(want, s->frame.first_lsn);
+            break;
+        }
+        nk_logscan_skip(s);
+        begin = s->at;
+    }
+    if (rc != NITRO_OK && rc != NITRO_ENOTFOUND) return rc;
+    s->at = begin;
+    s->frame_end = 0; /* in no frame yet */
+    s->left = 0;
+    *next = want;
+    return NITRO_OK;
 }

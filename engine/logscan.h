@@ -58,5 +58,10 @@ NITRO_MUST_CHECK int nk_logscan_resync(struct nk_logscan *s);
 NITRO_MUST_CHECK int nk_logscan_record(struct nk_logscan *s, bool check, struct nk_placed *out);
 /* nk_logscan_skip: goes to the end of the frame. */
 void nk_logscan_skip(struct nk_logscan *s);
+/* nk_logscan_seek: moves a new scanner to the frame that holds record `want`; frames before it are passed over,
+ * damaged ones too. *next is the LSN that the frame there has to begin with: `want` or less. If the record is
+ * not there, the scanner stands behind the last frame before its place. A `want` up to the file's first LSN means
+ * the file's begin. NITRO_OK, NITRO_EIO, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_logscan_seek(struct nk_logscan *s, uint64_t want, uint64_t *next);
 
 #endif

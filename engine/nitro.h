@@ -41,6 +41,7 @@ extern "C" {
 #define NITRO_MUST_CHECK __attribute__((warn_unused_result))
 
 #define NITRO_VERSION_STRING "0.1.0"
+#define NITRO_FORMAT_VERSION 1 /* of every file in a data folder (docs/FORMAT.md) */
 
 #define NITRO_KEY_MAX 65535u                 /* bytes */
 #define NITRO_VALUE_MAX (512u * 1024 * 1024) /* bytes */
@@ -195,6 +196,8 @@ struct nitro_options {
     uint64_t log_file_bytes;        /* 64 KiB .. 1 TiB; 0 = 64 MiB */
     uint8_t log_seed[NITRO_SEED_BYTES]; /* random: store id and file salts are drawn from it */
     const struct nitro_vfs *vfs;        /* NULL = nitro_vfs_system() */
+    uint32_t wal_off; /* with dir, 1: no log is written, a crash takes what is newer than the newest
+                         snapshot; the view is that of a store without a log */
 };
 
 /* nitro_open: a store in *out (owned, nitro_close). NITRO_EARGUMENT, NITRO_ENOMEM with *err filled (err
@@ -210,11 +213,13 @@ NITRO_API NITRO_MUST_CHECK int nitro_open(const struct nitro_options *opt, nitro
 NITRO_API void nitro_close(nitro_store **s);
 
 /* ---- recovery ----------------------------------------------------------------------------------
- * After nitro_open with a folder: scan, then every part of replay, then finish. No other call may
- * change the store meanwhile; stats, sessions and chunks work. If one fails, the store can only be
- * closed; nothing in the folder was changed before finish. */
+ * After nitro_open with a folder: scan, then every part of load, then every part of replay, then
+ * finish. No other call may change the store meanwhile; stats, sessions and chunks work. If one fails,
+ * the store can only be closed; nothing in the folder was changed before finish. */
 struct nitro_recovery {
     uint64_t files, bytes; /* of log to read */
+    uint64_t snapshot_lsn; /* S of the snapshot that is loaded first; 0 = there is none */
+    uint64_t snapshot_number, snapshot_bytes, snapshot_keys;
     uint64_t durable_lsn;  /* W: everything up to here was durable, and is there */
     uint64_t last_lsn;     /* what is served: the end of the valid tail */
     uint64_t tail_records; /* in (W, last], to be written anew */
@@ -228,11 +233,16 @@ struct nitro_recovery {
 NITRO_API NITRO_MUST_CHECK int nitro_recover_scan(nitro_store *s, int64_t now_ms,
                                                   struct nitro_recovery *out,
                                                   struct nitro_err *err);
+/* nitro_recover_load: loads part `part` of `parts` (1 .. 64) of the snapshot. Each part once, on any
+ * threads, side by side; all before the first replay. Without a snapshot it does nothing. NITRO_ECORRUPT,
+ * NITRO_EIO, NITRO_ENOMEM. */
+NITRO_API NITRO_MUST_CHECK int nitro_recover_load(nitro_store *s, uint32_t part, uint32_t parts,
+                                                  struct nitro_err *err);
 /* nitro_recover_replay: loads the segments of part `part` of `parts` (1 .. 64). Each part once, on any
  * threads, side by side. NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM. */
 NITRO_API NITRO_MUST_CHECK int nitro_recover_replay(nitro_store *s, uint32_t part, uint32_t parts,
                                                     struct nitro_err *err);
-/* nitro_recover_progress: bytes of log that have been read, and that there are. Any thread. */
+/* nitro_recover_progress: bytes of snapshot and log that have been read, and that there are. Any thread. */
 NITRO_API void nitro_recover_progress(const nitro_store *s, uint64_t *done, uint64_t *total);
 /* nitro_recover_finish: makes the tail durable in a new file and opens the log for writing. One thread,
  * after all parts. The newest time in the log is in *newest_ms: the host's clock must not be before. */
@@ -441,7 +451,14 @@ enum nitro_host_verb {
     NITRO_HOST_QUIT,
     NITRO_HOST_RESET,
     NITRO_HOST_WAITAOF, /* RESP WAITAOF numlocal numreplicas timeout */
-    NITRO_HOST_SYNC     /* binary SYNC: answer when what is appended now is durable */
+    NITRO_HOST_SYNC,    /* binary SYNC: answer when what is appended now is durable */
+    NITRO_HOST_SAVE,
+    NITRO_HOST_BGSAVE,
+    NITRO_HOST_LASTSAVE,
+    NITRO_HOST_BACKUP,
+    NITRO_HOST_SNAPSHOT,
+    NITRO_HOST_SLOWLOG,
+    NITRO_HOST_LATENCY
 };
 
 /* Why nitro_execute came back. In every case out[0 .. out_len) holds complete replies (or, with BIG, a
@@ -454,6 +471,16 @@ enum nitro_stop {
     NITRO_STOP_HOST,     /* run host_verb, append its reply (nitro_chunk_reply), nitro_chunk_skip */
     NITRO_STOP_IO,       /* reserved: a value lies on disk */
     NITRO_STOP_ROOM      /* no room in the log yet: nitro_log_fill(room_bytes), call again */
+};
+
+/* What has been done by how many requests: `command` is 1 + the command's index in nitro_commands (a binary
+ * opcode counts as the command that does the same), 0 for what is none; `status` is what the reply says, a
+ * miss too, in the binary protocol's numbers. */
+#define NITRO_TALLIES 256u /* no prepare makes more requests */
+struct nitro_tally {
+    uint8_t command;
+    uint8_t status;
+    uint16_t count;
 };
 
 /* A pooled read buffer, its prepared requests, and a reply buffer. The host reads the fields; those
@@ -480,12 +507,15 @@ typedef struct nitro_chunk {
     uint32_t host_id;    /* request id (binary) */
     uint32_t host_argc;  /* arguments including the verb's name (RESP) */
     uint32_t host_flags; /* request flags (binary) */
+    uint32_t host_command; /* as nitro_tally's */
     const struct nitro_slice *host_argv;
     uint64_t grow_bytes;      /* after prepare: upper bound of memory that the requests may add */
     uint64_t room_bytes;      /* with NITRO_STOP_ROOM: what request `next` needs in the log */
     struct nitro_gate *gates; /* replies in out that must wait; the host sets gate_count = 0 with
                                  out_len = 0 */
     uint32_t gate_count, gate_cap;
+    uint32_t tally_count; /* H: set to 0 to count anew; prepare does it too */
+    struct nitro_tally tallies[NITRO_TALLIES]; /* of the requests that nitro_execute has finished */
 } nitro_chunk;
 
 /* nitro_chunk_open: a chunk with buffers of the default size (owned), or NULL without memory. Shared. */
@@ -514,6 +544,10 @@ NITRO_API NITRO_MUST_CHECK int nitro_chunk_gate(nitro_store *s, const nitro_sess
                                                 int wrote);
 /* nitro_chunk_skip: the host has dealt with request `next`. Object. */
 NITRO_API void nitro_chunk_skip(nitro_chunk *c);
+/* nitro_chunk_request: the *n bytes that prepared request `i` (below count) came in; of a binary request in
+ * several frames the header of the last one. Borrowed until next == count and the chunk is compacted.
+ * The words of an inline command stand there without their quotes. Object. */
+NITRO_API const uint8_t *nitro_chunk_request(const nitro_chunk *c, uint32_t i, size_t *n);
 
 /* nitro_prepare: splits unread input into requests, hashes their keys, and says what they may need.
  * Malformed input becomes a request that answers the error in its place and sets `closing` when the
@@ -550,17 +584,119 @@ NITRO_API NITRO_MUST_CHECK int nitro_step(nitro_store *s, enum nitro_step_kind k
 /* nitro_retire_due: 1 if a RETIRE step would free something. Shared. */
 NITRO_API int nitro_retire_due(nitro_store *s);
 
-/* ---- snapshots ---------------------------------------------------------------------------------*/
-
+/* ---- snapshots ---------------------------------------------------------------------------------
+ * A snapshot is a file of the data folder that holds the store exactly as it was at one LSN, S. It is
+ * taken while requests run, in bounded pieces (docs/design/0005). One at a time:
+ *   prepare   no gate, not beside nitro_log_fill     makes the file
+ *   begin     EXCLUSIVE                              the cut, in O(segments), no I/O
+ *   gather    shared                                 collects entries for the next write
+ *   write     no gate                                compresses and writes them; gather again, until done
+ *   finish    no gate, not beside nitro_log_fill     syncs and lists the file; the log must be durable
+ *                                                    up to S by then, or it waits for nothing and fails
+ *   retain    no gate, not beside nitro_log_fill     drops what is not needed any more
+ * Between begin and the end of the walk a write that meets a full side buffer answers NITRO_EBUSY. When
+ * a call fails, or at any time, abort ends it: the older snapshot and the log are as they were. */
 enum nitro_compression { NITRO_COMPRESSION_NONE, NITRO_COMPRESSION_LZ4, NITRO_COMPRESSION_ZSTD };
+
+struct nitro_snapshot_info {
+    uint64_t number, lsn; /* of the file; S */
+    int64_t time_ms;      /* not before the time of any record up to S */
+    uint64_t keys, raw_bytes, bytes; /* raw: before compression; bytes: of the file */
+    uint64_t hash_a, hash_b; /* of the contents, whatever their order (docs/FORMAT.md) */
+};
+/* nitro_snapshot_prepare: NITRO_EBUSY: one is under way; NITRO_EUNSUPPORTED: no folder; NITRO_ELOADING,
+ * NITRO_EARGUMENT, NITRO_ELOGFULL (no room on the disk), NITRO_EIO, NITRO_ENOMEM. None of them harms the log. */
+NITRO_API NITRO_MUST_CHECK int nitro_snapshot_prepare(nitro_store *s,
+                                                      enum nitro_compression compression,
+                                                      struct nitro_err *err);
+/* nitro_snapshot_begin: S in *lsn. Cannot fail after prepare. */
+NITRO_API void nitro_snapshot_begin(nitro_store *s, int64_t now_ms, uint64_t *lsn);
+/* nitro_snapshot_gather: a bounded piece of the walk. 1: call write next; 0: everything has been gathered and
+ * written; 2: call again, after a moment for others: nothing is to be written yet, or a segment was locked. */
+NITRO_API NITRO_MUST_CHECK int nitro_snapshot_gather(nitro_store *s);
+/* nitro_snapshot_write: writes what has been gathered. NITRO_EIO, NITRO_ELOGFULL, NITRO_ENOMEM: abort. */
+NITRO_API NITRO_MUST_CHECK int nitro_snapshot_write(nitro_store *s, struct nitro_err *err);
+/* nitro_snapshot_finish: after gather has returned 0. NITRO_OK with *out; else abort. */
+NITRO_API NITRO_MUST_CHECK int nitro_snapshot_finish(nitro_store *s, int64_t now_ms,
+                                                     struct nitro_snapshot_info *out,
+                                                     struct nitro_err *err);
+/* nitro_snapshot_abort: shared. NITRO_EBUSY: a segment was locked, call again. NITRO_OK also if none is
+ * under way. */
+NITRO_API NITRO_MUST_CHECK int nitro_snapshot_abort(nitro_store *s);
+/* nitro_snapshot_progress: keys and bytes written so far; any thread. Both 0 when none is under way. */
+NITRO_API void nitro_snapshot_progress(const nitro_store *s, uint64_t *keys, uint64_t *bytes);
+
+/* What the folder holds. */
+struct nitro_folder {
+    uint64_t snapshots;
+    struct nitro_snapshot_info newest; /* zeros: there is none */
+    uint64_t oldest_lsn; /* the oldest point that can be restored: 0 = the empty store */
+    int64_t oldest_ms;   /* and its time; 0 = of the empty store */
+    uint64_t log_files, log_bytes; /* of log in the folder, room ahead included */
+    uint64_t log_since; /* bytes of log that a start would replay */
+    uint64_t snapshot_bytes; /* of all snapshots */
+};
+/* nitro_folder_state: not beside nitro_log_fill, finish, retain. NITRO_EUNSUPPORTED without a folder. */
+NITRO_API NITRO_MUST_CHECK int nitro_folder_state(nitro_store *s, struct nitro_folder *out,
+                                                  struct nitro_err *err);
+/* nitro_retain: removes log files and snapshots that neither a start nor a restore needs: keep_ms and
+ * keep_bytes say how far back, in time and in bytes of log, every LSN must be restorable (0 = not at all).
+ * With both, what the longer of them needs stays. NITRO_EIO, NITRO_ELOGFULL (MANIFEST has no room). */
+NITRO_API NITRO_MUST_CHECK int nitro_retain(nitro_store *s, int64_t now_ms, int64_t keep_ms,
+                                            uint64_t keep_bytes, struct nitro_err *err);
+
+/* ---- restore, verify ---------------------------------------------------------------------------
+ * nitro_restore makes a new data folder from a folder that no process has open, or from a snapshot file,
+ * at a point in time. It needs the memory that the store needs. The origin is not changed (LOCK is made if
+ * it is missing). */
+struct nitro_restore_options {
+    const char *from;     /* a data folder, or a snapshot file */
+    uint32_t from_file;   /* 1: it is a file */
+    const char *dir;      /* the new folder; must not hold a store */
+    uint64_t to_lsn;      /* the point; UINT64_MAX = the newest */
+    int64_t to_ms;        /* the point as a time; INT64_MAX = no limit. Both: whichever is earlier */
+    uint32_t keep_expired; /* 1: keys whose time ran out after the point stay, without an expiry */
+    int64_t now_ms;
+    enum nitro_compression compression;
+    uint8_t seed[NITRO_SEED_BYTES]; /* random */
+    /* told now and then: bytes read, and to be read; may be NULL */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *ctx;
+    const struct nitro_mem *mem; /* NULL = nitro_mem_system() */
+    const struct nitro_vfs *vfs, *dir_vfs; /* of `from` and of `dir`; NULL = nitro_vfs_system() */
+};
+struct nitro_restore_result {
+    uint64_t lsn;      /* reached: the newest LSN of the contents */
+    int64_t time_ms;   /* the time of the frame or snapshot that holds it; 0 = empty */
+    uint64_t keys;     /* in the new store */
+    uint64_t expired;  /* of these, whose expiry was dropped (keep_expired) */
+    uint64_t first_lsn, last_lsn; /* what could have been asked for */
+    int64_t first_ms, last_ms;
+};
+/* nitro_restore: NITRO_OK with *out. NITRO_EARGUMENT: the point lies outside of the window (*out has the window, and
+ * only that), or `dir` holds a store; NITRO_ENOTFOUND: no store, no file; NITRO_EINUSE, NITRO_EFORMAT,
+ * NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM. After an error the new folder holds no store. Any thread. */
+NITRO_API NITRO_MUST_CHECK int nitro_restore(const struct nitro_restore_options *opt,
+                                             struct nitro_restore_result *out,
+                                             struct nitro_err *err);
+
+/* nitro_verify: reads a whole snapshot file back and compares it with its footer. NITRO_ECORRUPT with *bad_offset;
+ * NITRO_ENOTFOUND, NITRO_EFORMAT, NITRO_EIO, NITRO_ENOMEM. progress may be NULL. Any thread. */
+NITRO_API NITRO_MUST_CHECK int nitro_verify(const char *file, const struct nitro_mem *mem,
+                                            const struct nitro_vfs *vfs,
+                                            void (*progress)(void *ctx, uint64_t done,
+                                                             uint64_t total),
+                                            void *ctx, struct nitro_snapshot_info *out,
+                                            uint64_t *bad_offset, struct nitro_err *err);
 
 /* ---- checking a folder -------------------------------------------------------------------------
  * nitro_check reads every record of a data folder that no process has open, and says what is wrong in
  * it. It needs no store, and takes the folder's lock. Without a repair nothing is changed (LOCK is
  * made if it is missing).
- * A repair keeps the longest valid prefix: all records before the first one that is damaged or missing,
- * batches whole. The rest is dropped, so that the store starts again. Files that it changes or drops
- * stay in the folder as NAME.bak-<now_ms>; nothing but the user reads or removes them. */
+ * A repair keeps the longest valid prefix: the newest sound snapshot and all records before the first one
+ * that is damaged or missing, batches whole. The rest is dropped, so that the store starts again. Files that
+ * it changes or drops stay in the folder as NAME.bak-<now_ms>; nothing but the user reads or removes them.
+ * If the newest snapshot is damaged and what is left does not even lead to it, nothing is changed. */
 enum nitro_severity {
     NITRO_CHECK_NOTE,  /* harmless: the next start deals with it */
     NITRO_CHECK_DAMAGE /* the store does not start */
@@ -592,6 +728,8 @@ struct nitro_check_result {
     uint64_t durable_lsn;  /* what was durable, as far as anything in the folder knows */
     uint64_t bad_lsn;      /* the first record that was durable and is not there; 0 = none */
     uint64_t bad_file, bad_offset;
+    uint64_t snapshots;    /* that are listed and sound */
+    uint64_t snapshot_lsn; /* S of the newest of them: a start needs no record up to it; 0 = none */
     uint64_t
         drop_records; /* behind the first one that is not valid: dropped by a repair if there is */
     uint64_t drop_bytes;     /* damage (with `repaired`: they were), else by the next start */
@@ -631,6 +769,9 @@ struct nitro_stats {
     uint64_t log_records, log_frames, log_bytes, log_writes, log_syncs;
     /* the largest amounts of work that one call did under one segment lock */
     uint64_t max_buckets_per_call, max_entries_per_call, max_bytes_per_call;
+    uint64_t snapshot_bytes; /* buffers of the snapshot that is under way; part of resident_bytes */
+    uint64_t snapshot_emitted; /* entries that writers have saved for snapshots */
+    uint64_t snapshot_busy;    /* writes that met a full side buffer */
 };
 NITRO_API void nitro_stats(nitro_store *s, struct nitro_stats *out);
 /* nitro_set_max_memory: bytes, 0 = no limit. Shared. */

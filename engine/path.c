@@ -9,12 +9,13 @@
  */
 #include "path.h"
 
-#define LOG_DIGITS 10u
+#define DIGITS 10u /* of a file's number */
 #define LOG_SUFFIX ".log"
+#define SNAP_SUFFIX ".snap"
 #define TMP_SUFFIX ".tmp"
 #define BACKUP_SUFFIX ".bak-"
-#define TIME_DIGITS 19u                             /* of INT64_MAX */
-#define NAME_BYTES (LOG_DIGITS + sizeof LOG_SUFFIX) /* the longest of MANIFEST, CONTROL and logs */
+#define TIME_DIGITS 19u                          /* of INT64_MAX */
+#define NAME_BYTES (DIGITS + sizeof SNAP_SUFFIX) /* the longest name without a suffix of ours */
 
 _Static_assert(sizeof NK_PATH_MANIFEST <= NAME_BYTES, "NAME_BYTES is not that of the longest name");
 _Static_assert(NAME_BYTES + sizeof BACKUP_SUFFIX - 1 + TIME_DIGITS <= NK_PATH_MAX,
@@ -46,8 +47,20 @@ static size_t put_name(const char *name, char *out) {
 
 void nk_path_log(uint64_t number, char *out) {
     NK_ASSERT(number >= 1 && number <= NK_PATH_LOG_MAX);
-    put_digits(number, LOG_DIGITS, out);
-    memcpy(out + LOG_DIGITS, LOG_SUFFIX, sizeof LOG_SUFFIX);
+    put_digits(number, DIGITS, out);
+    memcpy(out + DIGITS, LOG_SUFFIX, sizeof LOG_SUFFIX);
+}
+
+void nk_path_snap(uint64_t number, char *out) {
+    NK_ASSERT(number >= 1 && number <= NK_PATH_LOG_MAX);
+    put_digits(number, DIGITS, out);
+    memcpy(out + DIGITS, SNAP_SUFFIX, sizeof SNAP_SUFFIX);
+}
+
+void nk_path_snap_tmp(uint64_t number, char *out) {
+    char name[NK_PATH_MAX];
+    nk_path_snap(number, name);
+    nk_path_tmp(name, out);
 }
 
 void nk_path_tmp(const char *name, char *out) {
@@ -65,6 +78,10 @@ void nk_path_backup(const char *name, int64_t time_ms, char *out) {
     out[n + digits] = '\0';
 }
 
+static bool has_suffix(const char *p, size_t n, const char *suffix) {
+    return n == strlen(suffix) && memcmp(p, suffix, n) == 0;
+}
+
 /* parse_base: what the first n bytes of a name are, as a name without any suffix of ours. */
 static enum nk_path_kind parse_base(const char *name, size_t n, uint64_t *number) {
     if (n == strlen(NK_PATH_MANIFEST) && memcmp(name, NK_PATH_MANIFEST, n) == 0)
@@ -73,11 +90,12 @@ static enum nk_path_kind parse_base(const char *name, size_t n, uint64_t *number
         return NK_PATH_IS_CONTROL;
     if (n == strlen(NK_PATH_LOCK) && memcmp(name, NK_PATH_LOCK, n) == 0) return NK_PATH_IS_LOCK;
     uint64_t got;
-    if (n != LOG_DIGITS + strlen(LOG_SUFFIX) || !take_digits(name, LOG_DIGITS, &got) || got == 0 ||
-        memcmp(name + LOG_DIGITS, LOG_SUFFIX, strlen(LOG_SUFFIX)) != 0)
-        return NK_PATH_OTHER;
-    *number = got;
-    return NK_PATH_IS_LOG;
+    if (n <= DIGITS || !take_digits(name, DIGITS, &got) || got == 0) return NK_PATH_OTHER;
+    enum nk_path_kind kind = NK_PATH_OTHER;
+    if (has_suffix(name + DIGITS, n - DIGITS, LOG_SUFFIX)) kind = NK_PATH_IS_LOG;
+    if (has_suffix(name + DIGITS, n - DIGITS, SNAP_SUFFIX)) kind = NK_PATH_IS_SNAP;
+    if (kind != NK_PATH_OTHER) *number = got;
+    return kind;
 }
 
 /* is_time: whether the text is a time as nk_path_backup writes it. */
@@ -97,12 +115,15 @@ static enum nk_path_kind parse_suffix(const char *suffix) {
 }
 
 enum nk_path_kind nk_path_parse(const char *name, uint64_t *number) {
+    uint64_t got;
     enum nk_path_kind kind = parse_base(name, strlen(name), number);
     if (kind != NK_PATH_OTHER) return kind;
     const char *dot = strrchr(name, '.');
-    uint64_t unused;
     if (dot == NULL) return NK_PATH_OTHER;
-    kind = parse_base(name, (size_t)(dot - name), &unused);
-    if (kind == NK_PATH_OTHER || kind == NK_PATH_IS_LOCK) return NK_PATH_OTHER;
-    return parse_suffix(dot);
+    enum nk_path_kind base = parse_base(name, (size_t)(dot - name), &got);
+    if (base == NK_PATH_OTHER || base == NK_PATH_IS_LOCK) return NK_PATH_OTHER;
+    kind = parse_suffix(dot);
+    if (base != NK_PATH_IS_SNAP || kind != NK_PATH_IS_TMP) return kind;
+    *number = got;
+    return NK_PATH_IS_SNAP_TMP;
 }

@@ -2,7 +2,7 @@
  *
  * path.h - every file name of a data folder is built and parsed here (L1).
  *
- *   MANIFEST  CONTROL  LOCK  NNNNNNNNNN.log (ten digits, the file's number from 1)
+ *   MANIFEST  CONTROL  LOCK  NNNNNNNNNN.log  NNNNNNNNNN.snap (ten digits, the file's number from 1)
  *   and while a whole file is being replaced, the same name with .tmp behind it;
  *   NAME.bak-T: what NAME was before a repair at time T (ms since the epoch) changed or dropped it.
  */
@@ -25,20 +25,26 @@ enum nk_path_kind {
     NK_PATH_IS_CONTROL,
     NK_PATH_IS_LOCK,
     NK_PATH_IS_LOG,
-    NK_PATH_IS_TMP,   /* the rest of a replacement that did not get through */
-    NK_PATH_IS_BACKUP /* what a repair has kept; nobody reads or removes it but the user */
+    NK_PATH_IS_SNAP,
+    NK_PATH_IS_SNAP_TMP, /* a snapshot that is being written, or was not finished */
+    NK_PATH_IS_TMP,      /* the rest of a replacement that did not get through */
+    NK_PATH_IS_BACKUP    /* what a repair has kept; nobody reads or removes it but the user */
 };
 
 /* nk_path_log: the name of log file `number` (1 .. NK_PATH_LOG_MAX; numbers from disk are checked
  * by the caller) in out[NK_PATH_MAX]. */
 void nk_path_log(uint64_t number, char *out);
-/* nk_path_tmp: the name under which the replacement of `name` (MANIFEST, CONTROL or a log) is
- * written, in out[NK_PATH_MAX]. */
+/* nk_path_snap: likewise of snapshot `number`; logs and snapshots are numbered together.
+ * nk_path_snap_tmp: the name under which it is written. */
+void nk_path_snap(uint64_t number, char *out);
+void nk_path_snap_tmp(uint64_t number, char *out);
+/* nk_path_tmp: the name under which the replacement of `name` (MANIFEST, CONTROL, a log or a snapshot)
+ * is written, in out[NK_PATH_MAX]. */
 void nk_path_tmp(const char *name, char *out);
 /* nk_path_backup: the name under which a repair at time_ms (not negative) keeps `name` (MANIFEST,
- * CONTROL or a log), in out[NK_PATH_MAX]. */
+ * CONTROL, a log or a snapshot), in out[NK_PATH_MAX]. */
 void nk_path_backup(const char *name, int64_t time_ms, char *out);
-/* nk_path_parse: what a name is; *number is set for logs alone. */
+/* nk_path_parse: what a name is; *number is set for logs and snapshots, finished or not, alone. */
 enum nk_path_kind nk_path_parse(const char *name, uint64_t *number);
 
 #endif

@@ -12,12 +12,16 @@
  *   headers may not have reached the disk). Files that end at or before W hold no tail: their records
  *   are looked at by the replay, which needs each of them.
  *
+ *   A listed snapshot says that everything up to its S was durable, and holds it. So W is at least S, and
+ *   records up to S are not needed: whether they are there or valid is never asked.
+ *
  *   finish (docs/design/0003, point 8) never appends to an old file. Valid records above W go, with their
  *   LSNs, into a new file; another new one takes the appends. The order makes each step safe to stop
  *   after: a file is listed before its header says that it is used, and the old tail is given up only
  *   when the new copy is durable and on the chain.
  *
- * NOT HERE  the folder's lists (folder.c), the last step (recover_finish.c), applying records (replay.c).
+ * NOT HERE  the folder's lists (folder.c), a point in the past (recover_point.c), the last step
+ *   (recover_finish.c), loading the snapshot (load.c), applying records (replay.c).
  */
 #include "recover.h"
 
@@ -53,15 +57,33 @@ uint64_t nk_live_last(const struct nk_log *l, uint32_t i) {
     return nk_min_u64(f->last_lsn, l->last_lsn);
 }
 
+uint64_t nk_live_needed(const struct nk_log *l, uint32_t i) {
+    uint64_t last = nk_live_last(l, i);
+    /* A life without a log has written none behind its snapshot, though the chain goes on at a later LSN. */
+    if (l->base.wal_off && l->live[i].head.first_lsn <= l->base.lsn) return 0;
+    return last > l->base.lsn ? last : 0;
+}
+
 /* ---- open, close -------------------------------------------------------------------------------*/
+
+/* A look at the past makes no LOCK where there is no store. */
+static bool is_no_store(const struct nk_log *l) {
+    if (!l->read_only) return false;
+    int fd = nk_vfs_open(l->vfs, l->dirfd, NK_PATH_MANIFEST, NITRO_FILE_READ);
+    if (fd >= 0) (void)l->vfs->close(l->vfs->ctx, fd);
+    return fd == -ENOENT;
+}
 
 static int open_folder(struct nk_log *l, struct nitro_err *err) {
     char owner[64] = "";
-    l->dirfd = l->vfs->dir_open(l->vfs->ctx, l->dir, NITRO_DIR_CREATE);
+    l->dirfd = l->vfs->dir_open(l->vfs->ctx, l->dir, l->read_only ? 0 : NITRO_DIR_CREATE);
+    if (l->dirfd == -ENOENT && l->read_only)
+        return nk_err_set(err, NITRO_ENOTFOUND, ENOENT, "open %s: there is no such folder", l->dir);
     if (l->dirfd < 0)
         return nk_err_set(err, NITRO_EIO, -l->dirfd,
                           "open the data folder %s: %s; create it, or choose another one", l->dir,
                           strerror(-l->dirfd));
+    if (is_no_store(l)) return nk_folder_read(l, err); /* says so, or what else is wrong */
     l->lock_fd = l->vfs->lock(l->vfs->ctx, l->dirfd, NK_PATH_LOCK, owner, sizeof owner);
     if (l->lock_fd == -EWOULDBLOCK) {
         owner[strcspn(owner, "\r\n")] = 0;
@@ -103,6 +125,9 @@ static struct nk_log *new_log(const struct nk_log_options *o) {
     l->step = nk_max_u64(NK_LOG_STEP_MIN, nk_min_u64(NK_LOG_STEP_MAX, o->file_bytes / 16));
     l->release = o->release;
     l->release_ctx = o->release_ctx;
+    l->read_only = o->read_only;
+    l->to_lsn = o->to_lsn;
+    l->to_ms = o->to_ms;
     l->salts.k0 = nk_load64(o->seed);
     l->salts.k1 = nk_load64(o->seed + 8);
     l->dirfd = l->lock_fd = l->control_fd = l->manifest_fd = -1;
@@ -150,6 +175,7 @@ void nk_log_close(struct nk_log **lp) {
     if (l->dirfd >= 0) (void)l->vfs->dir_close(l->vfs->ctx, l->dirfd);
     const struct nitro_mem *m = l->mem;
     nk_mem_free(m, l->live, l->live_cap * sizeof *l->live);
+    nk_mem_free(m, l->snaps, l->snap_cap * sizeof *l->snaps);
     nk_mem_free(m, l->orphans, l->orphan_cap * sizeof *l->orphans);
     nk_mem_free(m, l->splices, NK_LOG_SPLICES * sizeof *l->splices);
     nk_mem_free(m, l->frames, NK_LOG_FRAMES * sizeof *l->frames);
@@ -220,7 +246,11 @@ static int read_footer(struct nk_log *l, const struct nk_live *f, uint64_t end, 
 static int find_durable(struct nk_log *l, struct nitro_err *err) {
     uint64_t newest = 0;
     raise(&l->durable, l->control.durable_lsn);
+    raise(&l->durable, l->base.lsn);
+    /* a store without a log may have given out versions since that nothing on the disk knows */
+    if (l->base.wal_off) raise(&l->seen_lsn, l->base.lsn + NK_LSN_ROOM);
     l->newest_ms = l->control.time_ms;
+    if (l->base.foot.time_ms > l->newest_ms) l->newest_ms = l->base.foot.time_ms;
     for (uint32_t i = 0; i < l->live_count; i++) {
         const struct nk_log_header *h = &l->live[i].head;
         if (!h->used) continue;
@@ -258,18 +288,19 @@ static void walk_stop(struct walk *w, const struct nk_live *f, uint64_t lsn, uin
 }
 
 /* The records of one frame. NITRO_OK; walk_stop at the first that is not valid. */
-static int walk_frame(struct nk_logscan *s, const struct nk_live *f, uint64_t durable,
+static int walk_frame(const struct nk_log *l, struct nk_logscan *s, const struct nk_live *f,
                       struct walk *w) {
     for (;;) {
         struct nk_placed rec;
-        int rc = nk_logscan_record(s, true, &rec);
+        int rc = nk_logscan_record(s, s->lsn > l->base.lsn, &rec);
         if (rc == NITRO_OK) {
             w->in_batch = NK_MUTATE(15, false, rec.r.more);
             if (w->in_batch) continue;
-            w->whole = rec.r.lsn;
+            raise(&w->whole, rec.r.lsn);
             w->whole_end = rec.offset + rec.bytes;
             w->whole_file = f->number;
-            if (rec.r.lsn <= durable) w->keep_end = w->whole_end;
+            if (rec.r.lsn <= l->durable)
+                w->keep_end = s->frame_end; /* a look at the past reads whole frames */
             continue;
         }
         if (rc == NITRO_ECORRUPT || (rc == NITRO_ENOTFOUND && w->in_batch))
@@ -278,17 +309,18 @@ static int walk_frame(struct nk_logscan *s, const struct nk_live *f, uint64_t du
     }
 }
 
-/* The records of one file, from its first, up to the first that is not valid or not there. A file whose last
- * LSN is known must reach it. */
+/* The records of one file, from the first that is needed, up to the first that is not valid or not there. A file
+ * whose last LSN is known must reach it. */
 static int walk_file(struct nk_log *l, struct nk_live *f, bool newest, struct walk *w,
                      struct nitro_err *err) {
     struct nk_logscan s;
     int rc = nk_live_scan(l, f, &s, err);
     if (rc != NITRO_OK) return rc;
     uint64_t next = f->head.first_lsn;
+    rc = nk_logscan_seek(&s, l->base.lsn + 1, &next);
     w->whole_file = f->number;
-    w->whole_end = w->keep_end = NK_SECTOR;
-    for (;;) {
+    w->whole_end = w->keep_end = s.at;
+    while (rc == NITRO_OK) {
         uint64_t at = s.at;
         if (!newest && next > f->last_lsn) break;
         rc = nk_logscan_frame(&s);
@@ -297,7 +329,7 @@ static int walk_file(struct nk_log *l, struct nk_live *f, bool newest, struct wa
             rc = NITRO_OK;
             break;
         }
-        if (rc == NITRO_OK) rc = walk_frame(&s, f, l->durable, w);
+        if (rc == NITRO_OK) rc = walk_frame(l, &s, f, w);
         if (rc != NITRO_OK || w->stopped) break;
         next = s.lsn;
     }
@@ -331,23 +363,31 @@ static int check_clean(struct nk_log *l, const struct nk_live *f, const struct w
     return NITRO_OK;
 }
 
+/* The end of the log is below W. Who looks at the past may not need what is missing. */
+static int find_hole(struct nk_log *l, const struct walk *w, struct nitro_err *err) {
+    if (w->whole >= NK_MUTATE(17, 0, l->durable)) return NITRO_OK;
+    if (l->read_only && l->to_lsn <= w->whole) return NITRO_OK;
+    return nk_recover_damage(l, err, w->bad_file, w->bad_at, w->bad_lsn,
+                             w->bad_file != 0 ? "the record is missing or not valid"
+                                              : "no log file is in use");
+}
+
 /* Walks the records of the files that end above W. */
 static int find_end(struct nk_log *l, struct nitro_err *err) {
-    struct walk w = {0};
+    struct walk w = {.whole = l->base.lsn, .bad_lsn = l->base.lsn + 1};
     struct nk_live *newest = NULL;
     for (uint32_t i = 0; i < l->live_count; i++)
         if (l->live[i].on_chain) newest = &l->live[i];
     if (newest == NULL) {
-        if (l->durable > 0)
-            return nk_recover_damage(l, err, l->control.file, 0, 1, "no log file is in use");
-        l->next_lsn = NK_LSN_JUMP;
-        return NITRO_OK;
+        l->last_lsn = w.whole;
+        l->next_lsn = l->seen_lsn + NK_MUTATE(13, 1, NK_LSN_JUMP);
+        return find_hole(l, &w, err);
     }
     for (uint32_t i = 0; i < l->live_count && !w.stopped; i++) {
         struct nk_live *f = &l->live[i];
         if (!f->on_chain) continue;
         if (f != newest && (f->last_lsn <= l->durable || f->last_lsn < f->head.first_lsn)) {
-            if (f->last_lsn >= f->head.first_lsn) w.whole = f->last_lsn;
+            if (f->last_lsn >= f->head.first_lsn) raise(&w.whole, f->last_lsn);
             continue; /* the replay looks at it */
         }
         int rc = walk_file(l, f, f == newest, &w, err);
@@ -356,9 +396,8 @@ static int find_end(struct nk_log *l, struct nitro_err *err) {
     int rc = check_clean(l, newest, &w, err);
     if (rc != NITRO_OK) return rc;
     newest->last_lsn = nk_max_u64(w.whole, newest->head.first_lsn - 1);
-    if (w.whole < NK_MUTATE(17, 0, l->durable))
-        return nk_recover_damage(l, err, w.bad_file, w.bad_at, w.bad_lsn,
-                                 "the record is missing or not valid");
+    rc = find_hole(l, &w, err);
+    if (rc != NITRO_OK) return rc;
     l->last_lsn = w.whole;
     l->next_lsn = l->clean ? nk_max_u64(w.whole + 1, newest->head.first_lsn)
                            : l->seen_lsn + NK_MUTATE(13, 1, NK_LSN_JUMP);
@@ -389,6 +428,20 @@ static int count_cut(struct nk_log *l, struct nitro_err *err) {
     return NITRO_OK;
 }
 
+/* What there is to read, for the host. */
+static void count_found(struct nk_log *l) {
+    struct nitro_recovery *f = &l->found;
+    f->snapshot_lsn = l->base.lsn;
+    f->snapshot_number = l->base.number;
+    f->snapshot_bytes = l->base.bytes;
+    f->snapshot_keys = l->base.foot.keys;
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        if (nk_live_needed(l, i) == 0) continue;
+        f->files++;
+        f->bytes += l->live[i].end != 0 ? l->live[i].end : l->live[i].size;
+    }
+}
+
 /* Records above W that are served. */
 static uint64_t count_tail(const struct nk_log *l) {
     uint64_t n = 0;
@@ -404,13 +457,9 @@ int nk_recover_scan(struct nk_log *l, struct nitro_err *err) {
     if (l->created) return NITRO_OK;
     int rc = find_durable(l, err);
     if (rc == NITRO_OK) rc = find_end(l, err);
-    if (rc == NITRO_OK) rc = count_cut(l, err);
+    if (rc == NITRO_OK) rc = l->read_only ? nk_recover_point(l, err) : count_cut(l, err);
     if (rc != NITRO_OK) return rc;
-    for (uint32_t i = 0; i < l->live_count; i++) {
-        if (nk_live_last(l, i) == 0) continue;
-        l->found.files++;
-        l->found.bytes += l->live[i].end != 0 ? l->live[i].end : l->live[i].size;
-    }
+    count_found(l);
     l->found.durable_lsn = nk_min_u64(l->durable, l->last_lsn);
     l->found.last_lsn = l->last_lsn;
     l->found.tail_records = count_tail(l);

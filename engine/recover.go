@@ -15,6 +15,9 @@ import (
 // Recovery is what was found in the data folder when the store was opened.
 type Recovery struct {
 	Files, Bytes       uint64 // of log that were read
+	SnapshotLSN        uint64 // of the snapshot that was loaded before it; 0: there was none
+	SnapshotKeys       uint64 // in it
+	SnapshotBytes      uint64 // of its file
 	DurableLSN         uint64 // everything up to here was durable, and is there
 	LastLSN            uint64 // what is served: the end of the valid tail
 	TailRecords        uint64 // after DurableLSN: valid, and durable by now
@@ -26,15 +29,15 @@ type Recovery struct {
 	Took               time.Duration
 }
 
-// replayPartsMax is the most parts that the engine replays side by side.
-const replayPartsMax = 64
+// recoverPartsMax is the most parts that the engine loads or replays side by side.
+const recoverPartsMax = 64
 
 // progressEvery is how often Recover tells its progress.
 const progressEvery = 100 * time.Millisecond
 
 // Recover loads the store from its folder, on all processors, and opens the log for writing; it is called once, after
 // Open with Options.Loading. Until it has returned, requests and direct calls fail with ErrLoading. progress, which
-// may be nil, is called about ten times a second with the bytes of log read so far, on the calling goroutine.
+// may be nil, is called about ten times a second with the bytes of snapshot and log read so far, on the calling goroutine.
 // ErrCorrupt, ErrIO, ErrNoMemory, ErrLogFull: the error says what is wrong, where, and what to do; the store can only
 // be closed. A store without a folder has nothing to recover.
 func (s *Store) Recover(progress func(done, total uint64)) (Recovery, error) {
@@ -55,6 +58,7 @@ func (s *Store) Recover(progress func(done, total uint64)) (Recovery, error) {
 		return Recovery{}, err
 	}
 	s.commit.open()
+	s.openSnapshots(&r)
 	s.loading.Store(false)
 	r.Keys = s.Stats().Keys
 	r.Took = time.Since(start)
@@ -78,11 +82,13 @@ func (s *Store) load(progress func(done, total uint64)) (Recovery, error) {
 	if err := detailed("recovery", C.nitro_recover_scan(s.c, C.int64_t(s.Now()), &found, &e), &e); err != nil {
 		return Recovery{}, err
 	}
-	if s.closed.Load() {
-		return Recovery{}, ErrClosed
-	}
-	if err := s.replay(progress); err != nil {
-		return Recovery{}, err
+	for _, part := range []func(part, parts C.uint32_t) error{s.loadPart, s.replayPart} {
+		if s.closed.Load() {
+			return Recovery{}, ErrClosed
+		}
+		if err := s.inParts(part, progress); err != nil {
+			return Recovery{}, err
+		}
 	}
 	if s.closed.Load() {
 		return Recovery{}, ErrClosed
@@ -94,23 +100,34 @@ func (s *Store) load(progress func(done, total uint64)) (Recovery, error) {
 	s.clock.raise(int64(newest))
 	return Recovery{
 		Files: uint64(found.files), Bytes: uint64(found.bytes),
-		DurableLSN: uint64(found.durable_lsn), LastLSN: uint64(found.last_lsn),
+		SnapshotLSN: uint64(found.snapshot_lsn), SnapshotKeys: uint64(found.snapshot_keys),
+		SnapshotBytes: uint64(found.snapshot_bytes),
+		DurableLSN:    uint64(found.durable_lsn), LastLSN: uint64(found.last_lsn),
 		TailRecords: uint64(found.tail_records), CutBytes: uint64(found.cut_bytes),
 		CutFile: uint64(found.cut_file), CutOffset: uint64(found.cut_offset),
 		Clean: found.clean != 0, Created: found.created != 0,
 	}, nil
 }
 
-// replay loads the segments, a part of them on each processor, and tells the progress meanwhile.
-func (s *Store) replay(progress func(done, total uint64)) error {
-	parts := min(runtime.GOMAXPROCS(0), replayPartsMax)
+// loadPart loads a part of the snapshot.
+func (s *Store) loadPart(part, parts C.uint32_t) error {
+	var e C.struct_nitro_err
+	return detailed("recovery", C.nitro_recover_load(s.c, part, parts, &e), &e)
+}
+
+// replayPart replays the log for a part of the segments.
+func (s *Store) replayPart(part, parts C.uint32_t) error {
+	var e C.struct_nitro_err
+	return detailed("recovery", C.nitro_recover_replay(s.c, part, parts, &e), &e)
+}
+
+// inParts runs a part on each processor, and tells the progress meanwhile.
+func (s *Store) inParts(run func(part, parts C.uint32_t) error, progress func(done, total uint64)) error {
+	parts := min(runtime.GOMAXPROCS(0), recoverPartsMax)
 	errs := make([]error, parts)
 	var wg sync.WaitGroup
 	for p := range parts {
-		wg.Go(func() {
-			var e C.struct_nitro_err
-			errs[p] = detailed("recovery", C.nitro_recover_replay(s.c, C.uint32_t(p), C.uint32_t(parts), &e), &e)
-		})
+		wg.Go(func() { errs[p] = run(C.uint32_t(p), C.uint32_t(parts)) })
 	}
 	if progress != nil {
 		done := make(chan struct{})

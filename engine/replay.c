@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * replay.c - opening a store on a data folder: loading the segments from the log (L5).
+ * replay.c - opening a store on a data folder: what the log says since the snapshot (L5).
  *
  * DESIGN
  *   Every part reads the heads of all records, in order, and applies those of its own segments; the CRC is
@@ -11,14 +11,14 @@
  *   Nothing expires during a replay: a later record may give an entry that has expired by now a new time.
  *   What has expired is invisible afterwards, as always, and reclaimed by the EXPIRE step.
  *
- * NOT HERE  which files, and up to which LSN (recover.c).
+ *   Records that the snapshot holds (up to base.lsn) are passed over, whole frames by their headers.
+ *
+ * NOT HERE  which files, and up to which LSN (recover.c), loading the snapshot (load.c), the calls that the
+ *   host makes (api_log.c).
  */
-#include "db.h"
 #include "recover.h"
+#include "replay.h"
 #include "mutant.h"
-
-#define GROUP 32u
-#define PARTS_MAX 64u
 
 struct part {
     struct nk_db *db;
@@ -27,25 +27,39 @@ struct part {
     struct {
         struct nk_placed rec;
         struct nk_key key;
-    } group[GROUP];
+    } group[NK_REPLAY_GROUP];
     const struct nk_live *file;
     struct nitro_err *err;
 };
 
 /* ---- applying ----------------------------------------------------------------------------------*/
 
+struct nk_seg *nk_replay_lock(struct nk_db *db, const struct nk_key *k) {
+    struct nk_seg *s = nk_db_seg(db, k->seg);
+    while (!nk_seg_lock(s)) {} /* by another part of a load alone, and not for long */
+    return s;
+}
+
 /* nk_seg_reserve gives up after a bounded spin on the pool's lock, which other parts use as well. */
-static int put(struct nk_seg *s, struct nk_key *k, const struct nk_effect *e, uint64_t lsn) {
+int nk_replay_put(struct nk_seg *s, struct nk_key *k, const struct nk_effect *e, uint64_t version,
+                  bool fresh) {
     struct nk_item it;
     struct nk_resv r;
     int rc;
     do {
         nk_seg_find(s, k, 0, false, &it);
+        if (it.found && fresh) return NITRO_ENOTSTORED;
         if (!it.found && e->kind != NK_EFFECT_PUT) return NITRO_OK;
         rc = nk_seg_reserve(s, k, &it, e, &r);
     } while (rc == NITRO_EBUSY);
-    if (rc == NITRO_OK) nk_seg_apply(s, k, &it, e, &r, 0, lsn);
+    if (rc == NITRO_OK) nk_seg_apply(s, k, &it, e, &r, 0, version);
     return rc;
+}
+
+int nk_replay_failed(struct nk_db *db, int rc, struct nitro_err *err) {
+    return nk_err_set(err, rc, 0, "load %s: %s after %llu keys; give the process more memory",
+                      db->folder->dir, nitro_strerror(rc),
+                      (unsigned long long)nk_db_keys(db, NULL));
 }
 
 static int apply(struct nk_db *db, const struct nk_record *rec, struct nk_key *k) {
@@ -66,9 +80,8 @@ static int apply(struct nk_db *db, const struct nk_record *rec, struct nk_key *k
         e.val = NULL;
         e.bytes = 0;
     }
-    struct nk_seg *s = nk_db_seg(db, k->seg);
-    while (!nk_seg_lock(s)) {} /* nobody else uses it: statistics take no lock */
-    int rc = put(s, k, &e, rec->lsn);
+    struct nk_seg *s = nk_replay_lock(db, k);
+    int rc = nk_replay_put(s, k, &e, rec->lsn, false);
     nk_seg_unlock(s);
     if (big != NULL) nk_big_release(db, big);
     return rc;
@@ -89,13 +102,10 @@ static int flush_group(struct part *p) {
     for (uint32_t i = 0; i < p->count; i++) {
         const struct nk_placed *rec = &p->group[i].rec;
         if (!nk_record_check(rec->p, rec->bytes, &rec->r, rec->offset, p->file->salt))
-            return nk_recover_damage(db->log, p->err, p->file->number, rec->offset, rec->r.lsn,
+            return nk_recover_damage(db->folder, p->err, p->file->number, rec->offset, rec->r.lsn,
                                      "the record's checksum is wrong");
         int rc = apply(db, &rec->r, &p->group[i].key);
-        if (rc != NITRO_OK)
-            return nk_err_set(
-                p->err, rc, 0, "load %s: %s after %llu keys; give the process more memory",
-                db->log->dir, nitro_strerror(rc), (unsigned long long)nk_db_keys(db, NULL));
+        if (rc != NITRO_OK) return nk_replay_failed(db, rc, p->err);
     }
     p->count = 0;
     return NITRO_OK;
@@ -103,12 +113,13 @@ static int flush_group(struct part *p) {
 
 /* One record: into the group, if its segment is of this part. */
 static int take(struct part *p, const struct nk_placed *rec) {
+    if (rec->r.lsn <= p->db->folder->base.lsn) return NITRO_OK;
     if (rec->r.kind == NK_REC_FLUSH) {
         int rc = flush_group(p);
         if (rc != NITRO_OK) return rc;
         if (!nk_record_check(rec->p, rec->bytes, &rec->r, rec->offset, p->file->salt))
-            return nk_recover_damage(p->db->log, p->err, p->file->number, rec->offset, rec->r.lsn,
-                                     "the record's checksum is wrong");
+            return nk_recover_damage(p->db->folder, p->err, p->file->number, rec->offset,
+                                     rec->r.lsn, "the record's checksum is wrong");
         if (NK_MUTATE(26, false, true)) clear_segments(p, rec->r.lsn);
         return NITRO_OK;
     }
@@ -117,80 +128,66 @@ static int take(struct part *p, const struct nk_placed *rec) {
         return NITRO_OK;
     nk_key_init(p->db, rec->r.key, rec->r.key_bytes, &p->group[p->count].key);
     p->group[p->count].rec = *rec;
-    return ++p->count < GROUP ? NITRO_OK : flush_group(p);
+    return ++p->count < NK_REPLAY_GROUP ? NITRO_OK : flush_group(p);
 }
 
 /* ---- reading -----------------------------------------------------------------------------------*/
 
-/* The next record of the file, whatever frame it is in. NITRO_EBUSY: the group has to be applied first. */
-static int next(struct nk_logscan *s, struct nk_placed *rec) {
+/* The next record of the file, which is `want`, whatever frame it is in. NITRO_EBUSY: the group has to be applied
+ * first. */
+static int next(struct nk_logscan *s, uint64_t want, struct nk_placed *rec) {
     for (;;) {
         if (s->frame_end != 0) {
             int rc = nk_logscan_record(s, false, rec);
             if (rc != NITRO_ENOTFOUND) return rc;
         }
-        uint64_t want = s->frame_end != 0 ? s->lsn : s->first_lsn;
         int rc = nk_logscan_frame(s);
         if (rc == NITRO_OK && s->lsn != want) return NITRO_ECORRUPT;
         if (rc != NITRO_OK) return rc == NITRO_ENOTFOUND ? NITRO_ECORRUPT : rc;
     }
 }
 
-static int read_file(struct part *p, uint64_t last, struct nitro_err *err) {
-    struct nk_log *l = p->db->log;
-    struct nk_logscan s;
-    int rc = nk_live_scan(l, p->file, &s, err);
-    if (rc != NITRO_OK) return rc;
-    uint64_t told = 0, lsn = 0;
-    while (rc == NITRO_OK && lsn < last) {
+static int read_records(struct part *p, struct nk_logscan *s, uint64_t last) {
+    const struct nk_log *l = p->db->folder;
+    uint64_t told = 0, want = 0;
+    int rc = nk_logscan_seek(s, l->base.lsn + 1, &want);
+    while (rc == NITRO_OK && want <= last) {
         struct nk_placed rec;
-        s.hold = p->count > 0;
-        rc = next(&s, &rec);
+        s->hold = p->count > 0;
+        rc = next(s, want, &rec);
         if (rc == NITRO_EBUSY) {
             rc = flush_group(p);
+            if (rc != NITRO_OK) return rc;
             continue;
         }
-        if (rc == NITRO_ECORRUPT) {
-            uint64_t missing = s.frame_end != 0 ? s.lsn : s.first_lsn;
-            rc = nk_recover_damage(l, err, p->file->number, s.at, missing,
-                                   "the record is missing or not valid");
-        } else if (rc != NITRO_OK) {
-            rc = nk_live_scan_failed(l, err, p->file, &s, rc);
-        } else {
-            lsn = rec.r.lsn;
-            rc = take(p, &rec);
-        }
-        if (s.at - told >= 1u << 20) {
-            __atomic_fetch_add(&p->db->replayed_bytes, s.at - told, __ATOMIC_RELAXED);
-            told = s.at;
-        }
+        if (rc == NITRO_ECORRUPT)
+            return nk_recover_damage(l, p->err, p->file->number, s->at, want,
+                                     "the record is missing or not valid");
+        if (rc != NITRO_OK) break;
+        want = rec.r.lsn + 1;
+        rc = take(p, &rec);
+        if (rc != NITRO_OK) return rc;
+        if (s->at - told < 1u << 20) continue;
+        nk_replay_tell(p->db, s->at - told, p->of);
+        told = s->at;
     }
-    if (rc == NITRO_OK) rc = flush_group(p);
-    __atomic_fetch_add(&p->db->replayed_bytes, s.at - told, __ATOMIC_RELAXED);
+    nk_replay_tell(p->db, s->at - told, p->of);
+    return rc == NITRO_OK ? flush_group(p) : nk_live_scan_failed(l, p->err, p->file, s, rc);
+}
+
+static int read_file(struct part *p, uint64_t last) {
+    struct nk_log *l = p->db->folder;
+    struct nk_logscan s;
+    int rc = nk_live_scan(l, p->file, &s, p->err);
+    if (rc != NITRO_OK) return rc;
+    rc = read_records(p, &s, last);
     nk_live_scan_end(l, &s);
     return rc;
 }
 
 /* ---- entry -------------------------------------------------------------------------------------*/
 
-int nitro_recover_scan(nitro_store *store, int64_t now_ms, struct nitro_recovery *out,
-                       struct nitro_err *err) {
-    struct nk_db *db = &store->db;
-    (void)now_ms;
-    if (db->log == NULL || !db->loading)
-        return nk_err_set(err, NITRO_EARGUMENT, 0, "recover: the store has no log to recover");
-    int rc = nk_recover_scan(db->log, err);
-    if (rc != NITRO_OK) return rc;
-    __atomic_store_n(&db->replay_bytes, db->log->found.bytes, __ATOMIC_RELAXED);
-    *out = db->log->found;
-    return NITRO_OK;
-}
-
-int nitro_recover_replay(nitro_store *store, uint32_t part, uint32_t parts, struct nitro_err *err) {
-    struct nk_db *db = &store->db;
-    if (db->log == NULL || !db->loading || parts == 0 || parts > PARTS_MAX || part >= parts)
-        return nk_err_set(err, NITRO_EARGUMENT, 0, "recover: part %u of %u", part, parts);
-    __atomic_store_n(&db->replay_parts, parts, __ATOMIC_RELAXED);
+int nk_replay_part(struct nk_db *db, uint32_t part, uint32_t parts, struct nitro_err *err) {
     struct part *p = nk_mem_zalloc(db->mem, sizeof *p);
     if (p == NULL) return nk_err_set(err, NITRO_ENOMEM, 0, "recover: out of memory");
     p->db = db;
@@ -198,71 +195,12 @@ int nitro_recover_replay(nitro_store *store, uint32_t part, uint32_t parts, stru
     p->of = parts;
     p->err = err;
     int rc = NITRO_OK;
-    for (uint32_t i = 0; i < db->log->live_count && rc == NITRO_OK; i++) {
-        uint64_t last = nk_live_last(db->log, i);
+    for (uint32_t i = 0; i < db->folder->live_count && rc == NITRO_OK; i++) {
+        uint64_t last = nk_live_needed(db->folder, i);
         if (last == 0) continue;
-        p->file = &db->log->live[i];
-        rc = read_file(p, last, err);
+        p->file = &db->folder->live[i];
+        rc = read_file(p, last);
     }
     nk_mem_free(db->mem, p, sizeof *p);
     return rc;
-}
-
-void nitro_recover_progress(const nitro_store *store, uint64_t *done, uint64_t *total) {
-    uint32_t parts = NK_GET(store->db.replay_parts); /* each reads everything */
-    *done = NK_GET(store->db.replayed_bytes) / (parts != 0 ? parts : 1);
-    *total = nk_max_u64(NK_GET(store->db.replay_bytes), *done);
-}
-
-int nitro_recover_finish(nitro_store *store, int64_t now_ms, int64_t *newest_ms,
-                         struct nitro_err *err) {
-    struct nk_db *db = &store->db;
-    if (db->log == NULL || !db->loading)
-        return nk_err_set(err, NITRO_EARGUMENT, 0, "recover: the store has no log to recover");
-    int rc = nk_recover_finish(db->log, now_ms, err);
-    if (rc != NITRO_OK) return rc;
-    *newest_ms = db->log->newest_ms;
-    __atomic_store_n(&db->loading, false, __ATOMIC_RELEASE);
-    return NITRO_OK;
-}
-
-/* ---- the log for the host ----------------------------------------------------------------------*/
-
-/* Without a log everything counts as durable, so that nothing waits. */
-static const struct nitro_log_view no_log = {.written = UINT64_MAX, .durable = UINT64_MAX};
-
-const struct nitro_log_view *nk_db_view(const struct nk_db *db) {
-    return db->log != NULL ? &db->log->view : &no_log;
-}
-const struct nitro_log_view *nitro_log_view_of(const nitro_store *s) { return nk_db_view(&s->db); }
-
-int nitro_log_write(nitro_store *s, int64_t now_ms, struct nitro_err *err) {
-    return s->db.log != NULL ? nk_log_write(s->db.log, now_ms, err) : NITRO_OK;
-}
-int nitro_log_sync(nitro_store *s, struct nitro_err *err) {
-    return s->db.log != NULL ? nk_log_sync(s->db.log, err) : NITRO_OK;
-}
-int nitro_log_fill(nitro_store *s, uint64_t need, struct nitro_err *err) {
-    return s->db.log != NULL ? nk_log_fill(s->db.log, need, err) : NITRO_OK;
-}
-int nitro_log_note(nitro_store *s, struct nitro_err *err) {
-    return s->db.log != NULL ? nk_log_note(s->db.log, err) : NITRO_OK;
-}
-int nitro_log_stop(nitro_store *s, int64_t now_ms, struct nitro_err *err) {
-    return s->db.log != NULL && !s->db.loading ? nk_log_stop(s->db.log, now_ms, err) : NITRO_OK;
-}
-void nitro_log_error(const nitro_store *s, struct nitro_err *err) {
-    *err = (struct nitro_err){.code = NITRO_OK};
-    if (s->db.log != NULL) nk_log_error(s->db.log, err);
-}
-uint64_t nitro_log_need(size_t key_bytes, size_t value_bytes) {
-    return nk_record_max(key_bytes, value_bytes);
-}
-
-bool nk_db_has_log(const struct nk_db *db) { return db->log != NULL; }
-bool nk_db_loading(const struct nk_db *db) {
-    return __atomic_load_n(&db->loading, __ATOMIC_ACQUIRE);
-}
-uint64_t nk_db_log_need(uint64_t key_bytes, uint64_t value_bytes) {
-    return nk_record_max(key_bytes, value_bytes);
 }

@@ -20,7 +20,8 @@
 #include "seg.h"
 
 /* ---- sizes ------------------------------------------------------------------------------------*/
-#define NK_CHUNK_REQS 256u         /* requests of one prepare */
+#define NK_CHUNK_REQS 256u /* requests of one prepare */
+_Static_assert(NK_CHUNK_REQS <= NITRO_TALLIES, "each of them may be counted as something else");
 #define NK_IN_BYTES 65536u         /* default input buffer */
 #define NK_IN_SLACK 16u            /* readable bytes behind it, for 8-byte loads of short words */
 #define NK_IN_BYTES_MAX (1u << 30) /* one request, with everything around its arguments */
@@ -113,6 +114,8 @@ struct nk_req {
     uint8_t op;         /* enum nk_op */
     uint8_t code;       /* ERROR: enum nk_fault; HOST: enum nitro_host_verb */
     uint8_t wire;       /* binary: the request's flags */
+    uint8_t command;    /* what it is counted as: see struct nitro_tally */
+    bool joined;        /* binary: it came in several frames */
 };
 _Static_assert(sizeof(struct nk_req) <= 96, "256 of these are walked for every chunk");
 
@@ -165,6 +168,7 @@ struct nk_composed {
 struct nk_chunk {
     nitro_chunk pub; /* first: a nitro_chunk * is a struct nk_chunk * */
     struct nk_req *reqs;
+    uint32_t starts[NK_CHUNK_REQS]; /* where in `in` each of them begins */
 
     /* A RESP request that has arrived in part: `span_count` of `span_total` arguments, the next one
      * begins `parse_at` bytes behind in_pos. span_total 0 = at the start of a request. */

@@ -3,11 +3,8 @@
  * scan.c - visiting every key in bounded pieces while the table grows and shrinks (L5).
  *
  * DESIGN
- *   A segment's buckets are visited in the order of their bit-reversed numbers. In that order a bucket is
- *   an interval of reversed hashes, a split cuts its interval in two and a merge joins two neighbours,
- *   so a position (a reversed hash) means the same before and after, and no interval that was not yet
- *   visited can move to before it. (The idea is that of Redis's SCAN, by Pieter Noordhuis; here the
- *   table grows bucket by bucket, so neighbours may differ in the number of bits they use.)
+ *   A segment's buckets are visited in the order of table.h, in which a position means the same before and after
+ *   splits and merges.
  *
  *   cursor   bits 63..48 segment · 47..40 hash epoch · 32 nothing of the bucket has been passed ·
  *            31..0 position; 0 is the start and the end.
@@ -23,13 +20,6 @@
 #define HOLD_BUCKETS 16u   /* in one lock hold */
 #define CALL_BUCKETS 4096u /* in one call */
 
-static uint32_t reverse32(uint32_t v) {
-    v = __builtin_bswap32(v);
-    v = (v & 0x0f0f0f0fu) << 4 | (v >> 4 & 0x0f0f0f0fu);
-    v = (v & 0x33333333u) << 2 | (v >> 2 & 0x33333333u);
-    return (v & 0x55555555u) << 1 | (v >> 1 & 0x55555555u);
-}
-
 struct scan {
     int64_t now_ms;
     nk_scan_fn *fn;
@@ -40,7 +30,7 @@ struct scan {
 };
 
 static void pass_entry(struct nk_seg *s, uint32_t ref, uint64_t pos, struct scan *sc) {
-    if (pos != 0 && reverse32((uint32_t)nk_seg_entry_hash(s, ref)) < pos) return;
+    if (pos != 0 && nk_table_place(nk_seg_entry_hash(s, ref)) < pos) return;
     const uint8_t *e = nk_arena_ptr(&s->arena, ref);
     uint32_t meta = nk_entry_meta(e);
     int64_t expire = nk_entry_expiry(e, meta);
@@ -64,19 +54,16 @@ static void pass_entry(struct nk_seg *s, uint32_t ref, uint64_t pos, struct scan
 static bool visit_bucket(struct nk_seg *s, uint64_t *pos, struct scan *sc) {
     const struct nk_table *t = &s->tab;
     if (t->dir == NULL) return true;
-    uint32_t i = nk_table_index(t, reverse32((uint32_t)*pos));
-    uint32_t half = t->low_mask + 1;
-    uint32_t bits = (uint32_t)__builtin_popcount(t->low_mask);
-    if (i >= half || (uint64_t)i + half < t->buckets) bits++; /* numbered with the longer mask */
-    uint64_t width = 1ull << (32 - bits);
-    bool inside = (*pos & (width - 1)) != 0 && !sc->fresh;
+    uint64_t first, end;
+    struct nk_bucket *head = nk_table_at(t, *pos, &first, &end);
+    bool inside = *pos != first && !sc->fresh;
     uint64_t passed = inside ? *pos : 0; /* entries before it have been */
     sc->fresh = false;
-    for (struct nk_bucket *b = nk_table_bucket(t, i); b != NULL; b = nk_table_next(t, b))
+    for (const struct nk_bucket *b = head; b != NULL; b = nk_table_next(t, b))
         for (uint32_t m = ~nk_bucket_match(b, 0) & ((1u << NK_SLOTS) - 1); m != 0; m &= m - 1)
             pass_entry(s, b->ref[__builtin_ctz(m)], passed, sc);
-    *pos = (*pos & ~(width - 1)) + width;
-    return *pos > UINT32_MAX;
+    *pos = end;
+    return end == NK_PLACES;
 }
 
 /* Visits up to *buckets buckets of one segment under its lock. True at the segment's end. */

@@ -22,6 +22,7 @@
  */
 #include "db.h"
 #include "mutant.h"
+#include "snap.h"
 
 #define SEG_SPINS 128u
 #define SLOT_OLD 0x80000000u /* in nk_item.slot: the slot is in `old` */
@@ -128,6 +129,10 @@ void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_ke
     out->epoch = __atomic_load_n(&s->epoch, __ATOMIC_RELAXED) & 1;
     out->hash = key_hash(s, out->epoch, p, n);
     nk_key_prefetch_bucket(db, out);
+}
+
+uint64_t nk_seg_key_hash(const struct nk_seg *s, uint32_t epoch, const uint8_t *p, uint32_t n) {
+    return key_hash(s, epoch, p, n);
 }
 
 uint64_t nk_seg_entry_hash(void *seg, uint32_t ref) {
@@ -306,7 +311,7 @@ void nk_seg_find(struct nk_seg *s, struct nk_key *k, int64_t now_ms, bool count,
     if (it->ref != 0) read_entry(s, now_ms, it);
     it->shown = NK_MUTATE(20, 0, it->version);
     if (!it->found) {
-        if (s->db->marks != NULL) it->shown = miss_shows(s->db, k, it->version);
+        if (s->db->log != NULL) it->shown = miss_shows(s->db, k, it->version);
         it->val = NULL;
         it->bytes = 0;
         it->big = NULL;
@@ -372,16 +377,26 @@ static int reserve_expire(struct nk_seg *s, const struct nk_item *it, const stru
     return nk_arena_alloc(&s->arena, need, &r->ref);
 }
 
+/* When no reserved effect is left, the room for a snapshot's entries is given back. */
+NK_INLINE void settle(struct nk_seg *s) {
+    if (NK_UNLIKELY(s->snap_reserved != 0) && s->pending == 0) nk_snap_settle(s);
+}
+
 int nk_seg_reserve(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                    const struct nk_effect *e, struct nk_resv *r) {
     struct nk_resv got = {0};
     int rc = NITRO_OK;
     NK_DCHECK(it->stamp == s->stamp);
+    if (NK_UNLIKELY(nk_snap_owed(s, it->ref))) rc = nk_snap_reserve(s, it->ref, e->further);
+    if (rc != NITRO_OK) return rc;
     if (e->kind == NK_EFFECT_PUT)
         rc = reserve_put(s, k, it, entry_need(k, e), e, &got);
     else if (e->kind == NK_EFFECT_EXPIRE)
         rc = reserve_expire(s, it, e, &got);
-    if (rc != NITRO_OK) return rc;
+    if (rc != NITRO_OK) {
+        settle(s);
+        return rc;
+    }
     s->pending++;
     *r = got;
     return NITRO_OK;
@@ -392,6 +407,7 @@ void nk_seg_abort(struct nk_seg *s, struct nk_resv *r) {
     if (r->ref != 0) nk_arena_free(&s->arena, r->ref);
     nk_over_put(&s->over, r->overflow);
     *r = (struct nk_resv){0};
+    settle(s);
 }
 
 /* ---- apply -------------------------------------------------------------------------------------*/
@@ -547,15 +563,21 @@ static void mark_expired(struct nk_db *db, const uint8_t *e) {
     nk_db_mark(db, (uint32_t)(route >> 30) & 0x7fffffffu, version);
 }
 
-void nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at) {
+bool nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at) {
     uint32_t ref = at->bucket->ref[at->index];
     const uint8_t *e = nk_arena_ptr(&s->arena, ref);
-    if (s->db->marks != NULL) mark_expired(s->db, e);
+    if (NK_UNLIKELY(nk_snap_owed(s, ref))) {
+        if (nk_snap_reserve(s, ref, false) != NITRO_OK) return false;
+        if (NK_MUTATE(63, false, true)) nk_snap_emit(s, ref);
+        nk_snap_settle(s);
+    }
+    if (s->db->log != NULL) mark_expired(s->db, e);
     entry_forget(s, e);
     nk_arena_free(&s->arena, ref);
     nk_table_remove(&s->tab, hash, at);
     s->stamp++;
     NK_ADD(s->expired, 1);
+    return true;
 }
 
 static void apply_delete(struct nk_seg *s, const struct nk_key *k, const struct nk_item *it) {
@@ -583,6 +605,8 @@ uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *
     NK_ASSERT(s->pending > 0);
     s->pending--;
     if (NK_UNLIKELY(it.stamp != s->stamp)) locate(s, k, &it);
+    if (NK_UNLIKELY(nk_snap_owed(s, it.ref))) nk_snap_emit(s, it.ref);
+    settle(s);
     uint64_t version = lsn != 0 ? lsn : s->next_version++ * s->db->segments + s->index;
     if (lsn != 0) __atomic_store_n(&s->last_lsn, lsn, __ATOMIC_RELAXED);
     if (e->kind == NK_EFFECT_PUT) {

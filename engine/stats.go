@@ -33,6 +33,10 @@ type Stats struct {
 
 	// Of the log since the store was opened: records appended, frames and bytes written, writes, syncs.
 	LogRecords, LogFrames, LogBytes, LogWrites, LogSyncs uint64
+
+	SnapshotBytes   uint64 // buffers of the snapshot that is under way; part of ResidentBytes
+	SnapshotEmitted uint64 // entries that writers have saved for snapshots
+	SnapshotBusy    uint64 // writes that had to wait for room to do so
 }
 
 // Stats sums the counters. A closed store has none.
@@ -63,5 +67,7 @@ func (s *Store) Stats() Stats {
 		MaxBytesPerCall:   uint64(c.max_bytes_per_call),
 		LogRecords:        uint64(c.log_records), LogFrames: uint64(c.log_frames), LogBytes: uint64(c.log_bytes),
 		LogWrites: uint64(c.log_writes), LogSyncs: uint64(c.log_syncs),
+		SnapshotBytes: uint64(c.snapshot_bytes), SnapshotEmitted: uint64(c.snapshot_emitted),
+		SnapshotBusy: uint64(c.snapshot_busy),
 	}
 }

@@ -35,8 +35,8 @@ static void expire_chain(struct nk_seg *s, uint32_t bucket, int64_t now_ms) {
         s->work.entries++;
         if (at != 0 && at <= now_ms) {
             struct nk_slot slot = {.bucket = b, .index = i};
-            nk_seg_drop(s, nk_seg_entry_hash(s, b->ref[i]), &slot);
-            continue; /* the chain's last entry took the place */
+            if (nk_seg_drop(s, nk_seg_entry_hash(s, b->ref[i]), &slot))
+                continue; /* the chain's last entry took the place */
         }
         if (at != 0) nk_table_note_expiry(t, bucket, at);
         i++;

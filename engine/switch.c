@@ -12,6 +12,7 @@
  *   A segment does not switch back: whoever found the collisions has them still.
  */
 #include "db.h"
+#include "snap.h"
 
 #define DROP_PAGES 16u /* pages given back by one call */
 
@@ -19,6 +20,7 @@ bool nk_switch_begin(struct nk_seg *s) {
     struct nk_table fresh;
     nk_table_init(&fresh, &s->over, &s->db->pool, nk_seg_entry_hash, nk_seg_entry_warm, s);
     if (nk_table_open_like(&fresh, &s->tab) != NITRO_OK) return false;
+    nk_snap_switch(s);
     s->old = s->tab;
     s->old.hash = nk_seg_entry_hash_old;
     s->drain_at = s->old.buckets - 1;

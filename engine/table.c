@@ -374,6 +374,10 @@ static uint32_t overflow_for(uint32_t entries) {
 
 bool nk_table_grow(struct nk_table *t, struct nk_work *w) {
     if (NK_LIKELY(t->count <= (uint64_t)t->buckets * NK_LOAD_SPLIT)) return false;
+    return nk_table_split(t, w);
+}
+
+bool nk_table_split(struct nk_table *t, struct nk_work *w) {
     uint32_t to = t->buckets, half = t->low_mask + 1;
     if (to == UINT32_MAX / 2) return false;
     uint32_t from = to - half,

@@ -121,6 +121,34 @@ NK_INLINE uint32_t nk_bucket_match(const struct nk_bucket *b, uint8_t tag) {
 #endif
 }
 
+/* ---- the order of a walk ------------------------------------------------------------------------
+ * Buckets are visited in the order of their bit-reversed numbers. In that order a bucket is an interval of
+ * places, the reversed low bits of hashes; a split cuts its interval in two and a merge joins two neighbours.
+ * So a place means the same before and after, and nothing that has not been visited moves to before it. (The
+ * idea is that of Redis's SCAN, by Pieter Noordhuis; here the table grows bucket by bucket, so neighbours may
+ * differ in the number of bits they use.) */
+#define NK_PLACES (1ull << 32)
+
+/* nk_table_place: of a hash. */
+NK_INLINE uint64_t nk_table_place(uint64_t hash) {
+    uint32_t v = __builtin_bswap32((uint32_t)hash);
+    v = (v & 0x0f0f0f0fu) << 4 | (v >> 4 & 0x0f0f0f0fu);
+    v = (v & 0x33333333u) << 2 | (v >> 2 & 0x33333333u);
+    return (v & 0x55555555u) << 1 | (v >> 1 & 0x55555555u);
+}
+/* nk_table_at: the first bucket of the chain whose interval [*first, *end) holds the place. The table is not
+ * empty. */
+NK_INLINE struct nk_bucket *nk_table_at(const struct nk_table *t, uint64_t place, uint64_t *first,
+                                        uint64_t *end) {
+    uint32_t i = nk_table_index(t, nk_table_place(place));
+    uint32_t half = t->low_mask + 1, bits = (uint32_t)__builtin_popcount(t->low_mask);
+    if (i >= half || (uint64_t)i + half < t->buckets) bits++; /* numbered with the longer mask */
+    uint64_t width = NK_PLACES >> bits;
+    *first = place & ~(width - 1);
+    *end = *first + width;
+    return nk_table_bucket(t, i);
+}
+
 /* nk_table_insert_needs: sets *over to an overflow bucket if an insert of this hash needs one (or `always`),
  * else to 0. NITRO_OK, NITRO_ENOMEM, NITRO_EBUSY. nk_over_put gives it back unused. */
 NITRO_MUST_CHECK int nk_table_insert_needs(struct nk_table *t, uint64_t hash, bool always,
@@ -141,6 +169,9 @@ uint32_t nk_table_chain_count(const struct nk_table *t, const struct nk_bucket *
 /* nk_table_grow: splits one bucket if the load asks for it. nk_table_shrink: merges one. True when done; out
  * of memory is no error: the next call tries again. Adds to *w. */
 bool nk_table_grow(struct nk_table *t, struct nk_work *w);
+/* nk_table_split: splits one bucket whatever the load, for who knows that entries will come. The table is not
+ * empty. As nk_table_grow otherwise. */
+bool nk_table_split(struct nk_table *t, struct nk_work *w);
 bool nk_table_shrink(struct nk_table *t, struct nk_work *w);
 /* nk_table_tidy: moves one overflow bucket out of the last overflow page if these pages are half empty, so
  * that it can go back. True if it did. Only while no other table uses the overflow buckets. */

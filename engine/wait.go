@@ -119,21 +119,28 @@ func (s *Store) WaitDurable(ctx context.Context, lsn uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c := s.commit
+	if !s.waitDecided(lsn, ctx.Done()) {
+		return ctx.Err()
+	}
+	return s.commit.outcome(lsn)
+}
+
+// waitDecided returns true when lsn is durable or the log has failed, and false when quit is closed before.
+func (s *Store) waitDecided(lsn uint64, quit <-chan struct{}) bool {
 	if s.TryCommit(lsn) {
-		return c.outcome(lsn)
+		return true
 	}
 	p := parkedPool.Get().(*parked)
-	if !c.enqueue(lsn, p) {
+	if !s.commit.enqueue(lsn, p) {
 		parkedPool.Put(p)
-		return c.outcome(lsn)
+		return true
 	}
 	select {
 	case <-p.ch:
 		parkedPool.Put(p)
-		return c.outcome(lsn)
-	case <-ctx.Done(): // p stays in the queue and may be told any time: it can't be used again
-		return ctx.Err()
+		return true
+	case <-quit: // p stays in the queue and may be told any time: it can't be used again
+		return false
 	}
 }
 
@@ -147,6 +154,9 @@ func (s *Store) Sync(ctx context.Context) error {
 		return ErrClosed
 	case s.loading.Load():
 		return ErrLoading
+	case s.opt.WALOff:
+		return fmt.Errorf("engine: sync: the store writes no log (--wal off); take a snapshot to make it durable: %w",
+			ErrUnsupported)
 	case s.LogState() == LogNone:
 		return fmt.Errorf("engine: sync: the store has no log, nothing of it can be made durable: %w", ErrUnsupported)
 	}

@@ -146,6 +146,7 @@ static NK_NOINLINE enum nk_parsed go_on_half(struct nk_parser *f, struct nk_half
         f->c->loans = l;
     }
     nk_nbp_decode(f, &head, l != NULL ? l->data : fr->p, n);
+    nk_parser_slot(f)->joined = true;
     f->c->pub.count++;
     return NK_PARSED;
 }

@@ -74,6 +74,8 @@ enum nk_parsed nk_nbp_next(struct nk_parser *f);
 /* nk_nbp_decode: makes a request of a whole body. It stands in the slot; the caller counts it. */
 struct nk_head;
 void nk_nbp_decode(struct nk_parser *f, const struct nk_head *head, const uint8_t *body, size_t n);
+/* nk_nbp_commands: 1 + the verb that does what the opcode does, 0 for none (wire_nbp_verb.c). */
+extern const uint8_t nk_nbp_commands[256];
 /* nk_nbp_flags_allowed: the flags among VERSION and EXPIRY that an opcode takes; -1 = unknown
  * opcode. */
 int nk_nbp_flags_allowed(uint8_t opcode);

@@ -449,6 +449,7 @@ void nk_nbp_decode(struct nk_parser *f, const struct nk_head *head, const uint8_
     memset(r, 0, sizeof *r);
     r->id = head->id;
     r->wire = head->flags;
+    r->command = nk_nbp_commands[head->opcode];
     if (head->flags & NK_NBP_VERSION) {
         r->flags = NK_F_CAS;
         r->num = head->version;

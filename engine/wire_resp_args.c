@@ -74,10 +74,19 @@ HOST_DECODER(select_db, NITRO_HOST_SELECT)
 HOST_DECODER(quit, NITRO_HOST_QUIT)
 HOST_DECODER(reset, NITRO_HOST_RESET)
 HOST_DECODER(waitaof, NITRO_HOST_WAITAOF)
+HOST_DECODER(save, NITRO_HOST_SAVE)
+HOST_DECODER(bgsave, NITRO_HOST_BGSAVE)
+HOST_DECODER(lastsave, NITRO_HOST_LASTSAVE)
+HOST_DECODER(backup, NITRO_HOST_BACKUP)
+HOST_DECODER(snapshot, NITRO_HOST_SNAPSHOT)
+HOST_DECODER(slowlog, NITRO_HOST_SLOWLOG)
+HOST_DECODER(latency, NITRO_HOST_LATENCY)
 
 static nk_decoder *const decoders[NK_VERB_COUNT] = {
     [NK_VERB_APPEND] = nk_resp_append,
     [NK_VERB_AUTH] = auth,
+    [NK_VERB_BACKUP] = backup,
+    [NK_VERB_BGSAVE] = bgsave,
     [NK_VERB_CLIENT] = client,
     [NK_VERB_COMMAND] = command,
     [NK_VERB_CONFIG] = config,
@@ -105,6 +114,8 @@ static nk_decoder *const decoders[NK_VERB_COUNT] = {
     [NK_VERB_INCRBYFLOAT] = nk_resp_incrbyfloat,
     [NK_VERB_INFO] = info,
     [NK_VERB_KEYS] = nk_resp_keys,
+    [NK_VERB_LASTSAVE] = lastsave,
+    [NK_VERB_LATENCY] = latency,
     [NK_VERB_MEMORY] = nk_resp_memory,
     [NK_VERB_MGET] = nk_resp_mget,
     [NK_VERB_MSET] = nk_resp_mset,
@@ -123,12 +134,15 @@ static nk_decoder *const decoders[NK_VERB_COUNT] = {
     [NK_VERB_RENAME] = nk_resp_rename,
     [NK_VERB_RENAMENX] = nk_resp_renamenx,
     [NK_VERB_RESET] = reset,
+    [NK_VERB_SAVE] = save,
     [NK_VERB_SCAN] = nk_resp_scan,
     [NK_VERB_SELECT] = select_db,
     [NK_VERB_SET] = nk_resp_set,
     [NK_VERB_SETEX] = nk_resp_setex,
     [NK_VERB_SETNX] = nk_resp_setnx,
     [NK_VERB_SETRANGE] = nk_resp_setrange,
+    [NK_VERB_SLOWLOG] = slowlog,
+    [NK_VERB_SNAPSHOT] = snapshot,
     [NK_VERB_STRLEN] = nk_resp_strlen,
     [NK_VERB_SUBSTR] = nk_resp_getrange,
     [NK_VERB_TOUCH] = nk_resp_exists,
@@ -153,6 +167,7 @@ void nk_resp_decode(struct nk_parser *f, const uint8_t *base, uint32_t argc) {
         unknown(&a, r);
         return;
     }
+    r->command = (uint8_t)(verb + 1);
     a.cmd = nk_cmd_info(verb);
     int32_t arity = a.cmd->arity;
     if (NK_UNLIKELY(arity >= 0 ? argc != (uint32_t)arity : argc < (uint32_t)-arity)) {

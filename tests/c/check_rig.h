@@ -34,6 +34,7 @@ struct rig {
     uint64_t changes, reads; /* calls so far */
     uint64_t fail_change;    /* from this one on they fail; 0 = none */
     uint64_t fail_read;
+    bool once;        /* only this one fails */
     char renamed[64]; /* the last name that a file was given */
     char trace[1024]; /* why the changes were made, each once in a row, a line each */
 };
@@ -45,13 +46,16 @@ static inline void trace(struct rig *r, const char *why) {
     if (n + strlen(why) + 2 <= sizeof r->trace) sprintf(r->trace + n, "%s\n", why);
 }
 
+static inline bool fails(const struct rig *r, uint64_t call, uint64_t from) {
+    return from != 0 && (r->once ? call == from : call >= from);
+}
 static inline bool change_fails(struct rig *r) {
     r->changes++;
-    return r->fail_change != 0 && r->changes >= r->fail_change;
+    return fails(r, r->changes, r->fail_change);
 }
 static inline bool read_fails(struct rig *r) {
     r->reads++;
-    return r->fail_read != 0 && r->reads >= r->fail_read;
+    return fails(r, r->reads, r->fail_read);
 }
 static inline int counted(struct rig *r, int handle) {
     if (handle >= 0) r->handles++;

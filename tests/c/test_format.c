@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_format.c - everything on disk that has a fixed size: headers of frames and log files, footers,
- * head and edits of MANIFEST, slots of CONTROL. Records are in test_record.c, the golden files in
- * test_golden.c.
+ * head and edits of MANIFEST, slots of CONTROL, header, footer and block headers of snapshots. Records are in
+ * test_record.c and test_snapfile.c, the golden files in test_golden.c.
  *
  * DESIGN
  *   One table says for each format where its CRC is and what it covers, and how to decode it; the tests
@@ -23,6 +23,7 @@
 #include "frame.h"
 #include "logfile.h"
 #include "manifest.h"
+#include "snapfile.h"
 #include "support.h"
 
 #define SALT UINT64_C(0xfedcba9876543210)
@@ -123,6 +124,48 @@ static int control_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint
     return rc;
 }
 
+static const struct nk_snap_head snap_sample = {
+    .version = 1, .wal_off = true, .store = STORE, .number = 7, .salt = SALT, .lsn = 600};
+static int snap_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t *again) {
+    struct nk_snap_head h;
+    (void)offset, (void)salt;
+    int rc = nk_snap_head_decode(p, &h);
+    if (rc == NITRO_OK) nk_snap_head_encode(&h, again);
+    return rc;
+}
+
+static const struct nk_snap_block block_sample = {.stored = 1000,
+                                                  .raw = 4000,
+                                                  .count = 5,
+                                                  .index = 77,
+                                                  .crc = 0x11223344,
+                                                  .kind = NK_SNAP_RECORDS,
+                                                  .compression = NITRO_COMPRESSION_ZSTD};
+static int block_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t *again) {
+    struct nk_snap_block b;
+    if (!nk_snap_block_decode(p, offset, salt, &b)) return NITRO_ECORRUPT;
+    nk_snap_block_encode(&b, offset, salt, again);
+    return NITRO_OK;
+}
+
+static const struct nk_snap_foot end_sample = {.number = 7,
+                                               .salt = SALT,
+                                               .end = 12345,
+                                               .blocks = 12,
+                                               .keys = 1000,
+                                               .raw_bytes = 50000,
+                                               .hash_a = 0x0102030405060708,
+                                               .hash_b = 0x1112131415161718,
+                                               .time_ms = 1700000000000,
+                                               .file_crc = 0x55667788};
+static int end_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t *again) {
+    struct nk_snap_foot f;
+    (void)offset, (void)salt;
+    if (!nk_snap_foot_decode(p, &f)) return NITRO_ECORRUPT;
+    nk_snap_foot_encode(&f, again);
+    return NITRO_OK;
+}
+
 struct format {
     const char *name;
     decode_fn *decode;
@@ -131,17 +174,21 @@ struct format {
     bool placed;                     /* … and then offset and salt */
     size_t zeros_from, zeros_to;
     size_t version_at; /* 0 = has none */
+    size_t magic;      /* bytes of it; 0 = has none */
 };
-enum { FRAME, HEADER, BLANK, FOOTER, HEAD, EDIT, CONTROL, NOTE, FORMATS };
+enum { FRAME, HEADER, BLANK, FOOTER, HEAD, EDIT, CONTROL, NOTE, SNAP, BLOCK, END, FORMATS };
 static const struct format formats[FORMATS] = {
-    [FRAME] = {"frame", frame_decode, 56, 4, 8, 56, true, 40, 56, 0},
-    [HEADER] = {"log header", header_decode, 512, 508, 0, 508, false, 88, 508, 8},
-    [BLANK] = {"blank log header", header_decode, 512, 508, 0, 508, false, 88, 508, 8},
-    [FOOTER] = {"footer", footer_decode, 512, 508, 0, 508, false, 40, 508, 0},
-    [HEAD] = {"manifest head", head_decode, 64, 60, 0, 60, false, 40, 60, 8},
-    [EDIT] = {"edit", edit_decode, 64, 0, 4, 64, true, 48, 64, 0},
-    [CONTROL] = {"control slot", control_decode, 512, 508, 0, 508, false, 72, 508, 8},
-    [NOTE] = {"control slot, not clean", control_decode, 512, 508, 0, 508, false, 72, 508, 8},
+    [FRAME] = {"frame", frame_decode, 56, 4, 8, 56, true, 40, 56, 0, 4},
+    [HEADER] = {"log header", header_decode, 512, 508, 0, 508, false, 88, 508, 8, 8},
+    [BLANK] = {"blank log header", header_decode, 512, 508, 0, 508, false, 88, 508, 8, 8},
+    [FOOTER] = {"footer", footer_decode, 512, 508, 0, 508, false, 40, 508, 0, 8},
+    [HEAD] = {"manifest head", head_decode, 64, 60, 0, 60, false, 40, 60, 8, 8},
+    [EDIT] = {"edit", edit_decode, 64, 0, 4, 64, true, 48, 64, 0, 0},
+    [CONTROL] = {"control slot", control_decode, 512, 508, 0, 508, false, 72, 508, 8, 8},
+    [NOTE] = {"control slot, not clean", control_decode, 512, 508, 0, 508, false, 72, 508, 8, 8},
+    [SNAP] = {"snapshot header", snap_decode, 512, 508, 0, 508, false, 56, 508, 8, 8},
+    [BLOCK] = {"block header", block_decode, 32, 28, 0, 28, true, 18, 20, 0, 4},
+    [END] = {"snapshot footer", end_decode, 512, 508, 0, 508, false, 84, 508, 0, 8},
 };
 
 /* sample: a valid block of a format; owned, of exactly its size. */
@@ -157,6 +204,9 @@ static uint8_t *sample(int which) {
     if (which == EDIT) nk_manifest_edit_encode(&edit_sample, OFFSET, SALT, p);
     if (which == CONTROL) nk_control_encode(&control_sample, p);
     if (which == NOTE) nk_control_encode(&note_sample, p);
+    if (which == SNAP) nk_snap_head_encode(&snap_sample, p);
+    if (which == BLOCK) nk_snap_block_encode(&block_sample, OFFSET, SALT, p);
+    if (which == END) nk_snap_foot_encode(&end_sample, p);
     return p;
 }
 
@@ -218,9 +268,8 @@ static void every_format__magic_or_zeros_changed_under_a_right_crc__damaged(void
     for (int i = 0; i < FORMATS; i++) {
         const struct format *f = &formats[i];
         uint8_t *p = sample(i);
-        size_t magic = i == EDIT ? 0 : i == FRAME ? 4 : 8;
         for (size_t at = 0; at < f->bytes; at++) {
-            if (at >= magic && (at < f->zeros_from || at >= f->zeros_to)) continue;
+            if (at >= f->magic && (at < f->zeros_from || at >= f->zeros_to)) continue;
             for (int bit = 0; bit < 8; bit += 7) {
                 p[at] ^= (uint8_t)(1u << bit);
                 reseal(f, p, OFFSET, SALT);
@@ -248,7 +297,7 @@ static void every_format__one_byte_repeated__damaged(void **state) {
     }
 }
 
-/* A frame or an edit is valid where it was written: every bit of its offset and of the salt counts. */
+/* A frame, a block or an edit is valid where it was written: every bit of its offset and of the salt counts. */
 static void placed_formats__in_another_place__damaged(void **state) {
     (void)state;
     for (int i = 0; i < FORMATS; i++) {
@@ -353,7 +402,8 @@ static const struct rule rules[] = {
     {EDIT, "op 4", 4, 2, 4, false},
     {EDIT, "op 65535", 4, 2, 65535, false},
     {EDIT, "kind 0", 6, 2, 0, false},
-    {EDIT, "kind 2", 6, 2, 2, false},
+    {EDIT, "a snapshot", 6, 2, NK_FILE_SNAP, true},
+    {EDIT, "kind 3", 6, 2, 3, false},
     {EDIT, "number 0", 8, 8, 0, false},
     {EDIT, "LSNs not known", 24, 8, 0, true},
     {EDIT, "last LSN 0", 32, 8, 0, true},
@@ -371,6 +421,43 @@ static const struct rule rules[] = {
     {NOTE, "clean 2^32 - 1", 12, 4, UINT32_MAX, false},
     {NOTE, "an end", 56, 8, 512, false},
     {CONTROL, "time -1", 64, 8, UINT64_MAX, false},
+    {SNAP, "a store with a log", 12, 4, 0, true},
+    {SNAP, "flag 1", 12, 4, 2, false},
+    {SNAP, "flag 31", 12, 4, 0x80000001, false},
+    {SNAP, "number 0", 32, 8, 0, false},
+    {SNAP, "number, largest", 32, 8, UINT64_MAX, true},
+    {SNAP, "the empty store", 48, 8, 0, true},
+    {SNAP, "LSN, largest", 48, 8, UINT64_MAX, true},
+    {BLOCK, "nothing stored", 4, 4, 0, false},
+    {BLOCK, "one byte stored", 4, 4, 1, true},
+    {BLOCK, "compressed, one byte less", 4, 4, 3999, true},
+    {BLOCK, "compressed, not smaller", 4, 4, 4000, false},
+    {BLOCK, "compressed, larger", 4, 4, UINT32_MAX, false},
+    {BLOCK, "nothing in it", 8, 4, 0, false},
+    {BLOCK, "most bytes", 8, 4, NK_SNAP_RAW_MAX, true},
+    {BLOCK, "more than most bytes", 8, 4, NK_SNAP_RAW_MAX + 1, false},
+    {BLOCK, "raw bytes 2^32 - 1", 8, 4, UINT32_MAX, false},
+    {BLOCK, "no record", 12, 4, 0, false},
+    {BLOCK, "most records", 12, 4, UINT32_MAX, true},
+    {BLOCK, "kind 0", 16, 1, 0, false},
+    {BLOCK, "large, five of them", 16, 1, 2, false},
+    {BLOCK, "more of a value, with records", 16, 1, 3, false},
+    {BLOCK, "kind 4", 16, 1, 4, false},
+    {BLOCK, "kind 255", 16, 1, 255, false},
+    {BLOCK, "large, one", 12, 8, UINT64_C(1) | UINT64_C(0x0202) << 32, true},
+    {BLOCK, "large, none", 12, 8, UINT64_C(0x0202) << 32, false},
+    {BLOCK, "more of a value", 12, 8, UINT64_C(0x0203) << 32, true},
+    {BLOCK, "not compressed, smaller", 17, 1, 0, false},
+    {BLOCK, "not compressed", 4, 8, UINT64_C(4000) << 32 | 4000, false}, /* it says that it is */
+    {BLOCK, "LZ4", 17, 1, 1, true},
+    {BLOCK, "compression 3", 17, 1, 3, false},
+    {BLOCK, "index, largest", 20, 4, UINT32_MAX, true},
+    {END, "number 0", 8, 8, 0, false},
+    {END, "end in the header", 24, 8, 511, false},
+    {END, "no blocks", 24, 8, 512, true},
+    {END, "no keys", 40, 8, 0, true},
+    {END, "time 0", 72, 8, 0, true},
+    {END, "time -1", 72, 8, UINT64_MAX, false},
 };
 
 /* Each rule refuses what breaks it, and allows what is just within, with the CRC right. */
@@ -413,11 +500,13 @@ static void decoders__error__output_untouched_but_for_a_newer_version(void **sta
         struct nk_log_header h = header_sample;
         struct nk_manifest_head m = head_sample;
         struct nk_control c = control_sample;
+        struct nk_snap_head s;
+        memcpy(&s, &snap_sample, sizeof s); /* padding, too */
         int code = i == 0 ? NITRO_ECORRUPT : NITRO_EFORMAT;
         uint32_t expected = i == 0 ? 1 : 9;
-        uint8_t *p[] = {sample(HEADER), sample(HEAD), sample(CONTROL)};
-        for (int k = 0; k < 3; k++) {
-            const struct format *f = &formats[(int[]){HEADER, HEAD, CONTROL}[k]];
+        uint8_t *p[] = {sample(HEADER), sample(HEAD), sample(CONTROL), sample(SNAP)};
+        for (int k = 0; k < 4; k++) {
+            const struct format *f = &formats[(int[]){HEADER, HEAD, CONTROL, SNAP}[k]];
             memset(p[k] + 16, 0x77, 8); /* what must not come through */
             ref_put(p[k] + f->version_at, versions[i], 4);
             reseal(f, p[k], OFFSET, SALT);
@@ -425,12 +514,15 @@ static void decoders__error__output_untouched_but_for_a_newer_version(void **sta
         assert_int_equal(nk_log_header_decode(p[0], &h), code);
         assert_int_equal(nk_manifest_head_decode(p[1], &m), code);
         assert_int_equal(nk_control_decode(p[2], &c), code);
-        assert_true(h.version == expected && m.version == expected && c.version == expected);
-        h.version = m.version = c.version = 1;
+        assert_int_equal(nk_snap_head_decode(p[3], &s), code);
+        assert_true(h.version == expected && m.version == expected);
+        assert_true(c.version == expected && s.version == expected);
+        h.version = m.version = c.version = s.version = 1;
         assert_memory_equal(&h, &header_sample, sizeof h);
         assert_memory_equal(&m, &head_sample, sizeof m);
         assert_memory_equal(&c, &control_sample, sizeof c);
-        for (int k = 0; k < 3; k++) free(p[k]);
+        assert_memory_equal(&s, &snap_sample, sizeof s);
+        for (int k = 0; k < 4; k++) free(p[k]);
     }
 }
 

@@ -5,9 +5,11 @@
  * opens on a copy of them and has the keys; and the worked examples of docs/FORMAT.md are cut from them.
  *
  * THE FILES are a store that was stopped cleanly: one log of two frames, the MANIFEST that lists it (and
- * a prepared file that was not needed), and CONTROL. They never change: a change of the format is a new
- * version with golden files of its own. NK_GOLDEN_UPDATE=1 writes them, for a version that is not
- * released yet.
+ * a prepared file that was not needed), and CONTROL; then a snapshot of that store, and the MANIFEST of the
+ * same folder that lists it, too. They never change: a change of the format is a new version with golden
+ * files of its own. NK_GOLDEN_UPDATE=1 writes them, for a version that is not released yet.
+ *   zstd.snap and lz4.snap are what these libraries made of a text on the day when the format was fixed. They
+ * are read only: another version of a library may write other bytes.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -23,7 +25,9 @@
 #include "frame.h"
 #include "logfile.h"
 #include "manifest.h"
+#include "memfile.h"
 #include "record.h"
+#include "snapfile.h"
 #include "support.h"
 
 #define FOLDER "tests/golden/v1/"
@@ -33,12 +37,15 @@
 #define LOG_SALT UINT64_C(0x1122334455667788)
 #define MANIFEST_SALT UINT64_C(0x99aabbccddeeff00)
 #define SPARE_SALT UINT64_C(0x0123456789abcdef)
+#define SNAP_SALT UINT64_C(0x5566778899aabbcc)
+#define SNAP_NUMBER 3
 #define CREATED_MS INT64_C(1700000000000)
 #define FIRST_LSN UINT64_C(1)
 #define LAST_LSN UINT64_C(9)
 
-enum { THE_LOG, THE_MANIFEST, THE_CONTROL, GOLDEN_FILES };
-static const char *const names[GOLDEN_FILES] = {"0000000001.log", "MANIFEST", "CONTROL"};
+enum { THE_LOG, THE_MANIFEST, THE_CONTROL, THE_SNAPSHOT, MANIFEST_2, GOLDEN_FILES };
+static const char *const names[GOLDEN_FILES] = {"0000000001.log", "MANIFEST", "CONTROL",
+                                                "0000000003.snap", "MANIFEST.2"};
 
 struct image {
     uint8_t p[FILE_MAX];
@@ -71,6 +78,22 @@ static const struct effect second_frame[] = {
     {NK_REC_DELETE, false, 0, TEXT("from"), TEXT("")},
 };
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
+
+/* What is left of these effects, as the snapshot has it; each with the LSN of the last one on its key. */
+struct entry {
+    uint64_t version;
+    int64_t expire_ms;
+    const uint8_t *key;
+    uint32_t key_bytes;
+    const uint8_t *value;
+    uint32_t value_bytes;
+};
+static const struct entry entries[] = {
+    {3, 0, TEXT("user_id"), TEXT("42069")},
+    {5, CREATED_MS + 7200000, TEXT("session"), TEXT("abc")},
+    {7, 0, TEXT("to"), TEXT("110")},
+    {8, 0, TEXT("moved"), TEXT("20")},
+};
 
 static struct nk_record record_of(const struct effect *e, uint64_t lsn) {
     return (struct nk_record){.lsn = lsn,
@@ -128,14 +151,16 @@ static const struct nk_manifest_edit edits[] = {
     {NK_MANIFEST_ADD, NK_FILE_LOG, 1, LOG_SALT, 0, 0, 1},
     {NK_MANIFEST_ADD, NK_FILE_LOG, 2, SPARE_SALT, 0, 0, 2},
     {NK_MANIFEST_REMOVE, NK_FILE_LOG, 2, SPARE_SALT, 0, 0, 3},
+    {NK_MANIFEST_ADD, NK_FILE_SNAP, SNAP_NUMBER, SNAP_SALT, 0, LAST_LSN, 4},
 };
+#define EDITS_BEFORE 3u /* the snapshot */
 
-static void make_manifest(struct image *im) {
+static void make_manifest(struct image *im, uint32_t count) {
     struct nk_manifest_head h = {.mode = NK_MODE_MEMORY, .salt = MANIFEST_SALT};
     memcpy(h.store, STORE, sizeof h.store);
     nk_manifest_head_encode(&h, im->p);
     im->bytes = NK_MANIFEST_HEADER;
-    for (uint32_t i = 0; i < COUNT(edits); i++, im->bytes += NK_MANIFEST_EDIT)
+    for (uint32_t i = 0; i < count; i++, im->bytes += NK_MANIFEST_EDIT)
         nk_manifest_edit_encode(&edits[i], im->bytes, MANIFEST_SALT, im->p + im->bytes);
 }
 
@@ -154,13 +179,62 @@ static void make_control(struct image *im, uint64_t end) {
     im->bytes = NK_CONTROL_BYTES;
 }
 
-/* make_all: the three files as the engine writes them. */
+static struct nk_snaprec snaprec_of(const struct entry *e) {
+    return (struct nk_snaprec){.key = e->key,
+                               .value = e->value,
+                               .key_bytes = e->key_bytes,
+                               .value_bytes = e->value_bytes,
+                               .version = e->version,
+                               .expire_ms = e->expire_ms};
+}
+
+static void make_snapshot(struct image *im, const struct entry *e, uint32_t count,
+                          enum nitro_compression how) {
+    struct memfile file;
+    struct nk_snapwrite w;
+    uint8_t records[FILE_MAX];
+    size_t n = 0;
+    struct nk_snap_head h = {.number = SNAP_NUMBER, .salt = SNAP_SALT, .lsn = LAST_LSN};
+    memcpy(h.store, STORE, sizeof h.store);
+    for (uint32_t i = 0; i < count; i++) {
+        struct nk_snaprec r = snaprec_of(&e[i]);
+        n += nk_snaprec_head(&r, LAST_LSN, records + n);
+        memcpy(records + n, r.key, r.key_bytes);
+        memcpy(records + n + r.key_bytes, r.value, r.value_bytes);
+        n += (size_t)r.key_bytes + r.value_bytes;
+    }
+    memfile_init(&file);
+    assert_int_equal(nk_snapwrite_init(&w, &file.vfs, nitro_mem_system(), 3, &h, how), NITRO_OK);
+    assert_int_equal(nk_snapwrite_records(&w, records, n), NITRO_OK);
+    assert_int_equal(nk_snapwrite_finish(&w, CREATED_MS + 40), NITRO_OK);
+    nk_snapwrite_fini(&w);
+    assert_true(file.size <= sizeof im->p);
+    memcpy(im->p, file.p, file.size);
+    im->bytes = file.size;
+    memfile_fini(&file);
+}
+
+/* make_all: the files as the engine writes them. */
 static void make_all(struct image im[GOLDEN_FILES]) {
     memset(im, 0, GOLDEN_FILES * sizeof im[0]);
     size_t end = make_log(&im[THE_LOG]);
-    make_manifest(&im[THE_MANIFEST]);
+    make_manifest(&im[THE_MANIFEST], EDITS_BEFORE);
     make_control(&im[THE_CONTROL], end);
+    make_snapshot(&im[THE_SNAPSHOT], entries, COUNT(entries), NITRO_COMPRESSION_NONE);
+    make_manifest(&im[MANIFEST_2], COUNT(edits));
 }
+
+/* ---- snapshots that are compressed ----------------------------------------------------------------*/
+
+static const char text[] =
+    "Everything that was acknowledged is there after a crash: everything that was written before "
+    "it, "
+    "and everything that was written before that. What was not acknowledged is there or not.";
+static const struct entry texts[] = {{9, 0, TEXT("text"), TEXT(text)}};
+static const struct {
+    const char *name;
+    enum nitro_compression how;
+} packed[] = {{"lz4.snap", NITRO_COMPRESSION_LZ4}, {"zstd.snap", NITRO_COMPRESSION_ZSTD}};
 
 /* ---- files -------------------------------------------------------------------------------------*/
 
@@ -189,6 +263,10 @@ static void golden_files__written_again__the_same_bytes(void **state) {
     (void)state;
     struct image now[GOLDEN_FILES], golden;
     make_all(now);
+    for (uint32_t i = 0; i < COUNT(packed) && getenv("NK_GOLDEN_UPDATE") != NULL; i++) {
+        make_snapshot(&golden, texts, COUNT(texts), packed[i].how);
+        save(packed[i].name, &golden);
+    }
     for (int i = 0; i < GOLDEN_FILES; i++) {
         if (getenv("NK_GOLDEN_UPDATE") != NULL) save(names[i], &now[i]);
         load(names[i], &golden);
@@ -255,24 +333,65 @@ static void golden_log__read__every_field(void **state) {
     assert_true(f.number == 1 && f.salt == LOG_SALT && f.end == at && f.last_lsn == LAST_LSN);
 }
 
-/* MANIFEST says what was put in: head, and each edit with all its fields. */
-static void golden_manifest__read__every_field(void **state) {
-    (void)state;
+static void check_manifest(const char *name, uint32_t count) {
     struct image im;
-    load(names[THE_MANIFEST], &im);
+    load(name, &im);
     struct nk_manifest_head h;
     assert_int_equal(nk_manifest_head_decode(im.p, &h), NITRO_OK);
     assert_true(h.version == 1 && h.mode == NK_MODE_MEMORY && h.salt == MANIFEST_SALT);
     assert_memory_equal(h.store, STORE, sizeof h.store);
-    assert_int_equal(im.bytes, NK_MANIFEST_HEADER + COUNT(edits) * NK_MANIFEST_EDIT);
-    for (uint32_t i = 0; i < COUNT(edits); i++) {
+    assert_int_equal(im.bytes, NK_MANIFEST_HEADER + count * NK_MANIFEST_EDIT);
+    for (uint32_t i = 0; i < count; i++) {
         struct nk_manifest_edit e;
         size_t at = NK_MANIFEST_HEADER + i * NK_MANIFEST_EDIT;
         assert_true(nk_manifest_edit_decode(im.p + at, at, MANIFEST_SALT, &e));
-        assert_true(e.op == edits[i].op && e.kind == NK_FILE_LOG && e.number == edits[i].number);
+        assert_true(e.op == edits[i].op && e.kind == edits[i].kind && e.number == edits[i].number);
         assert_true(e.salt == edits[i].salt && e.sequence == i + 1);
         assert_true(e.first_lsn == edits[i].first_lsn && e.last_lsn == edits[i].last_lsn);
     }
+}
+
+/* MANIFEST says what was put in: head, and each edit with all its fields; before the snapshot and after it. */
+static void golden_manifests__read__every_field(void **state) {
+    (void)state;
+    check_manifest(names[THE_MANIFEST], EDITS_BEFORE);
+    check_manifest(names[MANIFEST_2], COUNT(edits));
+}
+
+/* check_snapshot: that a golden snapshot holds these entries, in this order, in a block of this kind. */
+static void check_snapshot(const char *name, const struct entry *e, uint32_t count,
+                           enum nitro_compression how) {
+    struct image im;
+    struct memfile file;
+    struct nk_snapread r;
+    struct nk_snaprec rec;
+    load(name, &im);
+    memfile_init(&file);
+    assert_int_equal(nk_vfs_write(&file.vfs, 3, im.p, im.bytes, 0, "test"), 0);
+    assert_int_equal(nk_snapread_open(&r, &file.vfs, nitro_mem_system(), 3, im.bytes), NITRO_OK);
+    assert_true(r.head.version == 1 && r.head.number == SNAP_NUMBER && !r.head.wal_off);
+    assert_true(r.head.salt == SNAP_SALT && r.head.lsn == LAST_LSN);
+    assert_memory_equal(r.head.store, STORE, sizeof r.head.store);
+    assert_true(r.foot.keys == count && r.foot.blocks == 1 && r.foot.time_ms == CREATED_MS + 40);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(nk_snapread_next(&r, false, &rec), NITRO_OK);
+        assert_int_equal(r.block.compression, how);
+        assert_true(rec.version == e[i].version && rec.expire_ms == e[i].expire_ms);
+        assert_true(rec.key_bytes == e[i].key_bytes && rec.value_bytes == e[i].value_bytes);
+        assert_memory_equal(rec.key, e[i].key, e[i].key_bytes);
+        assert_memory_equal(rec.value, e[i].value, e[i].value_bytes);
+    }
+    assert_int_equal(nk_snapread_next(&r, false, &rec), NITRO_ENOTFOUND);
+    nk_snapread_close(&r);
+    memfile_fini(&file);
+}
+
+/* The snapshots say what was put in, also what other versions of the libraries have compressed. */
+static void golden_snapshots__read__every_field(void **state) {
+    (void)state;
+    check_snapshot(names[THE_SNAPSHOT], entries, COUNT(entries), NITRO_COMPRESSION_NONE);
+    for (uint32_t i = 0; i < COUNT(packed); i++)
+        check_snapshot(packed[i].name, texts, COUNT(texts), packed[i].how);
 }
 
 /* CONTROL says what was put in: the newer slot is the clean stop, the other one is the note before. */
@@ -296,19 +415,25 @@ static void golden_control__read__every_field(void **state) {
 
 /* ---- as a store --------------------------------------------------------------------------------*/
 
-/* copy_folder: the golden files in a new folder, whose name goes to dir. */
-static void copy_folder(char dir[32]) {
+/* copy_file: a golden file to a folder, under its name there. */
+static void copy_file(const char *name, const char *dir, const char *as) {
+    struct image im;
+    char path[64];
+    load(name, &im);
+    snprintf(path, sizeof path, "%s/%s", dir, as);
+    FILE *f = fopen(path, "wb");
+    if (f == NULL || fwrite(im.p, 1, im.bytes, f) != im.bytes || fclose(f) != 0)
+        test_fail("%s cannot be written", path);
+}
+
+/* copy_folder: the golden files in a new folder, whose name goes to dir; with the snapshot or without. */
+static void copy_folder(char dir[32], bool snapshot) {
     strcpy(dir, "/tmp/nitrokv-golden-XXXXXX");
     if (mkdtemp(dir) == NULL) test_fail("a folder in /tmp cannot be made");
-    for (int i = 0; i < GOLDEN_FILES; i++) {
-        struct image im;
-        char path[64];
-        load(names[i], &im);
-        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-        FILE *f = fopen(path, "wb");
-        if (f == NULL || fwrite(im.p, 1, im.bytes, f) != im.bytes || fclose(f) != 0)
-            test_fail("%s cannot be written", path);
-    }
+    copy_file(names[THE_LOG], dir, names[THE_LOG]);
+    copy_file(names[THE_CONTROL], dir, names[THE_CONTROL]);
+    copy_file(names[snapshot ? MANIFEST_2 : THE_MANIFEST], dir, names[THE_MANIFEST]);
+    if (snapshot) copy_file(names[THE_SNAPSHOT], dir, names[THE_SNAPSHOT]);
 }
 
 /* remove_folder: with what the store has left in it. */
@@ -342,15 +467,14 @@ static void check_keys(nitro_store *s) {
     check_key(s, "moved", "20", 8, 0);
 }
 
-/* Today's engine opens the store of version 1, finds it whole and cleanly stopped, and serves its keys. */
-static void golden_folder__opened_as_a_store__its_keys_are_there(void **state) {
-    (void)state;
+/* open_copy: opens a copy of the golden store, recovers it, and looks at its keys. */
+static void open_copy(bool snapshot) {
     char dir[32];
     struct test_mem mem;
     struct nitro_recovery found;
     struct nitro_err err;
     int64_t newest_ms = 0;
-    copy_folder(dir);
+    copy_folder(dir, snapshot);
     test_mem_init(&mem);
     struct nitro_options opt = test_options(&mem, 4);
     opt.dir = dir;
@@ -359,6 +483,9 @@ static void golden_folder__opened_as_a_store__its_keys_are_there(void **state) {
     assert_int_equal(nitro_recover_scan(s, CREATED_MS + 100, &found, &err), NITRO_OK);
     assert_true(found.clean == 1 && found.created == 0 && found.cut_bytes == 0);
     assert_true(found.durable_lsn == LAST_LSN && found.last_lsn == LAST_LSN);
+    assert_true(found.snapshot_lsn == (snapshot ? LAST_LSN : 0));
+    assert_true(found.snapshot_keys == (snapshot ? COUNT(entries) : 0));
+    assert_int_equal(nitro_recover_load(s, 0, 1, &err), NITRO_OK);
     assert_int_equal(nitro_recover_replay(s, 0, 1, &err), NITRO_OK);
     assert_int_equal(nitro_recover_finish(s, CREATED_MS + 100, &newest_ms, &err), NITRO_OK);
     assert_true(newest_ms >= CREATED_MS + 30);
@@ -367,6 +494,18 @@ static void golden_folder__opened_as_a_store__its_keys_are_there(void **state) {
     nitro_close(&s);
     test_mem_check_empty(&mem);
     remove_folder(dir);
+}
+
+/* Today's engine opens the store of version 1, finds it whole and cleanly stopped, and serves its keys. */
+static void golden_folder__opened_as_a_store__its_keys_are_there(void **state) {
+    (void)state;
+    open_copy(false);
+}
+
+/* … and the same from the snapshot, which covers all of the log. */
+static void golden_folder__opened_with_the_snapshot__the_same_keys(void **state) {
+    (void)state;
+    open_copy(true);
 }
 
 /* ---- docs/FORMAT.md ----------------------------------------------------------------------------
@@ -422,9 +561,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_files__written_again__the_same_bytes),
         cmocka_unit_test(golden_log__read__every_field),
-        cmocka_unit_test(golden_manifest__read__every_field),
+        cmocka_unit_test(golden_manifests__read__every_field),
+        cmocka_unit_test(golden_snapshots__read__every_field),
         cmocka_unit_test(golden_control__read__every_field),
         cmocka_unit_test(golden_folder__opened_as_a_store__its_keys_are_there),
+        cmocka_unit_test(golden_folder__opened_with_the_snapshot__the_same_keys),
         cmocka_unit_test(format_page__worked_examples__bytes_of_the_golden_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,16 +14,18 @@
 
 #define UNSET UINT64_C(777)
 
-/* check_parse: a name's kind; the number is set for logs alone. */
+/* check_parse: a name's kind; the number is set for logs and snapshots alone. */
 static void check_parse(const char *name, enum nk_path_kind kind, uint64_t number) {
     uint64_t got = UNSET;
     enum nk_path_kind is = nk_path_parse(name, &got);
-    if (is != kind || got != (kind == NK_PATH_IS_LOG ? number : UNSET))
+    bool numbered =
+        kind == NK_PATH_IS_LOG || kind == NK_PATH_IS_SNAP || kind == NK_PATH_IS_SNAP_TMP;
+    if (is != kind || got != (numbered ? number : UNSET))
         fail_msg("\"%s\": kind %d number %" PRIu64, name, (int)is, got);
 }
 
 /* Every number, from the smallest to the largest, comes back from its name. */
-static void log__numbers__round_trip(void **state) {
+static void numbered__numbers__round_trip(void **state) {
     (void)state;
     static const uint64_t numbers[] = {1, 9, 10, 99, 4294967295, 4294967296, 9999999999};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -31,6 +33,12 @@ static void log__numbers__round_trip(void **state) {
         nk_path_log(numbers[i], name);
         assert_int_equal(strlen(name), 14);
         check_parse(name, NK_PATH_IS_LOG, numbers[i]);
+        nk_path_snap(numbers[i], name);
+        assert_int_equal(strlen(name), 15);
+        check_parse(name, NK_PATH_IS_SNAP, numbers[i]);
+        nk_path_snap_tmp(numbers[i], name);
+        assert_int_equal(strlen(name), 19);
+        check_parse(name, NK_PATH_IS_SNAP_TMP, numbers[i]);
     }
 }
 
@@ -54,13 +62,34 @@ static void parse__fixed_names__their_kinds(void **state) {
     check_parse(NK_PATH_CONTROL_TMP, NK_PATH_IS_TMP, 0);
 }
 
-/* A log's name has one spelling. */
-static void parse__log_spelled_otherwise__is_not_ours(void **state) {
+/* A log's name has one spelling, and a snapshot's too. */
+static void parse__numbered_spelled_otherwise__is_not_ours(void **state) {
     (void)state;
     static const char *names[] = {
-        "0000000000.log",  "00000000001.log", "10000000000.log", "000000001.log", "1.log",
-        "0000000001.log ", "0000000001.logx", "0000000001.LOG",  "0000000001",    "0000000001.lo",
-        "000000000a.log",  "+000000001.log",  " 000000001.log",  ".log",          "0000000001-log",
+        "0000000000.log",
+        "00000000001.log",
+        "10000000000.log",
+        "000000001.log",
+        "1.log",
+        "0000000001.log ",
+        "0000000001.logx",
+        "0000000001.LOG",
+        "0000000001",
+        "0000000001.lo",
+        "000000000a.log",
+        "+000000001.log",
+        " 000000001.log",
+        ".log",
+        "0000000001-log",
+        "0000000000.snap",
+        "000000001.snap",
+        "0000000001.sna",
+        "0000000001.snap1",
+        "0000000001.SNAP",
+        "0000000000.snap.tmp",
+        "0000000001.snap.tm",
+        "0000000001.snap.tmp.tmp",
+        "1.snap.tmp",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         check_parse(names[i], NK_PATH_OTHER, 0);
@@ -89,12 +118,15 @@ static void tmp__names__round_trip(void **state) {
     nk_path_tmp("0000000007.log", name);
     assert_string_equal(name, "0000000007.log.tmp");
     check_parse(name, NK_PATH_IS_TMP, 0);
+    nk_path_snap_tmp(7, name);
+    assert_string_equal(name, "0000000007.snap.tmp");
 }
 
 /* Backups carry any time there is. */
 static void backup__names_and_times__round_trip(void **state) {
     (void)state;
-    static const char *names[] = {"MANIFEST", "CONTROL", "0000000007.log", "9999999999.log"};
+    static const char *names[] = {"MANIFEST", "CONTROL", "0000000007.log", "9999999999.log",
+                                  "9999999999.snap"};
     static const int64_t times[] = {0, 9, 10, 1700000000000, INT64_MAX};
     char name[NK_PATH_MAX];
     for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
@@ -130,10 +162,10 @@ static void parse__backup_spelled_otherwise__is_not_ours(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(log__numbers__round_trip),
+        cmocka_unit_test(numbered__numbers__round_trip),
         cmocka_unit_test(log__small_numbers__keep_leading_zeros),
         cmocka_unit_test(parse__fixed_names__their_kinds),
-        cmocka_unit_test(parse__log_spelled_otherwise__is_not_ours),
+        cmocka_unit_test(parse__numbered_spelled_otherwise__is_not_ours),
         cmocka_unit_test(parse__strangers__are_not_ours),
         cmocka_unit_test(tmp__names__round_trip),
         cmocka_unit_test(backup__names_and_times__round_trip),

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * folder_write.c - making a folder a store, and MANIFEST anew (L4).
+ *
+ * DESIGN
+ *   A small file is replaced as a whole: written beside the old one, synced, renamed, the folder synced. A
+ *   crash leaves the old one or the new one.
+ *
+ *   MANIFEST is written anew at every start, because what is there then may be a page that a failed sync has
+ *   left in the cache and not on the disk; what is appended behind it would follow a gap after a power cut.
+ *   That holds after a clean stop, too: the sync may have failed in a start since then that did not
+ *   get through. And it is written anew when most of its edits concern files that are gone.
+ */
+#include "recover.h"
+
+/* Edits that a MANIFEST may have before it is written anew: two for each log and snapshot that came and went.
+ * 64 KiB are read in no time, and a list this long is at least half waste. */
+#define EDITS_MAX 1024u
+
+/* Replaces a whole small file in one step and keeps it open in *fd. */
+static int install(struct nk_log *l, const char *tmp, const char *name, const uint8_t *p, size_t n,
+                   int *fd) {
+    unsigned flags = NITRO_FILE_READ | NITRO_FILE_WRITE | NITRO_FILE_CREATE;
+    int f = nk_vfs_open(l->vfs, l->dirfd, tmp, flags);
+    if (f < 0) return f;
+    int rc = nk_vfs_write(l->vfs, f, p, n, 0, "create: write");
+    if (rc == 0) rc = nk_vfs_truncate(l->vfs, f, n, "create: truncate");
+    if (rc == 0) rc = nk_vfs_sync(l->vfs, f, "create: sync");
+    if (rc == 0) rc = l->vfs->rename(l->vfs->ctx, l->dirfd, tmp, name, "create: rename");
+    if (rc == 0) rc = nk_vfs_dir_sync(l->vfs, l->dirfd, "create: sync folder");
+    if (rc != 0) {
+        (void)l->vfs->close(l->vfs->ctx, f); /* the failure is being reported */
+        return rc;
+    }
+    *fd = f;
+    return 0;
+}
+
+/* ---- a new store -------------------------------------------------------------------------------*/
+
+int nk_folder_create(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
+    uint8_t control[NK_CONTROL_BYTES] = {0}, manifest[NK_MANIFEST_HEADER];
+    nk_store64(l->store, nk_log_salt(l));
+    nk_store64(l->store + 8, nk_log_salt(l));
+    l->control = (struct nk_control){.sequence = 2, .time_ms = now_ms};
+    memcpy(l->control.store, l->store, sizeof l->store);
+    nk_control_encode(&l->control, control);
+    struct nk_manifest_head h = {.mode = NK_MODE_MEMORY, .salt = nk_log_salt(l)};
+    memcpy(h.store, l->store, sizeof h.store);
+    nk_manifest_head_encode(&h, manifest);
+    int rc =
+        install(l, NK_PATH_CONTROL_TMP, NK_PATH_CONTROL, control, sizeof control, &l->control_fd);
+    if (rc == 0)
+        rc = install(l, NK_PATH_MANIFEST_TMP, NK_PATH_MANIFEST, manifest, sizeof manifest,
+                     &l->manifest_fd);
+    if (rc != 0)
+        return nk_err_set(err, NITRO_EIO, -rc, "create a store in %s: %s", l->dir, strerror(-rc));
+    l->manifest_salt = h.salt;
+    l->manifest_at = NK_MANIFEST_HEADER;
+    l->manifest_seq = 1;
+    l->next_lsn = 1;
+    return NITRO_OK;
+}
+
+/* ---- MANIFEST anew -----------------------------------------------------------------------------*/
+
+/* Edits are appended to p. */
+struct list {
+    const struct nk_log *l;
+    uint8_t *p;
+    uint64_t at, salt;
+};
+
+static void put_edit(struct list *m, enum nk_manifest_op op, enum nk_manifest_kind kind,
+                     uint64_t number, uint64_t salt, uint64_t last_lsn) {
+    struct nk_manifest_edit e = {.op = op,
+                                 .kind = kind,
+                                 .number = number,
+                                 .salt = salt,
+                                 .last_lsn = last_lsn,
+                                 .sequence = m->at / NK_MANIFEST_EDIT};
+    nk_manifest_edit_encode(&e, m->at, m->salt, m->p + m->at);
+    m->at += NK_MANIFEST_EDIT;
+}
+
+/* What is listed. Then the last number that was ever used, added and removed, unless it is listed: it is not
+ * used again. */
+static void put_files(struct list *m) {
+    const struct nk_log *l = m->l;
+    uint64_t last = l->next_number - 1;
+    bool named = last == 0;
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        named |= l->live[i].number == last;
+        put_edit(m, NK_MANIFEST_ADD, NK_FILE_LOG, l->live[i].number, l->live[i].salt, 0);
+    }
+    for (uint32_t i = 0; i < l->snap_count; i++) {
+        const struct nk_log_snap *s = &l->snaps[i];
+        named |= s->number == last;
+        put_edit(m, NK_MANIFEST_ADD, NK_FILE_SNAP, s->number, s->salt, s->lsn);
+    }
+    if (named) return;
+    put_edit(m, NK_MANIFEST_ADD, NK_FILE_LOG, last, m->salt, 0);
+    put_edit(m, NK_MANIFEST_REMOVE, NK_FILE_LOG, last, m->salt, 0);
+}
+
+int nk_folder_relist(struct nk_log *l, struct nitro_err *err) {
+    size_t bytes = NK_MANIFEST_HEADER + (l->live_count + l->snap_count + 2u) * NK_MANIFEST_EDIT;
+    uint8_t *p = nk_mem_zalloc(l->mem, bytes);
+    if (p == NULL)
+        return nk_err_set(err, NITRO_ENOMEM, 0, "write %s/%s anew: out of memory", l->dir,
+                          NK_PATH_MANIFEST);
+    struct nk_manifest_head h = {.mode = NK_MODE_MEMORY, .salt = nk_log_salt(l)};
+    memcpy(h.store, l->store, sizeof h.store);
+    nk_manifest_head_encode(&h, p);
+    struct list m = {.l = l, .p = p, .at = NK_MANIFEST_HEADER, .salt = h.salt};
+    put_files(&m);
+    if (l->manifest_fd >= 0) (void)l->vfs->close(l->vfs->ctx, l->manifest_fd); /* it is replaced */
+    l->manifest_fd = -1;
+    int rc = install(l, NK_PATH_MANIFEST_TMP, NK_PATH_MANIFEST, p, (size_t)m.at, &l->manifest_fd);
+    nk_mem_free(l->mem, p, bytes);
+    if (rc != 0)
+        return nk_err_set(err, NITRO_EIO, -rc, "write %s/%s anew: %s", l->dir, NK_PATH_MANIFEST,
+                          strerror(-rc));
+    l->manifest_salt = h.salt;
+    l->manifest_at = m.at;
+    l->manifest_seq = m.at / NK_MANIFEST_EDIT;
+    return NITRO_OK;
+}
+
+bool nk_folder_list_is_long(const struct nk_log *l) {
+    uint64_t need = l->live_count + l->snap_count;
+    return l->manifest_seq > EDITS_MAX && l->manifest_seq > 2 * need;
+}

@@ -1,0 +1,192 @@
+package engine
+
+/*
+#include "nitro.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// takeSnapshot makes the engine's calls from prepare to finish, in the order and under the locks that nitro.h demands.
+// It is given up when quit is closed. Whatever fails, the older snapshot and the log are as they were. The caller
+// holds turn.
+func (s *Store) takeSnapshot(quit <-chan struct{}) (SnapshotInfo, error) {
+	if err := s.prepareSnapshot(); err != nil {
+		return SnapshotInfo{}, err
+	}
+	lsn := s.beginSnapshot()
+	err := s.writeSnapshot(quit)
+	if err == nil {
+		err = s.snapshotDurable(lsn, quit)
+	}
+	var info SnapshotInfo
+	if err == nil {
+		info, err = s.finishSnapshot()
+	}
+	if err != nil {
+		s.abortSnapshot()
+	}
+	return info, err
+}
+
+// inFolder makes a call that may change what the folder holds: alone, and not after the log has failed or the store
+// is closed.
+func (c *committer) inFolder(call func() error) error {
+	c.filling.Lock()
+	defer c.filling.Unlock()
+	if err := c.refusal(); err != nil {
+		return err
+	}
+	defer c.publish() // a failure of MANIFEST is one of the log
+	return call()
+}
+
+func (s *Store) prepareSnapshot() error {
+	return s.commit.inFolder(func() error {
+		var e C.struct_nitro_err
+		return detailed("snapshot", C.nitro_snapshot_prepare(s.c, s.opt.Compression.number(), &e), &e)
+	})
+}
+
+// beginSnapshot makes the cut. All else stands still for it, a few words for each segment long.
+func (s *Store) beginSnapshot() (lsn uint64) {
+	now := C.int64_t(s.Now())
+	var at C.uint64_t
+	s.gate.lock()
+	C.nitro_snapshot_begin(s.c, now, &at)
+	s.gate.unlock()
+	return uint64(at)
+}
+
+// writeSnapshot walks through the store and writes what it finds, and what writers save meanwhile: they wait when it
+// does not keep up, so it does not pause but to let others have the processor.
+func (s *Store) writeSnapshot(quit <-chan struct{}) error {
+	idle := 0 // calls in a row that have found nothing
+	for {
+		select {
+		case <-quit:
+			return fmt.Errorf("engine: snapshot: given up: %w", ErrClosed)
+		default:
+		}
+		switch s.gatherSnapshot() {
+		case 0:
+			return nil
+		case 1:
+			var e C.struct_nitro_err
+			if err := detailed("snapshot", C.nitro_snapshot_write(s.c, &e), &e); err != nil {
+				return err
+			}
+			idle = 0
+		default: // a segment was locked, or holds nothing of the snapshot
+			idle++
+			if idle%backoffYields == 0 {
+				time.Sleep(backoffSleepMin) // the kernel may have taken the holder's processor away
+			}
+		}
+		runtime.Gosched()
+	}
+}
+
+func (s *Store) gatherSnapshot() C.int {
+	t := s.gate.rlock()
+	defer s.gate.runlock(t)
+	return C.nitro_snapshot_gather(s.c)
+}
+
+// snapshotDurable waits until the log is durable up to the cut: a snapshot must not hold what a power cut takes from
+// the log.
+func (s *Store) snapshotDurable(lsn uint64, quit <-chan struct{}) error {
+	if !s.waitDecided(lsn, quit) {
+		return fmt.Errorf("engine: snapshot: given up: %w", ErrClosed)
+	}
+	if err := s.commit.outcome(lsn); err != nil {
+		return fmt.Errorf("engine: snapshot: the log did not become durable up to LSN %d: %w", lsn, err)
+	}
+	return nil
+}
+
+func (s *Store) finishSnapshot() (info SnapshotInfo, err error) {
+	err = s.commit.inFolder(func() error {
+		var out C.struct_nitro_snapshot_info
+		var e C.struct_nitro_err
+		if err := detailed("snapshot", C.nitro_snapshot_finish(s.c, C.int64_t(s.Now()), &out, &e), &e); err != nil {
+			return err
+		}
+		info = snapshotInfo(&out)
+		return nil
+	})
+	return info, err
+}
+
+// abortSnapshot ends one that is under way; writers owe it nothing from then on.
+func (s *Store) abortSnapshot() {
+	var b backoff
+	for s.tryAbort() == C.NITRO_EBUSY { // a segment was locked
+		b.wait()
+	}
+}
+
+func (s *Store) tryAbort() C.int {
+	t := s.gate.rlock()
+	defer s.gate.runlock(t)
+	return C.nitro_snapshot_abort(s.c)
+}
+
+// retain removes the files that neither a start nor a restore within the window needs.
+func (s *Store) retain() error {
+	return s.commit.inFolder(func() error {
+		var keep C.int64_t
+		if s.opt.RetainFor > 0 {
+			keep = C.int64_t(max(s.opt.RetainFor.Milliseconds(), 1))
+		}
+		var e C.struct_nitro_err
+		return detailed("drop old files of the log",
+			C.nitro_retain(s.c, C.int64_t(s.Now()), keep, C.uint64_t(s.opt.RetainBytes), &e), &e)
+	})
+}
+
+// lookAtFolder renews what Folder returns.
+func (s *Store) lookAtFolder() error {
+	return s.commit.inFolder(func() error {
+		f, err := s.readFolder()
+		if err == nil {
+			s.snaps.folder.Store(&f)
+		}
+		return err
+	})
+}
+
+// readFolder asks the engine what the folder holds; within inFolder.
+func (s *Store) readFolder() (Folder, error) {
+	var c C.struct_nitro_folder
+	var e C.struct_nitro_err
+	if err := detailed("data folder", C.nitro_folder_state(s.c, &c, &e), &e); err != nil {
+		return Folder{}, err
+	}
+	return Folder{
+		Snapshots: uint64(c.snapshots), Newest: snapshotInfo(&c.newest),
+		OldestLSN: uint64(c.oldest_lsn), OldestTime: timeOf(c.oldest_ms),
+		LogFiles: uint64(c.log_files), LogBytes: uint64(c.log_bytes), LogSince: uint64(c.log_since),
+		SnapshotBytes: uint64(c.snapshot_bytes),
+	}, nil
+}
+
+func snapshotInfo(c *C.struct_nitro_snapshot_info) SnapshotInfo {
+	return SnapshotInfo{
+		Number: uint64(c.number), LSN: uint64(c.lsn), Time: timeOf(c.time_ms),
+		Keys: uint64(c.keys), RawBytes: uint64(c.raw_bytes), Bytes: uint64(c.bytes),
+		Hash: ContentHash{A: uint64(c.hash_a), B: uint64(c.hash_b)},
+	}
+}
+
+// timeOf is a time of the engine's; 0 is none.
+func timeOf(ms C.int64_t) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms))
+}
