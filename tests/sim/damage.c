@@ -5,11 +5,13 @@
  * WHAT   Every bit flipped; cut at every byte; sectors and whole files zeroed; files removed,
  *        swapped, duplicated; sectors and whole files taken from an older state of the same
  *        folder. After each the store either refuses, names a file and changes nothing; or serves,
- *        and everything durable is right.
+ *        and everything durable is right. And a check finds damage if and only if it refuses.
  *
  * FOLDERS  "stopped": after a clean stop. "tail": after a power cut that took nothing, with notes
  *        in CONTROL, several synced groups and a record that was not synced. "bare": the same
- *        after one that took all it could, with a last note in CONTROL.
+ *        after one that took all it could, with a last note in CONTROL. "snapshots": two of them, the
+ *        log from the older one on, and none before; after a clean stop. "snapped": the same after a power
+ *        cut that took all it could; so a log that was dropped is back, and nothing lists it.
  *
  * RESIDUE  What cannot be told apart, by name; nothing else is excluded, and after a clean stop
  *        nothing at all.
@@ -29,7 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGES_MAX 8u
+#define AGES_MAX 10u
 
 /* A folder, its model, and how it was earlier. */
 struct folder {
@@ -67,7 +69,7 @@ static void keep_age(struct folder *f) {
     f->age[f->ages++] = sim_disk_copy(f->world.disk);
 }
 
-static void prepare(struct folder *f, uint64_t seed, const struct sim_mutation *m) {
+static void prepare_logs(struct folder *f, uint64_t seed, const struct sim_mutation *m) {
     struct sim_world *w = &f->world;
     sim_world_init(w, seed, NULL);
     sim_disk_mutate(w->disk, m);
@@ -100,6 +102,49 @@ static void prepare(struct folder *f, uint64_t seed, const struct sim_mutation *
     sim_do_sync(w);
 }
 
+/* restart: what goes on goes to a new log file. */
+static void restart(struct folder *f) {
+    struct sim_world *w = &f->world;
+    if (!sim_world_stop(w)) sim_fail(w, "cannot be stopped");
+    sim_world_kill(w);
+    w->stopped = false;
+    keep_age(f);
+    must_start(w);
+    w->now_ms += 1000;
+}
+
+/* prepare_snapshots: what is durable before the older of two snapshots is dropped; the folder can go back to
+ * that one. */
+static void prepare_snapshots(struct folder *f, uint64_t seed, const struct sim_mutation *m) {
+    struct sim_world *w = &f->world;
+    sim_world_init(w, seed, NULL);
+    sim_disk_mutate(w->disk, m);
+    w->traits = (struct sim_traits){.segments = 2,
+                                    .log_file_bytes = 65536,
+                                    .has_alloc = true,
+                                    .sync_drops = true,
+                                    .keep_ms = 1500};
+    must_start(w);
+    group(w, 0);
+    restart(f);
+    group(w, 1);
+    if (!sim_do_snapshot(w, NITRO_COMPRESSION_LZ4)) sim_fail(w, "no snapshot can be taken");
+    keep_age(f);
+    group(w, 2);
+    restart(f);
+    group(w, 3);
+    restart(f);
+    if (!sim_do_snapshot(w, NITRO_COMPRESSION_ZSTD)) sim_fail(w, "no snapshot can be taken");
+    keep_age(f);
+    sim_do_retain(w);
+    keep_age(f);
+    sim_do_set(w, 7, sim_bytes(w, 70), 0);
+    group(w, 4);
+    sim_do_delete(w, 1);
+    sim_do_write(w);
+    sim_do_sync(w);
+}
+
 static void find_newest(struct folder *f) {
     struct sim_file file[SIM_FILES_MAX];
     unsigned n = sim_disk_list(f->world.disk, file);
@@ -112,7 +157,7 @@ static void find_newest(struct folder *f) {
 static void settle(struct folder *f) {
     struct sim_world w;
     find_newest(f);
-    sim_world_fork(&w, &f->world);
+    sim_world_fork(&w, &f->world, sim_disk_copy(f->world.disk));
     w.stopped = false;
     must_start(&w);
     f->floor = w.found.durable_lsn;
@@ -120,16 +165,19 @@ static void settle(struct folder *f) {
     sim_world_fini(&w);
 }
 
-static void make_stopped(struct folder *f, uint64_t seed, const struct sim_mutation *m) {
-    *f = (struct folder){.name = "stopped", .clean = true};
+typedef void prepare_fn(struct folder *f, uint64_t seed, const struct sim_mutation *m);
+
+static void make_stopped(struct folder *f, const char *name, prepare_fn *prepare,
+                         enum sim_rule rule, uint64_t seed, const struct sim_mutation *m) {
+    *f = (struct folder){.name = name, .clean = true};
     prepare(f, seed, m);
     if (!sim_world_stop(&f->world)) sim_fail(&f->world, "cannot be stopped");
-    sim_world_power(&f->world, SIM_NOTHING);
+    sim_world_power(&f->world, rule);
     settle(f);
 }
 
-static void make_unclean(struct folder *f, const char *name, enum sim_rule rule, uint64_t seed,
-                         const struct sim_mutation *m) {
+static void make_unclean(struct folder *f, const char *name, prepare_fn *prepare,
+                         enum sim_rule rule, uint64_t seed, const struct sim_mutation *m) {
     *f = (struct folder){.name = name};
     prepare(f, seed, m);
     sim_do_set(&f->world, 6, sim_bytes(&f->world, 9), 0);
@@ -154,7 +202,7 @@ enum residue { LAST_GROUP, SHORT_LOG };
 static struct sim_world *damage_begin(struct folder *f, const char *what, const char *file,
                                       uint64_t at) {
     struct sim_world *w = sim_need(malloc(sizeof *w));
-    sim_world_fork(w, &f->world);
+    sim_world_fork(w, &f->world, sim_disk_copy(f->world.disk));
     sim_world_repeat(w, "obj/sim/run-damage SEED=%" PRIu64 " (%s folder, %s %s, %" PRIu64 ")",
                      w->seed, f->name, what, file, at);
     return w;
@@ -162,7 +210,31 @@ static struct sim_world *damage_begin(struct folder *f, const char *what, const 
 
 static bool names_a_file(const char *msg) {
     return strstr(msg, "MANIFEST") != NULL || strstr(msg, "CONTROL") != NULL ||
-           strstr(msg, ".log") != NULL;
+           strstr(msg, ".log") != NULL || strstr(msg, ".snap") != NULL;
+}
+
+/* finds_damage: what a check says about the folder, of which it changes nothing. */
+static bool finds_damage(struct sim_world *w, struct sim_disk *disk) {
+    struct test_mem mem;
+    struct nitro_err err = {0};
+    struct nitro_check_result res = {0};
+    test_mem_init(&mem);
+    struct nitro_check_options opt = {
+        .dir = "data", .now_ms = w->now_ms, .mem = &mem.table, .vfs = sim_disk_vfs(disk)};
+    int rc = nitro_check(&opt, &res, &err);
+    if (rc != NITRO_OK && rc != NITRO_EFORMAT && rc != NITRO_ENOTFOUND)
+        sim_fail(w, "a check fails: %s: %s", nitro_strerror(rc), err.msg);
+    test_mem_check_empty(&mem);
+    return rc != NITRO_OK || res.damages > 0;
+}
+
+/* check_agrees: a check has found damage exactly where the start refuses. */
+static void check_agrees(struct sim_world *w, bool damaged, bool refused, const char *why) {
+    if (damaged == refused) return;
+    sim_fail(w,
+             refused ? "refused, and a check finds no damage: %s"
+                     : "served, and a check finds damage%s",
+             why);
 }
 
 /* damage_end: starts; w is gone after it. */
@@ -172,10 +244,13 @@ static void damage_end(struct folder *f, struct sim_world *w, enum residue resid
     f->runs++;
     w->promises = 0;
     w->stopped = false;
+    w->taken = (struct sim_taken){0}; /* an older snapshot and the log make the same */
     w->durable = f->clean ? w->model.newest : (residue == SHORT_LOG ? f->noted : f->floor);
     if (w->model.base_lsn > w->durable) w->durable = w->model.base_lsn;
     w->power_lost = true;
+    bool damaged = finds_damage(w, before);
     int rc = sim_world_start(w, &err);
+    check_agrees(w, damaged, rc != NITRO_OK, err.msg);
     if (rc == NITRO_OK && w->found.last_lsn < f->full) f->shorter++;
     if (rc != NITRO_OK) {
         f->refused++;
@@ -262,9 +337,12 @@ static void shuffle(struct folder *f, const struct sim_file *file, unsigned n, u
     struct sim_world *w = damage_begin(f, "removed", file[i].name, 0);
     sim_disk_drop(w->disk, file[i].name);
     damage_end(f, w, LAST_GROUP);
-    w = damage_begin(f, "duplicated as 0000000099.log", file[i].name, 0);
-    sim_disk_put(w->disk, "0000000099.log", file[i].data, file[i].bytes);
-    damage_end(f, w, LAST_GROUP);
+    const char *copies[] = {"0000000099.log", "0000000099.snap"};
+    for (unsigned c = 0; c < 2; c++) {
+        w = damage_begin(f, "duplicated as number 99:", file[i].name, c);
+        sim_disk_put(w->disk, copies[c], file[i].data, file[i].bytes);
+        damage_end(f, w, LAST_GROUP);
+    }
     for (unsigned j = 0; j < n; j++) {
         if (j == i) continue;
         replace(f, &file[i], &file[j], "another file's bytes in", j);
@@ -330,11 +408,15 @@ int main(int argc, char **argv) {
         fputs("usage: damage [SEED=n] [MUTATE=op:noop|swap:why]\n", stderr);
         return 3;
     }
-    make_stopped(&f, seed, &m);
+    make_stopped(&f, "stopped", prepare_logs, SIM_NOTHING, seed, &m);
     run(&f);
-    make_unclean(&f, "tail", SIM_EVERYTHING, seed, &m);
+    make_unclean(&f, "tail", prepare_logs, SIM_EVERYTHING, seed, &m);
     run(&f);
-    make_unclean(&f, "bare", SIM_NOTHING, seed, &m);
+    make_unclean(&f, "bare", prepare_logs, SIM_NOTHING, seed, &m);
+    run(&f);
+    make_stopped(&f, "snapshots", prepare_snapshots, SIM_EVERYTHING, seed, &m);
+    run(&f);
+    make_unclean(&f, "snapped", prepare_snapshots, SIM_NOTHING, seed, &m);
     run(&f);
     return 0;
 }

@@ -195,6 +195,7 @@ static int pass(struct sim_disk *d, const struct sim_call *c) {
     d->cut_short = false;
     if (!fault_hits(d, c)) return 0;
     d->faulted++;
+    copy_name(d->faulted_file, c->file);
     switch (d->fault.how) {
     case SIM_FAIL_SHORT:
         d->cut_short = true;
@@ -373,9 +374,12 @@ void sim_disk_sites(struct sim_disk *d, struct sim_sites *sites) { d->sites = si
 void sim_disk_fault(struct sim_disk *d, const struct sim_fault *f) {
     d->fault = *f;
     d->fault_seen = d->faulted = 0;
+    d->faulted_file[0] = '\0';
 }
 
 uint64_t sim_disk_faulted(const struct sim_disk *d) { return d->faulted; }
+
+const char *sim_disk_faulted_file(const struct sim_disk *d) { return d->faulted_file; }
 
 uint64_t sim_disk_calls(const struct sim_disk *d, bool changes_only) {
     return changes_only ? d->changes : d->calls;
@@ -383,7 +387,15 @@ uint64_t sim_disk_calls(const struct sim_disk *d, bool changes_only) {
 
 void sim_disk_mutate(struct sim_disk *d, const struct sim_mutation *m) { d->mutation = *m; }
 
+void sim_disk_inherit(struct sim_disk *d, const struct sim_disk *from) {
+    d->sites = from->sites;
+    d->mutation = from->mutation;
+    sim_disk_traits(d, from->has_alloc, from->sync_drops);
+}
+
 void sim_disk_room(struct sim_disk *d, uint64_t bytes) { d->room = bytes; }
+
+bool sim_disk_is_limited(const struct sim_disk *d) { return d->room != UINT64_MAX; }
 
 void sim_disk_traits(struct sim_disk *d, bool has_alloc, bool sync_drops) {
     d->has_alloc = has_alloc;
@@ -455,6 +467,15 @@ unsigned sim_disk_list(struct sim_disk *d, struct sim_file *out) {
     return d->now.count;
 }
 
+bool sim_disk_find(struct sim_disk *d, const char *name, struct sim_file *out) {
+    const struct name *n = sim_name_find(&d->now, name);
+    if (n == NULL) return false;
+    const struct sim_image *m = &d->inode[n->inode]->now;
+    *out = (struct sim_file){.data = m->data, .bytes = m->bytes};
+    copy_name(out->name, name);
+    return true;
+}
+
 void sim_disk_put(struct sim_disk *d, const char *name, const void *p, uint64_t bytes) {
     struct name *n = sim_name_find(&d->now, name);
     int inode = n != NULL ? n->inode : sim_inode_new(d);
@@ -485,10 +506,17 @@ struct sim_disk *sim_disk_copy(const struct sim_disk *d) {
     return copy;
 }
 
+static unsigned list_without_lock(struct sim_disk *d, struct sim_file *out) {
+    unsigned n = sim_disk_list(d, out), left = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(out[i].name, "LOCK") != 0) out[left++] = out[i];
+    return left;
+}
+
 bool sim_disk_same(struct sim_disk *a, struct sim_disk *b) {
     struct sim_file x[SIM_FILES_MAX], y[SIM_FILES_MAX];
-    unsigned n = sim_disk_list(a, x);
-    if (n != sim_disk_list(b, y)) return false;
+    unsigned n = list_without_lock(a, x);
+    if (n != list_without_lock(b, y)) return false;
     for (unsigned i = 0; i < n; i++)
         if (strcmp(x[i].name, y[i].name) != 0 || x[i].bytes != y[i].bytes ||
             (x[i].bytes > 0 && memcmp(x[i].data, y[i].data, x[i].bytes) != 0))

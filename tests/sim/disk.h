@@ -112,8 +112,8 @@ struct sim_disk;
 /* sim_disk_new: an empty disk without the folder. Ends the test without memory. */
 struct sim_disk *sim_disk_new(uint64_t seed);
 void sim_disk_free(struct sim_disk **d);
-/* sim_disk_copy: a disk with the same files and no faults; no handle may be open and nothing
- * unsynced. */
+/* sim_disk_copy: a disk with the same files and no faults, hook or mutation; everything counts as
+ * synced: what a copy of the folder has. */
 struct sim_disk *sim_disk_copy(const struct sim_disk *d);
 /* sim_disk_vfs: the table that leads to this disk; valid as long as the disk. */
 const struct nitro_vfs *sim_disk_vfs(struct sim_disk *d);
@@ -123,13 +123,17 @@ void sim_disk_hook(struct sim_disk *d, sim_hook *hook, void *arg);
 void sim_disk_sites(struct sim_disk *d, struct sim_sites *sites);
 /* sim_disk_fault: counts from now on; a rule with nth 0 ends the one before. */
 void sim_disk_fault(struct sim_disk *d, const struct sim_fault *f);
-/* sim_disk_faulted: calls that failed by the rule. */
+/* sim_disk_faulted: calls that failed by the rule; sim_disk_faulted_file: the file of the last one. */
 uint64_t sim_disk_faulted(const struct sim_disk *d);
+const char *sim_disk_faulted_file(const struct sim_disk *d);
 /* sim_disk_calls: calls so far; those that changed something alone, or all. */
 uint64_t sim_disk_calls(const struct sim_disk *d, bool changes_only);
 void sim_disk_mutate(struct sim_disk *d, const struct sim_mutation *m);
+/* sim_disk_inherit: call sites, mutation and traits of another disk. */
+void sim_disk_inherit(struct sim_disk *d, const struct sim_disk *from);
 /* sim_disk_room: files may have so many bytes together. Without a call: no limit. */
 void sim_disk_room(struct sim_disk *d, uint64_t bytes);
+bool sim_disk_is_limited(const struct sim_disk *d);
 uint64_t sim_disk_used(const struct sim_disk *d);
 /* sim_disk_traits: whether alloc is known at all, and whether a failed sync drops the pages. */
 void sim_disk_traits(struct sim_disk *d, bool has_alloc, bool sync_drops);
@@ -142,10 +146,10 @@ void sim_disk_power(struct sim_disk *d, enum sim_rule rule);
 /* sim_disk_handles: open ones: 0 after nitro_close. */
 unsigned sim_disk_handles(const struct sim_disk *d);
 
-/* ---- looking and damaging, while no handle is open ----------------------------------------------
- * Changes made here are made to both images. */
+/* ---- looking and damaging -----------------------------------------------------------------------
+ * Looking is possible at any time, changing while no handle is open; changes are made to both images. */
 #define SIM_NAME_MAX 32u
-#define SIM_FILES_MAX 64u
+#define SIM_FILES_MAX 128u
 struct sim_file {
     char name[SIM_NAME_MAX];
     const uint8_t *data; /* borrowed until the file changes */
@@ -153,11 +157,14 @@ struct sim_file {
 };
 /* sim_disk_list: the files in order of their names, at most SIM_FILES_MAX; returns how many. */
 unsigned sim_disk_list(struct sim_disk *d, struct sim_file *out);
+/* sim_disk_find: the file of that name. False if there is none. */
+bool sim_disk_find(struct sim_disk *d, const char *name, struct sim_file *out);
 /* sim_disk_put: a file with these bytes, in place of what had the name. */
 void sim_disk_put(struct sim_disk *d, const char *name, const void *p, uint64_t bytes);
 /* sim_disk_drop: no file has this name any more. */
 void sim_disk_drop(struct sim_disk *d, const char *name);
-/* sim_disk_same: whether both folders hold the same names and bytes. */
+/* sim_disk_same: whether both folders hold the same names and bytes; LOCK apart, which any look at a folder
+ * makes. */
 bool sim_disk_same(struct sim_disk *a, struct sim_disk *b);
 
 #endif

@@ -71,6 +71,7 @@ struct sim_disk {
     struct sim_sites *sites;
     struct sim_fault fault;
     uint64_t fault_seen, faulted;
+    char faulted_file[SIM_NAME_MAX];
     bool cut_short; /* the call that passes now does half of its work */
     uint64_t calls, changes;
     struct sim_mutation mutation;

@@ -9,6 +9,9 @@
  *          - the store, if it is open, answers: reads as the model; it writes, or says that it
  *            is read-only;
  *          - a short count and EINTR have not been noticed at all;
+ *          - a snapshot that failed has left the older one and the log as they were, and another one can
+ *            be taken;
+ *          - a restore that failed has left no store, and another one succeeds (restores.c);
  *          - after a restart from what the disk then holds (killed, or power lost) all is as the
  *            model says, and the store works.
  *
@@ -25,6 +28,7 @@ struct scenario {
     const char *name;
     void (*prepare)(struct sim_world *w); /* nothing fails */
     void (*act)(struct sim_world *w);     /* something does */
+    uint32_t unlogged;                    /* 4: without a log */
 };
 
 /* ---- what scenarios are made of ----------------------------------------------------------------*/
@@ -90,6 +94,24 @@ static void prepare_tail(struct sim_world *w) {
     sim_world_kill(w);
 }
 
+/* A snapshot, much log before it and some behind it. */
+static void prepare_snapshot(struct sim_world *w) {
+    must_start(w);
+    many_writes(w);
+    if (!sim_do_snapshot(w, NITRO_COMPRESSION_LZ4)) sim_fail(w, "no snapshot can be taken");
+    some_writes(w);
+}
+
+/* A folder where nothing is left of the log but its end, and records behind the snapshot. */
+static void prepare_dropped(struct sim_world *w) {
+    prepare_snapshot(w);
+    sim_do_retain(w);
+    some_writes(w);
+    sim_do_set(w, 6, sim_bytes(w, 300), 0);
+    sim_do_write(w);
+    sim_world_kill(w);
+}
+
 static void act_start(struct sim_world *w) {
     struct nitro_err err = {0};
     if (sim_world_start(w, &err) == NITRO_OK) {
@@ -102,23 +124,46 @@ static void act_start(struct sim_world *w) {
 
 static void act_writes(struct sim_world *w) { many_writes(w); }
 
+/* With operations between its pieces; then what it makes superfluous is dropped: log and snapshot. */
+static void act_snapshot(struct sim_world *w) {
+    for (unsigned i = 0; i < 3; i++) sim_do_snapshot_step(w);
+    sim_do_set(w, 9, sim_bytes(w, 12), 0);
+    sim_do_delete(w, 8);
+    (void)sim_do_snapshot(w, NITRO_COMPRESSION_ZSTD);
+    sim_do_retain(w);
+    sim_do_folder(w);
+    sim_do_set(w, 10, sim_bytes(w, 13), 0);
+}
+
 static void act_stop(struct sim_world *w) {
     sim_do_set(w, 5, sim_bytes(w, 50), 0);
     (void)sim_world_stop(w);
 }
 
 static const struct scenario scenarios[] = {
-    {"create a store", prepare_nothing, act_start},
-    {"write and rotate", prepare_open, act_writes},
-    {"stop", prepare_open, act_stop},
-    {"start after a clean stop", prepare_stopped, act_start},
-    {"start with a tail", prepare_tail, act_start},
+    {"create a store", prepare_nothing, act_start, 0},
+    {"write and rotate", prepare_open, act_writes, 0},
+    {"stop", prepare_open, act_stop, 0},
+    {"start after a clean stop", prepare_stopped, act_start, 0},
+    {"start with a tail", prepare_tail, act_start, 0},
+    {"take a snapshot, drop log", prepare_snapshot, act_snapshot, 0},
+    {"start from a snapshot", prepare_dropped, act_start, 0},
+    {"snapshot without a log", prepare_snapshot, act_snapshot, 4},
+    {"start without a log", prepare_dropped, act_start, 4},
 };
 
 /* ---- what must hold ----------------------------------------------------------------------------*/
 
+/* lists_failed: of what the folder holds. As in a log that has failed, nothing is put there any more. */
+static bool lists_failed(const struct sim_world *w) {
+    const char *file = sim_disk_faulted_file(w->disk);
+    return strcmp(file, "MANIFEST") == 0 || strcmp(file, "CONTROL") == 0;
+}
+
 /* still_answers: an open store, after something has failed in it. */
 static void still_answers(struct sim_world *w) {
+    bool listing = lists_failed(w);
+    sim_disk_fault(w->disk, &(struct sim_fault){0});
     if (w->store == NULL) return;
     sim_world_compare(w);
     uint64_t durable = w->view->durable;
@@ -129,6 +174,9 @@ static void still_answers(struct sim_world *w) {
     if (dead && w->view->durable != durable)
         sim_fail(w, "the log has failed, and yet more of it became durable");
     sim_world_compare(w);
+    dead |= w->wal_off && listing;
+    if (!dead && !sim_do_snapshot(w, NITRO_COMPRESSION_NONE))
+        sim_fail(w, "the faults are over, and a snapshot is not possible");
 }
 
 /* comes_back: from what the disk holds, and works. */
@@ -149,17 +197,20 @@ static void comes_back(struct sim_world *w, uint64_t way) {
 
 static const char *const how_names[SIM_FAIL_HOWS] = {"EIO", "ENOSPC", "short", "EINTR"};
 
-static void begin(struct sim_world *w, uint64_t seed, bool drops) {
+static void begin(struct sim_world *w, uint64_t seed, bool drops, uint32_t unlogged) {
     sim_world_init(w, seed, NULL);
-    w->traits = (struct sim_traits){
-        .segments = 2, .log_file_bytes = 65536, .has_alloc = true, .sync_drops = drops};
+    w->traits = (struct sim_traits){.segments = 2,
+                                    .log_file_bytes = 65536,
+                                    .has_alloc = true,
+                                    .sync_drops = drops,
+                                    .unlogged = unlogged};
 }
 
 /* fail_call: false if the scenario makes fewer calls. */
 static bool fail_call(const struct scenario *s, const struct sim_fault *f, uint64_t seed,
                       bool drops) {
     struct sim_world w;
-    begin(&w, seed, drops);
+    begin(&w, seed, drops, s->unlogged);
     sim_world_repeat(&w, "obj/sim/run-faults SEED=%" PRIu64 " (%s, call %" PRIu64 ", %s%s)", seed,
                      s->name, f->nth, how_names[f->how], f->for_good ? ", for good" : "");
     s->prepare(&w);
@@ -168,7 +219,6 @@ static bool fail_call(const struct scenario *s, const struct sim_fault *f, uint6
     sim_disk_fault(w.disk, f);
     s->act(&w);
     bool reached = sim_disk_faulted(w.disk) > 0;
-    sim_disk_fault(w.disk, &(struct sim_fault){0});
     still_answers(&w);
     comes_back(&w, f->nth);
     sim_world_fini(&w);
@@ -190,7 +240,7 @@ static uint64_t sweep_calls(const struct scenario *s, uint64_t seed) {
 
 static bool fail_memory(const struct scenario *s, uint64_t nth, bool for_good, uint64_t seed) {
     struct sim_world w;
-    begin(&w, seed, true);
+    begin(&w, seed, true, s->unlogged);
     sim_world_repeat(&w, "obj/sim/run-faults SEED=%" PRIu64 " (%s, allocation %" PRIu64 "%s)", seed,
                      s->name, nth, for_good ? ", for good" : "");
     s->prepare(&w);
@@ -215,6 +265,42 @@ static uint64_t sweep_memory(const struct scenario *s, uint64_t seed) {
     return once + for_good;
 }
 
+/* ---- restores ----------------------------------------------------------------------------------*/
+
+/* sweep_restore: every call on the origin, on the new folder, and every allocation of a restore. */
+static uint64_t restore_until_missed(struct sim_world *w, struct sim_restore_plan *plan,
+                                     uint64_t *nth, const char *what) {
+    uint64_t runs = 0;
+    bool met = true;
+    for (*nth = 1; met; ++*nth, runs++) {
+        sim_world_repeat(w, "obj/sim/run-faults SEED=%" PRIu64 " (restore, %s %" PRIu64 ")",
+                         w->seed, what, *nth);
+        plan->crash_way = (unsigned)(*nth % (1 + SIM_RULES));
+        met = sim_restore_planned(w, plan);
+    }
+    return runs;
+}
+
+static void sweep_restore(uint64_t seed) {
+    struct sim_world w;
+    uint64_t calls = 0;
+    begin(&w, seed, true, 0);
+    prepare_dropped(&w);
+    for (unsigned mode = 0; mode < SIM_FAIL_HOWS * 2u; mode++) {
+        struct sim_fault f = {.how = (enum sim_how)(mode / 2), .for_good = (mode & 1) != 0};
+        struct sim_restore_plan plan = {.fault = f};
+        calls += restore_until_missed(&w, &plan, &plan.fault.nth, "call of the new folder");
+        plan = (struct sim_restore_plan){.from_fault = f};
+        calls += restore_until_missed(&w, &plan, &plan.from_fault.nth, "call of the origin");
+    }
+    struct sim_restore_plan plan = {0};
+    uint64_t memory = restore_until_missed(&w, &plan, &plan.fail_alloc, "allocation");
+    printf("faults: %-26s %6" PRIu64 " runs with failing calls, %5" PRIu64
+           " with failing allocations\n",
+           "restore", calls, memory);
+    sim_world_fini(&w);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = 1;
     sim_setup();
@@ -230,5 +316,6 @@ int main(int argc, char **argv) {
                " with failing allocations\n",
                scenarios[i].name, calls, memory);
     }
+    sweep_restore(seed);
     return 0;
 }

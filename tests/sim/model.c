@@ -53,6 +53,13 @@ bool sim_cell_live(const struct sim_cell *c, int64_t now_ms) {
     return c->present && (c->expire_ms == 0 || c->expire_ms > now_ms);
 }
 
+void sim_model_copy(struct sim_model *to, const struct sim_model *from) {
+    *to = *from;
+    to->cap = from->count + 1;
+    to->effect = sim_need(malloc(to->cap * sizeof *to->effect));
+    if (from->count > 0) memcpy(to->effect, from->effect, from->count * sizeof *to->effect);
+}
+
 static void apply(struct sim_cell cells[SIM_KEYS], const struct sim_effect *e) {
     struct sim_cell *c = &cells[e->key];
     switch (e->kind) {
@@ -78,7 +85,8 @@ void sim_model_add(struct sim_model *m, const struct sim_effect *e) {
         m->effect = sim_need(realloc(m->effect, m->cap * sizeof *m->effect));
     }
     m->effect[m->count++] = *e;
-    if (e->last > m->newest) m->newest = e->last;
+    uint64_t newest = e->last == SIM_NEVER ? e->lsn : e->last;
+    if (newest > m->newest) m->newest = newest;
     apply(m->now, e);
 }
 
@@ -94,21 +102,49 @@ const struct sim_effect *sim_model_first_after(const struct sim_model *m, uint64
     return NULL;
 }
 
-void sim_model_at(const struct sim_model *m, uint64_t p, struct sim_cell out[SIM_KEYS]) {
-    memcpy(out, m->base, sizeof m->base);
-    for (size_t i = 0; i < m->count && m->effect[i].last <= p; i++) apply(out, &m->effect[i]);
+size_t sim_model_prefix(const struct sim_model *m, uint64_t p) {
+    size_t n = 0;
+    while (n < m->count && m->effect[n].last <= p) n++;
+    return n;
 }
 
-void sim_model_cut(struct sim_model *m, uint64_t p) {
-    sim_model_at(m, p, m->now);
-    memcpy(m->base, m->now, sizeof m->base);
-    for (size_t i = 0; i < m->count; i++) {
+void sim_model_at(const struct sim_model *m, size_t count, struct sim_cell out[SIM_KEYS]) {
+    memcpy(out, m->origin, sizeof m->origin);
+    for (size_t i = 0; i < count; i++) apply(out, &m->effect[i]);
+}
+
+void sim_model_cut(struct sim_model *m, size_t count, uint64_t p) {
+    sim_model_at(m, count, m->now);
+    for (size_t i = count; i < m->count; i++) {
         const struct sim_effect *e = &m->effect[i];
-        if (e->last <= p || e->kind == SIM_DELETE || e->kind == SIM_FLUSH) continue;
+        if (e->kind == SIM_DELETE || e->kind == SIM_FLUSH) continue;
         m->lost[m->lost_count++ % SIM_LOST_MAX] = (struct sim_lost){e->key, e->lsn};
     }
-    m->count = 0;
+    m->count = m->base_count = count;
     m->base_lsn = p;
+    m->floor = m->newest;
+}
+
+void sim_model_covered(struct sim_model *m, size_t count, uint64_t s, int64_t time_ms) {
+    for (size_t i = 0; i < count; i++)
+        if (m->effect[i].last == SIM_NEVER) {
+            m->effect[i].last = s;
+            m->effect[i].frame_ms = time_ms;
+        }
+    if (s > m->newest) m->newest = s;
+}
+
+void sim_model_framed(struct sim_model *m, uint64_t from, uint64_t p, int64_t now_ms) {
+    for (size_t i = m->count; i > 0 && m->effect[i - 1].last > from; i--) {
+        struct sim_effect *e = &m->effect[i - 1];
+        if (e->last <= p) e->frame_ms = now_ms;
+    }
+}
+
+void sim_model_root(struct sim_model *m) {
+    memcpy(m->origin, m->now, sizeof m->origin);
+    m->origin_lsn = m->base_lsn;
+    m->count = m->base_count = 0;
 }
 
 uint32_t sim_model_live(const struct sim_cell cells[SIM_KEYS], int64_t now_ms) {

@@ -2,9 +2,9 @@
  *
  * ops.c - single operations of a world: on the store, checked against the model (see world.h).
  *
- * A call that finds no room in the log makes some and tries again, as a host does; other
- * operations may run inside (see SIDE BY SIDE), so what is expected is worked out anew before
- * every try.
+ * A call that finds no room in the log, or in the side buffer of a snapshot, makes some and tries
+ * again, as a host does; other operations may run inside (see SIDE BY SIDE), so what is expected is
+ * worked out anew before every try.
  */
 #include "world.h"
 #include "image.h"
@@ -13,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUSY_WRITE 1u
-#define BUSY_SYNC 2u
-#define BUSY_FILL 4u
 #define ROOM_TRIES 12u
 #define BATCH_MAX 8u
 
@@ -23,16 +20,21 @@
 
 /* again: there was no room, some was made, the call is to be repeated. */
 static bool again(struct sim_world *w, int rc, uint64_t need, unsigned *tries) {
+    if (rc == NITRO_EBUSY) return ++*tries <= ROOM_TRIES && sim_do_snapshot_drain(w);
     if (rc != NITRO_ELOGFULL || w->view->status != NITRO_LOG_OK) return false;
-    if ((w->busy & BUSY_FILL) != 0 || ++*tries > ROOM_TRIES) return false;
+    if ((w->busy & SIM_BUSY_FILL) != 0 || ++*tries > ROOM_TRIES) return false;
     sim_do_fill(w, need);
-    if ((w->busy & BUSY_WRITE) == 0 && !sim_disk_is_off(w->disk)) sim_do_write(w);
+    if ((w->busy & SIM_BUSY_WRITE) == 0 && !sim_disk_is_off(w->disk)) sim_do_write(w);
     return !sim_disk_is_off(w->disk);
 }
 
 /* refused: the call says that it did nothing, and may. */
 static bool refused(struct sim_world *w, int rc) {
     switch (rc) {
+    case NITRO_EBUSY:
+        if (w->snap.stage != SIM_GATHER && w->snap.stage != SIM_GATHERED)
+            sim_fail(w, "busy, but no snapshot is under way");
+        return true;
     case NITRO_ELOGFULL:
         if (w->view->status == NITRO_LOG_OK && w->busy == 0 && !w->no_memory &&
             !sim_disk_is_off(w->disk))
@@ -62,6 +64,7 @@ static void expect(const struct sim_world *w, unsigned key, int rc, int want) {
 /* ---- promises ----------------------------------------------------------------------------------*/
 
 static void promise(struct sim_world *w, unsigned key, uint64_t gate, uint64_t lsn, bool wrote) {
+    if (w->wal_off) return;
     if (w->promises == w->promises_cap) {
         w->promises_cap = w->promises_cap == 0 ? 64 : w->promises_cap * 2;
         w->promise = sim_need(realloc(w->promise, w->promises_cap * sizeof *w->promise));
@@ -75,24 +78,32 @@ static void looked(struct sim_world *w, unsigned key, uint64_t gate) {
     promise(w, key, gate, w->model.now[key].shown, false);
 }
 
+/* must_be_new: without a log versions of different segments have no order. */
 static void must_be_new(const struct sim_world *w, unsigned key, uint64_t lsn) {
-    if (lsn <= w->model.newest)
-        sim_data_fail(w, key, lsn, "given twice: the newest LSN so far is %" PRIu64,
-                      w->model.newest);
+    const struct sim_model *m = &w->model;
+    uint64_t floor = w->wal_off ? m->floor : m->newest;
+    if (lsn <= floor || lsn <= m->now[key].version)
+        sim_data_fail(w, key, lsn, "given twice: the newest LSN so far is %" PRIu64, m->newest);
+    for (size_t i = m->base_count; w->wal_off && i < m->count; i++)
+        if (m->effect[i].lsn == lsn)
+            sim_data_fail(w, key, lsn, "given twice, first to key %u", m->effect[i].key);
 }
 
-static void add_effect(struct sim_world *w, const struct sim_effect *e) {
+static void add_effect(struct sim_world *w, struct sim_effect e) {
     static const char *const names[] = {"put", "delete", "expire", "flush"};
-    sim_model_add(&w->model, e);
+    e.made_ms = (w->busy & SIM_BUSY_WRITE) != 0 ? w->write_ms : w->now_ms;
+    if (w->wal_off) e.last = SIM_NEVER;
+    sim_model_add(&w->model, &e);
     sim_trace(w,
               "%" PRIu64 " %s key %u, %u bytes, expiry %" PRId64 ", batch to %" PRIu64
               ", now %" PRId64,
-              e->lsn, names[e->kind], e->key, e->value.bytes, e->expire_ms, e->last, w->now_ms);
+              e.lsn, names[e.kind], e.key, e.value.bytes, e.expire_ms, e.last, w->now_ms);
 }
 
 static void happened(struct sim_world *w, const struct sim_effect *e) {
-    must_be_new(w, e->key, e->lsn);
-    add_effect(w, e);
+    bool has_version = e->kind != SIM_FLUSH || !w->wal_off;
+    if (has_version) must_be_new(w, e->key, e->lsn);
+    add_effect(w, *e);
     promise(w, e->key, e->last, e->lsn, true);
 }
 
@@ -322,24 +333,25 @@ static uint64_t batch_version(struct sim_world *w, unsigned k, bool removed, uin
 /* batch_happened: of repeated keys the last one counts. A delete gets the first LSN it may have;
  * one that has found nothing is no effect. */
 static void batch_happened(struct sim_world *w, const struct batch *b, uint64_t last) {
-    uint64_t before = w->model.newest;
+    uint64_t before = w->wal_off ? w->model.floor : w->model.newest;
     for (unsigned i = 0; i < b->count; i++) {
         bool again_later = false;
         for (unsigned j = i + 1; j < b->count; j++) again_later |= b->key[j] == b->key[i];
         if (again_later) continue;
         struct sim_effect e = {.kind = b->op[i].remove ? SIM_DELETE : SIM_PUT,
                                .key = b->key[i],
-                               .lsn = before + 1,
+                               .lsn = w->wal_off ? 0 : before + 1,
                                .last = last,
                                .value = b->value[i],
                                .expire_ms = b->op[i].expire_ms};
         uint64_t version = batch_version(w, b->key[i], e.kind == SIM_DELETE, before, last);
         if (version != 0) e.lsn = version;
         if (version == 0 && !sim_cell_live(&w->model.now[e.key], w->now_ms)) continue;
-        add_effect(w, &e);
+        if (version != 0 && w->wal_off) must_be_new(w, e.key, version);
+        add_effect(w, e);
         promise(w, e.key, last, last, true);
     }
-    w->model.newest = last; /* also of a batch that has left no trace */
+    if (!w->wal_off) w->model.newest = last; /* also of a batch that has left no trace */
 }
 
 static bool batch_changes(const struct sim_world *w, const struct batch *b) {
@@ -362,8 +374,9 @@ void sim_do_batch(struct sim_world *w, const unsigned *keys, unsigned count, uin
     } while (again(w, rc, b->need, &tries));
     if (!refused(w, rc)) {
         expect(w, keys[0], rc, NITRO_OK);
-        if (changes) must_be_new(w, keys[0], info.shown_lsn);
-        if (info.shown_lsn > w->model.newest) batch_happened(w, b, info.shown_lsn);
+        if (changes && !w->wal_off) must_be_new(w, keys[0], info.shown_lsn);
+        uint64_t last = w->wal_off ? SIM_NEVER : info.shown_lsn;
+        if (last > w->model.newest) batch_happened(w, b, last);
     }
     free(b->values);
     free(b);
@@ -380,21 +393,23 @@ static int move_outcome(const struct sim_world *w, unsigned from, unsigned to, u
 /* moved: a put of the target, and behind it, in the same batch, the delete of the source. */
 static void moved(struct sim_world *w, unsigned from, unsigned to, bool keep, uint64_t last) {
     const struct sim_cell *c = &w->model.now[from];
-    uint64_t before = w->model.newest;
-    must_be_new(w, to, last);
-    struct sim_effect put = {.kind = SIM_PUT,
-                             .key = to,
-                             .lsn = keep ? last : last - 1,
-                             .last = last,
-                             .value = c->value,
-                             .expire_ms = c->expire_ms};
-    if (batch_version(w, to, false, before, last) != put.lsn)
+    uint64_t before = w->wal_off ? w->model.floor : w->model.newest;
+    if (w->wal_off)
+        last = SIM_NEVER;
+    else
+        must_be_new(w, to, last);
+    struct sim_effect put = {
+        .kind = SIM_PUT, .key = to, .last = last, .value = c->value, .expire_ms = c->expire_ms};
+    put.lsn = batch_version(w, to, false, before, last);
+    if (w->wal_off) must_be_new(w, to, put.lsn);
+    if (!w->wal_off && put.lsn != (keep ? last : last - 1))
         sim_data_fail(w, to, put.lsn, "moved, but its version is another one");
-    add_effect(w, &put);
+    add_effect(w, put);
     if (!keep) {
         batch_version(w, from, true, before, last);
         add_effect(
-            w, &(struct sim_effect){.kind = SIM_DELETE, .key = from, .lsn = last, .last = last});
+            w, (struct sim_effect){
+                   .kind = SIM_DELETE, .key = from, .lsn = w->wal_off ? 0 : last, .last = last});
         promise(w, from, last, last, true);
     }
     promise(w, to, last, last, true);
@@ -433,28 +448,32 @@ static void log_result(const struct sim_world *w, const char *what, int rc,
 
 void sim_do_write(struct sim_world *w) {
     struct nitro_err err = {0};
+    uint64_t before = w->view->written;
     w->doing = "log write";
-    w->busy |= BUSY_WRITE;
+    w->busy |= SIM_BUSY_WRITE;
+    w->write_ms = w->now_ms;
     int rc = nitro_log_write(w->store, w->now_ms, &err);
-    w->busy &= ~BUSY_WRITE;
+    w->busy &= ~SIM_BUSY_WRITE;
+    if (rc == NITRO_OK && !w->wal_off)
+        sim_model_framed(&w->model, before, w->view->written, w->write_ms);
     log_result(w, "nitro_log_write", rc, &err);
 }
 
 void sim_do_sync(struct sim_world *w) {
     struct nitro_err err = {0};
     w->doing = "log sync";
-    w->busy |= BUSY_SYNC;
+    w->busy |= SIM_BUSY_SYNC;
     int rc = nitro_log_sync(w->store, &err);
-    w->busy &= ~BUSY_SYNC;
+    w->busy &= ~SIM_BUSY_SYNC;
     log_result(w, "nitro_log_sync", rc, &err);
 }
 
 void sim_do_fill(struct sim_world *w, uint64_t need) {
     struct nitro_err err = {0};
     w->doing = "log fill";
-    w->busy |= BUSY_FILL;
+    w->busy |= SIM_BUSY_FILL;
     int rc = nitro_log_fill(w->store, need, &err);
-    w->busy &= ~BUSY_FILL;
+    w->busy &= ~SIM_BUSY_FILL;
     /* It may also have failed meanwhile, in a sync that ran beside this. */
     if (rc == NITRO_ELOGFULL && (w->view->status != NITRO_LOG_OK || w->no_memory)) return;
     log_result(w, "nitro_log_fill", rc, &err);
@@ -463,9 +482,9 @@ void sim_do_fill(struct sim_world *w, uint64_t need) {
 void sim_do_note(struct sim_world *w) {
     struct nitro_err err = {0};
     w->doing = "log note";
-    w->busy |= BUSY_SYNC;
+    w->busy |= SIM_BUSY_SYNC;
     int rc = nitro_log_note(w->store, &err);
-    w->busy &= ~BUSY_SYNC;
+    w->busy &= ~SIM_BUSY_SYNC;
     log_result(w, "nitro_log_note", rc, &err);
 }
 
@@ -534,9 +553,10 @@ static void step_expire(struct sim_world *w) {
 }
 
 static void step_background(struct sim_world *w) {
+    static const enum nitro_step_kind kinds[] = {NITRO_STEP_EXPIRE, NITRO_STEP_EXPIRE,
+                                                 NITRO_STEP_FREE, NITRO_STEP_RECLAIM};
     struct nitro_step_result r;
-    enum nitro_step_kind kind =
-        test_rng_below(&w->rng, 2) == 0 ? NITRO_STEP_EXPIRE : NITRO_STEP_FREE;
+    enum nitro_step_kind kind = kinds[test_rng_below(&w->rng, 4)];
     w->doing = "background step";
     int rc = nitro_step(w->store, kind, w->now_ms, 64, &r);
     if (rc != NITRO_OK) sim_fail(w, "nitro_step: %s", nitro_strerror(rc));
@@ -544,19 +564,45 @@ static void step_background(struct sim_world *w) {
 
 static void step_log(struct sim_world *w) {
     uint64_t r = test_rng_below(&w->rng, 16);
-    if (r < 7 && (w->busy & BUSY_WRITE) == 0) sim_do_write(w);
-    if (r >= 7 && r < 13 && (w->busy & BUSY_SYNC) == 0) sim_do_sync(w);
-    if (r >= 13 && r < 15 && (w->busy & BUSY_FILL) == 0) sim_do_fill(w, 0);
-    if (r == 15 && (w->busy & BUSY_SYNC) == 0) sim_do_note(w);
+    if (r < 7 && (w->busy & SIM_BUSY_WRITE) == 0) sim_do_write(w);
+    if (r >= 7 && r < 13 && (w->busy & SIM_BUSY_SYNC) == 0) sim_do_sync(w);
+    if (r >= 13 && r < 15 && (w->busy & SIM_BUSY_FILL) == 0) sim_do_fill(w, 0);
+    if (r == 15 && (w->busy & SIM_BUSY_SYNC) == 0) sim_do_note(w);
+}
+
+/* step_folder: what a host does about snapshots. */
+static void step_folder(struct sim_world *w) {
+    uint64_t r = test_rng_below(&w->rng, 32);
+    if (r == 0 && (w->busy & SIM_BUSY_SNAP) == 0)
+        sim_do_abort(w);
+    else if (r < 4 && (w->busy & SIM_BUSY_FILL) == 0)
+        sim_do_retain(w);
+    else if (r == 4 && (w->busy & SIM_BUSY_FILL) == 0)
+        sim_do_folder(w);
+    else
+        sim_do_snapshot_step(w);
+}
+
+/* step_host: false if this step is for a request. */
+static bool step_host(struct sim_world *w) {
+    const struct sim_traits *t = &w->traits;
+    if (t->snaps > 0 && test_rng_below(&w->rng, 32) < t->snaps)
+        step_folder(w);
+    else if (t->restores > 0 && w->busy == 0 && test_rng_below(&w->rng, 64) < t->restores)
+        sim_do_restore(w);
+    else if (test_rng_below(&w->rng, 16) < t->eager && !w->wal_off)
+        step_log(w);
+    else
+        return false;
+    return true;
 }
 
 bool sim_world_step(struct sim_world *w) {
     w->operations++;
     w->now_ms += (int64_t)test_rng_below(&w->rng, 4);
+    if (step_host(w)) return !sim_disk_is_off(w->disk);
     uint64_t r = test_rng_below(&w->rng, 64);
-    if (test_rng_below(&w->rng, 16) < w->traits.eager)
-        step_log(w);
-    else if (r < 24)
+    if (r < 24)
         step_set(w);
     else if (r < 30)
         sim_do_delete(w, draw_key(w));

@@ -3,10 +3,10 @@
  * sim.c - crashes of a store on a simulated disk, by the ten thousand, each followed by a recovery
  * and a comparison with the model (see world.h for what must hold).
  *
- *   sim [N=20000] [SEED=1]      a script that crashes before every file call, in its recoveries
+ *   sim [N=20000] [SEED=1]      scripts that crash before every file call, in their recoveries
  *                               too; then random worlds until they have served N recoveries
  *   sim WORLD=0x…               one random world again
- *   sim SCRIPT=1                the script alone
+ *   sim SCRIPT=1                the scripts alone
  *   … TRACE=1                   prints every file call that changes something
  *   … HUNT=1                    for builds that are broken on purpose: each world in a process of
  *                               its own, until one shows wrong data; whatever else fails is passed
@@ -86,10 +86,18 @@ static void end_faults(struct sim_world *w) {
     sim_disk_room(w->disk, UINT64_MAX);
 }
 
+/* copy_sometimes: the folder before a start, to be restored when it is known what the start makes of it. */
+static struct sim_disk *copy_sometimes(struct sim_world *w) {
+    bool wanted = w->traits.restores > 0 && w->starts > 0 && !w->faults;
+    return wanted && test_rng_below(&w->rng, 8) == 0 ? sim_disk_copy(w->disk) : NULL;
+}
+
 /* start: through as many interrupted recoveries as it takes. */
 static void start(struct run *r, struct sim_world *w) {
     struct nitro_err err = {0};
+    struct sim_disk *before = copy_sometimes(w);
     while (sim_world_start(w, &err) != NITRO_OK) {
+        sim_disk_free(&before);
         bool off = sim_disk_is_off(w->disk);
         bool full = err.code == NITRO_ELOGFULL || err.sys == ENOSPC;
         if (!off && !w->faults && !full) sim_world_refused(w, &err);
@@ -97,14 +105,17 @@ static void start(struct run *r, struct sim_world *w) {
         random_crash(w);
         end_faults(w);
         if (test_rng_below(&w->rng, 2) == 0) plan(w, SIM_RECOVERY, 1 + test_rng_below(&w->rng, 12));
+        before = copy_sometimes(w);
     }
     r->recoveries++;
+    if (before != NULL) sim_restore_after(w, before);
 }
 
 /* heal: there is room again, so the log must go on. */
 static void heal(struct sim_world *w) {
     sim_disk_room(w->disk, UINT64_MAX);
     if (sim_disk_is_off(w->disk) || w->faults || w->view->status == NITRO_LOG_FAILED) return;
+    if (w->wal_off) return;
     sim_do_fill(w, nitro_log_need(100, 100));
     if (!sim_disk_is_off(w->disk) && w->view->status != NITRO_LOG_OK)
         sim_fail(w, "there is room again, but the log's status is %u", w->view->status);
@@ -170,10 +181,10 @@ static int hunt(struct run *r) {
     return other > 0 ? 2 : 0;
 }
 
-/* ---- the script: every file call ---------------------------------------------------------------*/
+/* ---- scripts: every file call ------------------------------------------------------------------*/
 
 /* What is done before a crash; ends early when the machine is off. */
-static void script_operations(struct sim_world *w) {
+static void script_log(struct sim_world *w) {
     static const unsigned batch[] = {3, 4, 5, 3};
     for (unsigned round = 0; round < 3; round++) {
         sim_do_set(w, 1, sim_bytes(w, 40), 0);
@@ -198,6 +209,42 @@ static void script_operations(struct sim_world *w) {
     sim_do_set(w, 6, sim_bytes(w, 10), 0);
 }
 
+/* script_snapshots: two of them, each followed by the dropping of what it makes superfluous: log files, and an older
+ * snapshot. */
+static void script_snapshots(struct sim_world *w) {
+    static const unsigned batch[] = {3, 4, 5};
+    for (unsigned round = 0; round < 2; round++) {
+        sim_do_set(w, 1, sim_bytes(w, 40), 0);
+        sim_do_set(w, 7, sim_bytes(w, 9), w->now_ms + 1000000);
+        sim_do_batch(w, batch, 3, 100);
+        for (unsigned i = 0; i < 20 && !w->wal_off; i++)
+            sim_do_set(w, 8 + i, sim_bytes(w, 4000), 0);
+        if (!w->wal_off) sim_do_write(w);
+        if (!w->wal_off) sim_do_sync(w);
+        if (sim_disk_is_off(w->disk)) return;
+        for (unsigned i = 0; i < 3; i++) sim_do_snapshot_step(w); /* the walk has begun */
+        sim_do_set(w, 1, sim_bytes(w, 41), 0);
+        sim_do_delete(w, 3);
+        if (!sim_do_snapshot(w, NITRO_COMPRESSION_ZSTD)) return;
+        sim_do_set(w, 2, sim_bytes(w, 30), 0);
+        sim_do_retain(w);
+        if (sim_disk_is_off(w->disk)) return;
+    }
+    sim_do_set(w, 6, sim_bytes(w, 10), 0);
+    if (!w->wal_off) sim_do_write(w);
+}
+
+struct script {
+    const char *name;
+    void (*operations)(struct sim_world *w);
+    uint32_t unlogged;
+};
+static const struct script scripts[] = {
+    {"log", script_log, 0},
+    {"snapshots", script_snapshots, 0},
+    {"snapshots without a log", script_snapshots, 4},
+};
+
 enum { WAYS = 1 + SIM_RULES };
 static void crash_in_way(struct sim_world *w, unsigned way) {
     if (way == 0)
@@ -206,18 +253,28 @@ static void crash_in_way(struct sim_world *w, unsigned way) {
         sim_world_power(w, (enum sim_rule)(way - 1));
 }
 
-/* script_life: the whole script with a crash before its n-th change; false if there are fewer. */
-static bool script_life(struct run *r, struct sim_world *w, uint64_t nth, unsigned way) {
-    struct nitro_err err = {0};
+static void script_begin(struct run *r, const struct script *s, struct sim_world *w, uint64_t nth,
+                         unsigned way) {
     begin_world(r, w, r->seed + way);
-    w->traits = (struct sim_traits){
-        .segments = 2, .log_file_bytes = 65536, .has_alloc = true, .sync_drops = true};
-    sim_world_repeat(
-        w, "obj/sim/run-sim SCRIPT=1 SEED=%" PRIu64 " (crash before change %" PRIu64 ", way %u)",
-        r->seed, nth, way);
+    w->traits = (struct sim_traits){.segments = 2,
+                                    .log_file_bytes = 65536,
+                                    .has_alloc = true,
+                                    .sync_drops = true,
+                                    .unlogged = s->unlogged};
+    sim_world_repeat(w,
+                     "obj/sim/run-sim SCRIPT=1 SEED=%" PRIu64 " (%s, crash before change %" PRIu64
+                     ", way %u)",
+                     r->seed, s->name, nth, way);
+}
+
+/* script_life: the whole script with a crash before its n-th change; false if there are fewer. */
+static bool script_life(struct run *r, const struct script *s, struct sim_world *w, uint64_t nth,
+                        unsigned way) {
+    struct nitro_err err = {0};
+    script_begin(r, s, w, nth, way);
     plan(w, SIM_PHASES, nth);
     int rc = sim_world_start(w, &err);
-    if (rc == NITRO_OK) script_operations(w);
+    if (rc == NITRO_OK) s->operations(w);
     if (rc != NITRO_OK && !sim_disk_is_off(w->disk)) sim_world_refused(w, &err);
     if (!sim_disk_is_off(w->disk)) (void)sim_world_stop(w);
     bool crashed = sim_disk_is_off(w->disk);
@@ -244,7 +301,7 @@ static bool script_recover(struct run *r, struct sim_world *w, uint64_t nth, uns
 
 /* script: crashes before every change of the script and, for each, before every change of the
  * recovery. */
-static void script(struct run *r) {
+static void run_script(struct run *r, const struct script *s) {
     for (unsigned way = 0; way < WAYS; way++) {
         bool more = true;
         for (uint64_t nth = 1; more; nth++) {
@@ -252,7 +309,7 @@ static void script(struct run *r) {
             bool deeper = true;
             while (deeper) {
                 struct sim_world w;
-                more = script_life(r, &w, nth, way);
+                more = script_life(r, s, &w, nth, way);
                 deeper = script_recover(r, &w, depth, (way + depth) % WAYS) || depth == 0;
                 /* Contents and folder are now what a second recovery must find again. */
                 (void)script_recover(r, &w, 0, way);
@@ -261,6 +318,25 @@ static void script(struct run *r) {
             }
         }
     }
+}
+
+/* script_restore: of what the script leaves, with crashes before every change of the new folder. */
+static void script_restore(struct run *r, const struct script *s) {
+    struct sim_world w;
+    (void)script_life(r, s, &w, 0, 0);
+    for (unsigned way = 0; way < WAYS; way++) {
+        struct sim_restore_plan plan = {.crash_nth = 1, .crash_way = way};
+        sim_world_repeat(&w, "obj/sim/run-sim SCRIPT=1 SEED=%" PRIu64 " (restore of %s, way %u)",
+                         r->seed, s->name, way);
+        while (sim_restore_planned(&w, &plan)) plan.crash_nth++;
+    }
+    sim_world_fini(&w);
+}
+
+static void run_scripts(struct run *r) {
+    for (unsigned i = 0; i < sizeof scripts / sizeof scripts[0]; i++) run_script(r, &scripts[i]);
+    for (unsigned i = 0; i < sizeof scripts / sizeof scripts[0]; i++)
+        script_restore(r, &scripts[i]);
 }
 
 /* ---- report ------------------------------------------------------------------------------------*/
@@ -326,7 +402,7 @@ int main(int argc, char **argv) {
         return report(&r);
     }
     if (r.hunt) return hunt(&r);
-    script(&r);
+    run_scripts(&r);
     struct test_rng seeds = {.state = r.seed};
     uint64_t scripted = r.recoveries;
     if (r.script_only) r.n = 0;

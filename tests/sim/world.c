@@ -12,7 +12,10 @@
  *   (4) p tears no batch.
  *   (5) Every key has value, expiry and version that it had at p, and there are no other keys.
  *   (6) A compare-and-set with a version that was lost fails.
- * And after every write: its LSN is larger than any that was ever given out (ops.c).
+ * After a life without a log it serves the newest snapshot that was finished, or else what that life
+ * began with; of the above (1), (5) and (6) hold.
+ * And after every write: its LSN is larger than any that was ever given out (ops.c); after every
+ * snapshot: it holds what it should (snaps.c); a restore is what the model was (restores.c).
  */
 #include "world.h"
 #include "image.h"
@@ -63,7 +66,8 @@ void sim_fail(const struct sim_world *w, const char *fmt, ...) {
 
 const char *sim_phase_name(enum sim_phase p) {
     static const char *const names[] = {"append",   "window",           "rotation",
-                                        "recovery", "folder operation", "clean stop"};
+                                        "recovery", "folder operation", "clean stop",
+                                        "snapshot", "dropping",         "restore"};
     return p < SIM_PHASES ? names[p] : "any";
 }
 
@@ -72,6 +76,7 @@ static bool starts_with(const char *s, const char *head) {
 }
 
 static enum sim_phase phase_of(const struct sim_world *w, const struct sim_call *c) {
+    if (w->phase == SIM_SNAPSHOT || w->phase == SIM_DROP) return w->phase;
     if (c->op == SIM_DIR_SYNC || c->op == SIM_RENAME || c->op == SIM_UNLINK || c->op == SIM_CREATE)
         return SIM_FOLDER;
     if (w->phase != SIM_APPEND) return w->phase;
@@ -111,9 +116,12 @@ void sim_world_point(void *world, const struct sim_call *call) {
     if (test_rng_below(&w->rng, 3) != 0) return;
     w->depth++;
     const char *doing = w->doing;
+    phase = w->phase;
+    w->phase = SIM_APPEND;
     uint64_t n = 1 + test_rng_below(&w->rng, 3);
     while (n-- > 0 && sim_world_step(w)) {}
     w->doing = doing;
+    w->phase = phase;
     w->depth--;
 }
 
@@ -142,10 +150,18 @@ static void draw_traits(struct sim_world *w) {
     t->big_values = test_rng_below(&w->rng, 8) == 0;
     t->heavy = test_rng_below(&w->rng, 4) == 0;
     t->eager = (uint32_t[]){1, 4, 10}[test_rng_below(&w->rng, 3)];
+    t->snaps = (uint32_t[]){0, 2, 8, 16}[test_rng_below(&w->rng, 4)];
+    t->unlogged = test_rng_below(&w->rng, 4) == 0 ? 1 + (uint32_t)test_rng_below(&w->rng, 4) : 0;
+    t->restores = test_rng_below(&w->rng, 4) == 0 ? 2 : 0;
+    uint64_t r = test_rng_below(&w->rng, 8);
+    if (r == 0 || r == 2) t->keep_ms = 1 + (int64_t)test_rng_below(&w->rng, 3000);
+    if (r == 1 || r == 2) t->keep_bytes = 1 + test_rng_below(&w->rng, 300000);
+    if (r == 3) t->keep_bytes = UINT64_MAX;
 }
 
 void sim_world_init(struct sim_world *w, uint64_t seed, struct sim_points *points) {
     *w = (struct sim_world){.seed = seed, .points = points, .now_ms = TEST_NOW, .doing = "nothing"};
+    w->logged = true;
     sim_world_repeat(w, "obj/sim/run-sim WORLD=0x%016" PRIx64, seed);
     w->rng.state = seed;
     draw_traits(w);
@@ -164,15 +180,12 @@ void sim_world_fini(struct sim_world *w) {
     w->promise = NULL;
 }
 
-void sim_world_fork(struct sim_world *to, const struct sim_world *from) {
+void sim_world_fork(struct sim_world *to, const struct sim_world *from, struct sim_disk *disk) {
     *to = *from;
     test_mem_init(&to->mem);
-    to->disk = sim_disk_copy(from->disk);
+    to->disk = disk;
     sim_disk_hook(to->disk, sim_world_point, to);
-    to->model.effect = sim_need(malloc((from->model.count + 1) * sizeof *to->model.effect));
-    to->model.cap = from->model.count + 1;
-    if (from->model.count > 0)
-        memcpy(to->model.effect, from->model.effect, from->model.count * sizeof *to->model.effect);
+    sim_model_copy(&to->model, &from->model);
     to->promise = sim_need(malloc((from->promises + 1) * sizeof *to->promise));
     to->promises_cap = from->promises + 1;
     if (from->promises > 0)
@@ -202,6 +215,7 @@ static void check_promises(const struct sim_world *w, uint64_t p) {
 
 /* sure_lsn: what the store itself had announced. */
 static uint64_t sure_lsn(const struct sim_world *w) {
+    if (!w->logged) return w->taken.set ? w->taken.lsn : w->model.base_lsn;
     uint64_t sure = w->power_lost ? w->durable : w->written;
     return sure > w->model.base_lsn ? sure : w->model.base_lsn;
 }
@@ -209,9 +223,6 @@ static uint64_t sure_lsn(const struct sim_world *w) {
 static void check_prefix(const struct sim_world *w, uint64_t p) {
     check_promises(w, p);
     const struct sim_effect *e = sim_model_first_after(&w->model, p);
-    if (p < w->model.base_lsn)
-        sim_data_fail(w, e != NULL ? e->key : 0, w->model.base_lsn,
-                      "an earlier start served this LSN, this one serves up to %" PRIu64, p);
     if (e != NULL && e->last <= sure_lsn(w))
         sim_data_fail(w, e->key, e->lsn,
                       "the store had said that everything up to %" PRIu64
@@ -225,6 +236,33 @@ static void check_prefix(const struct sim_world *w, uint64_t p) {
         sim_data_fail(w, 0, p,
                       "served up to an LSN that was never given out; the newest is %" PRIu64,
                       w->model.newest);
+}
+
+/* unlogged_prefix: how many effects must be there after a life without a log. */
+static size_t unlogged_prefix(const struct sim_world *w) {
+    const struct nitro_recovery *f = &w->found;
+    if (w->maybe.set && f->snapshot_number > w->taken.number && f->snapshot_lsn == w->maybe.lsn)
+        return w->maybe.count;
+    if (!w->taken.set) return w->model.base_count;
+    if (f->snapshot_number != w->taken.number)
+        sim_data_fail(w, 0, w->taken.lsn,
+                      "the newest snapshot is %" PRIu64 " of this LSN, and not %" PRIu64
+                      " of LSN %" PRIu64,
+                      w->taken.number, f->snapshot_number, f->snapshot_lsn);
+    return w->taken.count;
+}
+
+/* served: how many effects the recovery serves, and that it may. */
+static size_t served(const struct sim_world *w, uint64_t p) {
+    if (p < w->model.base_lsn)
+        sim_data_fail(w, 0, w->model.base_lsn,
+                      "an earlier start served this LSN, this one serves up to %" PRIu64, p);
+    if (!w->logged) return unlogged_prefix(w);
+    check_prefix(w, p);
+    if (w->found.snapshot_number < w->taken.number)
+        sim_fail(w, "snapshot %" PRIu64 " was finished, and the start has used %" PRIu64,
+                 w->taken.number, w->found.snapshot_number);
+    return sim_model_prefix(&w->model, p);
 }
 
 static void compare_key(const struct sim_world *w, unsigned k) {
@@ -247,16 +285,19 @@ static void compare_key(const struct sim_world *w, unsigned k) {
                       info.expire_ms, c->expire_ms);
 }
 
+unsigned sim_world_key(const void *key, size_t key_bytes) {
+    uint8_t want[SIM_KEY_BYTES_MAX];
+    unsigned k = 0;
+    while (k < SIM_KEYS && (sim_key(k, want) != key_bytes || memcmp(want, key, key_bytes) != 0))
+        k++;
+    return k;
+}
+
 static void count_key(void *ctx, const void *key, size_t key_bytes, const struct nitro_info *info) {
     uint64_t *seen = ctx;
-    uint8_t want[SIM_KEY_BYTES_MAX];
     (void)info;
-    for (unsigned k = 0; k < SIM_KEYS; k++)
-        if (sim_key(k, want) == key_bytes && memcmp(want, key, key_bytes) == 0) {
-            *seen |= UINT64_C(1) << k;
-            return;
-        }
-    *seen |= UINT64_C(1) << 63; /* a key that nobody ever wrote */
+    unsigned k = sim_world_key(key, key_bytes);
+    *seen |= UINT64_C(1) << (k < SIM_KEYS ? k : 63); /* 63: a key that nobody ever wrote */
 }
 
 uint64_t sim_world_scan(struct sim_world *w) {
@@ -307,14 +348,18 @@ static int open_store(struct sim_world *w, struct nitro_err *err) {
     opt.dir = "data";
     opt.vfs = sim_disk_vfs(w->disk);
     opt.log_file_bytes = w->traits.log_file_bytes;
+    opt.wal_off = w->wal_off;
     return nitro_open(&opt, &w->store, err);
 }
 
-static int replay(struct sim_world *w, struct nitro_err *err) {
+typedef int part_fn(nitro_store *s, uint32_t part, uint32_t parts, struct nitro_err *err);
+
+/* in_parts: loads or replays, in a random order of so many parts. */
+static int in_parts(struct sim_world *w, part_fn *fn, struct nitro_err *err) {
     uint32_t parts = 1 + (uint32_t)test_rng_below(&w->rng, 3);
     uint32_t first = (uint32_t)test_rng_below(&w->rng, parts);
     for (uint32_t i = 0; i < parts; i++) {
-        int rc = nitro_recover_replay(w->store, (first + i) % parts, parts, err);
+        int rc = fn(w->store, (first + i) % parts, parts, err);
         if (rc != NITRO_OK) return rc;
     }
     return NITRO_OK;
@@ -323,7 +368,8 @@ static int replay(struct sim_world *w, struct nitro_err *err) {
 static int recover(struct sim_world *w, struct nitro_err *err) {
     int64_t newest = 0;
     int rc = nitro_recover_scan(w->store, w->now_ms, &w->found, err);
-    if (rc == NITRO_OK) rc = replay(w, err);
+    if (rc == NITRO_OK) rc = in_parts(w, nitro_recover_load, err);
+    if (rc == NITRO_OK) rc = in_parts(w, nitro_recover_replay, err);
     if (rc == NITRO_OK) rc = nitro_recover_finish(w->store, w->now_ms, &newest, err);
     if (rc == NITRO_OK && newest > w->now_ms)
         sim_fail(w, "the newest time in the log is %" PRId64 ", and now is %" PRId64, newest,
@@ -334,29 +380,53 @@ static int recover(struct sim_world *w, struct nitro_err *err) {
 static void close_store(struct sim_world *w) {
     nitro_close(&w->store);
     w->view = NULL;
+    w->snap.stage = SIM_IDLE;
     if (sim_disk_handles(w->disk) != 0)
         sim_fail(w, "the store was closed and left %u files open", sim_disk_handles(w->disk));
+}
+
+/* check_rests: what an earlier life has left half done is gone. */
+static void check_rests(const struct sim_world *w) {
+    struct sim_file file[SIM_FILES_MAX];
+    unsigned n = sim_disk_list(w->disk, file);
+    for (unsigned i = 0; i < n; i++)
+        if (strstr(file[i].name, ".tmp") != NULL)
+            sim_fail(w, "%s is still there after a start", file[i].name);
 }
 
 /* serve: the recovered contents are the new base. */
 static void serve(struct sim_world *w) {
     uint64_t p = w->found.last_lsn;
-    sim_trace(w, "served up to %" PRIu64 ", of it known as durable %" PRIu64, p,
-              w->found.durable_lsn);
-    check_prefix(w, p);
-    sim_model_cut(&w->model, p);
+    sim_trace(w,
+              "served up to %" PRIu64 ", of it known as durable %" PRIu64 ", from snapshot %" PRIu64
+              " of LSN %" PRIu64,
+              p, w->found.durable_lsn, w->found.snapshot_number, w->found.snapshot_lsn);
+    size_t count = served(w, p);
+    sim_model_covered(&w->model, count, p, w->now_ms);
+    sim_model_framed(&w->model, w->found.durable_lsn, p, w->now_ms);
+    sim_model_cut(&w->model, count, p);
     w->view = nitro_log_view_of(w->store);
     w->promises = 0;
     w->power_lost = false;
     w->written = w->durable = p;
+    w->logged = !w->wal_off;
+    if (w->wal_off) w->reach = SIM_NEVER; /* nothing leads from one snapshot to the next */
+    w->taken = (struct sim_taken){.number = w->found.snapshot_number};
+    w->maybe = (struct sim_taken){0};
     sim_world_compare(w);
     check_lost(w);
+    if (!w->faults && !sim_disk_is_off(w->disk)) check_rests(w);
+}
+
+static void draw_life(struct sim_world *w) {
+    if (w->traits.unlogged > 0) w->wal_off = test_rng_below(&w->rng, 4) < w->traits.unlogged;
 }
 
 int sim_world_start(struct sim_world *w, struct nitro_err *err) {
     w->starts++;
     w->doing = "start";
     w->phase = SIM_RECOVERY;
+    draw_life(w);
     sim_disk_traits(w->disk, w->traits.has_alloc, w->traits.sync_drops);
     int rc = open_store(w, err);
     if (rc == NITRO_OK) rc = recover(w, err);
@@ -377,10 +447,12 @@ void sim_world_refused(const struct sim_world *w, const struct nitro_err *err) {
     if (found != NULL)
         sim_data_fail(w, found->key, found->lsn,
                       "acknowledged, and now the store does not start: %s", err->msg);
+    struct sim_cell base[SIM_KEYS];
+    sim_model_at(&w->model, w->model.base_count, base);
     for (unsigned k = 0; k < SIM_KEYS; k++)
-        if (w->model.base[k].shown != 0)
-            sim_data_fail(w, k, w->model.base[k].shown,
-                          "served, and now the store does not start: %s", err->msg);
+        if (base[k].shown != 0)
+            sim_data_fail(w, k, base[k].shown, "served, and now the store does not start: %s",
+                          err->msg);
     sim_fail(w, "the store does not start: %s", err->msg);
 }
 
@@ -392,22 +464,27 @@ bool sim_world_log_may_fail(const struct sim_world *w) {
 
 bool sim_world_stop(struct sim_world *w) {
     struct nitro_err err = {0};
+    sim_do_abort(w);
     w->doing = "clean stop";
     w->phase = SIM_STOP;
     w->stop_tried = true;
+    uint64_t before = w->view->written;
     int rc = nitro_log_stop(w->store, w->now_ms, &err);
     w->phase = SIM_APPEND;
     if (rc != NITRO_OK && !w->no_memory && !sim_world_log_may_fail(w))
         sim_fail(w, "nitro_log_stop: %s", err.msg);
-    if (rc == NITRO_OK && w->view->durable < w->model.newest && w->model.count > 0)
+    if (rc == NITRO_OK && w->view->durable < w->model.newest &&
+        w->model.count > w->model.base_count)
         sim_fail(w, "stopped, but durable is only %" PRIu64 " of %" PRIu64, w->view->durable,
                  w->model.newest);
-    w->stopped = rc == NITRO_OK;
-    return w->stopped;
+    if (rc == NITRO_OK && !w->wal_off)
+        sim_model_framed(&w->model, before, w->model.newest, w->now_ms);
+    w->stopped = rc == NITRO_OK && !w->wal_off;
+    return rc == NITRO_OK;
 }
 
 static void end_life(struct sim_world *w) {
-    if (w->view != NULL) {
+    if (w->view != NULL && !w->wal_off) {
         w->written = w->view->written;
         w->durable = w->view->durable;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * world.h - a store on a simulated disk beside its model: operations, crashes, and the comparison
- * after every recovery.
+ * world.h - a store on a simulated disk beside its model: operations, snapshots, crashes, and the
+ * comparison after every recovery.
  *
  * WHAT
  *   A world is one data folder through many lives of the store. Operations are drawn from the
@@ -10,9 +10,12 @@
  *   recovers and checks that every promise that was due is kept, that the contents are those of
  *   the model at one LSN, batches whole, and that no LSN comes twice.
  *
- * SIDE BY SIDE  Writing, syncing and filling run beside each other and beside requests in a
- *   server. Here the hook of the disk does other operations while such a call is inside a file
- *   call: the same interleavings, but repeatable.
+ *   A life has a log, or none (--wal off). Without one nothing is promised, and a crash leaves
+ *   exactly the newest snapshot that was finished.
+ *
+ * SIDE BY SIDE  Writing, syncing, filling and the file calls of a snapshot run beside each other
+ *   and beside requests in a server. Here the hook of the disk does other operations while such a
+ *   call is inside a file call: the same interleavings, but repeatable.
  *
  * FAILURE  sim_data_fail names key and LSN and ends the program with status 1: an acknowledged,
  *   observed or served value is wrong. Everything else that is wrong ends it with status 2.
@@ -30,8 +33,11 @@ enum sim_phase {
     SIM_WINDOW,   /* room ahead of the appends */
     SIM_ROTATION, /* a log file comes to be, is listed, is used for the first time */
     SIM_RECOVERY,
-    SIM_FOLDER, /* names: made, renamed, removed, synced */
-    SIM_STOP,   /* a clean stop */
+    SIM_FOLDER,   /* names: made, renamed, removed, synced */
+    SIM_STOP,     /* a clean stop */
+    SIM_SNAPSHOT, /* its file, its name, MANIFEST */
+    SIM_DROP,     /* log files and snapshots that nothing needs any more */
+    SIM_RESTORE,  /* the new folder that a restore makes */
     SIM_PHASES
 };
 const char *sim_phase_name(enum sim_phase p);
@@ -60,10 +66,31 @@ struct sim_traits {
     uint32_t segments;
     uint64_t log_file_bytes;
     bool has_alloc, sync_drops;
-    bool nest;       /* operations side by side */
-    bool big_values; /* some that are spliced */
-    bool heavy;      /* many values of 5,000 bytes, so that log files end */
-    uint32_t eager;  /* of 16 operations, so many write or sync */
+    bool nest;           /* operations side by side */
+    bool big_values;     /* some that are spliced */
+    bool heavy;          /* many values of 5,000 bytes, so that log files end */
+    uint32_t eager;      /* of 16 operations, so many write or sync */
+    uint32_t snaps;      /* of 32 operations, so many are a piece of a snapshot */
+    uint32_t unlogged;   /* of 4 lives, so many have no log */
+    uint32_t restores;   /* of 64 operations, so many restore a copy of the folder */
+    int64_t keep_ms;     /* retention; 0 = not by time */
+    uint64_t keep_bytes; /* 0 = not by bytes */
+};
+
+/* A snapshot under way. */
+enum sim_stage { SIM_IDLE, SIM_PREPARED, SIM_GATHER, SIM_GATHERED, SIM_WHOLE };
+struct sim_snap {
+    enum sim_stage stage;
+    uint64_t lsn; /* S */
+    size_t count; /* effects that it holds */
+    int64_t now_ms;
+    struct sim_cell cell[SIM_KEYS]; /* what must be in it */
+};
+/* A snapshot of this life that has been finished, or may have been. */
+struct sim_taken {
+    bool set;
+    uint64_t number, lsn; /* number 0: not told */
+    size_t count;
 };
 
 struct sim_world {
@@ -82,10 +109,17 @@ struct sim_world {
     enum sim_phase phase;
     struct sim_plan plan;
     struct sim_points *points; /* borrowed, the driver's */
-    unsigned busy;             /* which of write, sync, fill are being called */
+    unsigned busy;             /* which of write, sync, fill … are being called: SIM_BUSY_... */
     unsigned depth;            /* of operations side by side */
-    bool faults;               /* errors of the disk are to be expected */
-    bool no_memory;            /* and of the allocator */
+    int64_t write_ms;          /* `now` of the write that is being called */
+    bool wal_off;              /* this life has no log */
+    bool logged;               /* the effects since the base are in the log */
+    struct sim_snap snap;
+    struct sim_taken taken, maybe; /* newest finished; newest that failed in its finish */
+    uint64_t reach; /* every LSN from here on must be restorable; SIM_NEVER: only the newest */
+    bool is_copy;   /* it makes no copies of its own */
+    bool faults;    /* errors of the disk are to be expected */
+    bool no_memory; /* and of the allocator */
 
     struct sim_promise *promise;
     size_t promises, promises_cap;
@@ -107,9 +141,9 @@ void sim_world_fini(struct sim_world *w);
 /* sim_world_repeat: says in messages how to repeat this; without it, as a random world of sim. */
 __attribute__((format(printf, 2, 3))) void sim_world_repeat(struct sim_world *w, const char *fmt,
                                                             ...);
-/* sim_world_fork: another world with the same files, contents and promises; from's store is closed
- * and its disk has nothing unsynced. */
-void sim_world_fork(struct sim_world *to, const struct sim_world *from);
+/* sim_world_fork: another world with the same contents and promises on this disk, which it owns from
+ * then on; its store is closed. */
+void sim_world_fork(struct sim_world *to, const struct sim_world *from, struct sim_disk *disk);
 
 /* ---- a life ------------------------------------------------------------------------------------*/
 /* sim_world_start: opens, recovers, compares. NITRO_OK, or the error with the store closed again.
@@ -136,6 +170,8 @@ void sim_world_point(void *world, const struct sim_call *call);
 
 /* sim_world_log_may_fail: whether errors of the log are to be expected now. */
 bool sim_world_log_may_fail(const struct sim_world *w);
+/* sim_world_key: the number of a key; SIM_KEYS if nobody ever wrote it. */
+unsigned sim_world_key(const void *key, size_t key_bytes);
 
 /* ---- single operations, for scripts -------------------------------------------------------------
  * They do what their name says to the store and to the model; refused ones change neither. */
@@ -153,6 +189,44 @@ void sim_do_write(struct sim_world *w);
 void sim_do_sync(struct sim_world *w);
 void sim_do_fill(struct sim_world *w, uint64_t need);
 void sim_do_note(struct sim_world *w);
+
+/* ---- snapshots (snaps.c) ------------------------------------------------------------------------*/
+/* Which calls are under way. Of each there is one at a time; those of a snapshot that touch the list
+ * of files take SIM_BUSY_FILL. */
+#define SIM_BUSY_WRITE 1u
+#define SIM_BUSY_SYNC 2u
+#define SIM_BUSY_FILL 4u
+#define SIM_BUSY_SNAP 8u
+/* sim_do_snapshot_step: the next piece of a snapshot; begins one if none is under way. After the last one
+ * the file is read back and compared with the model. */
+void sim_do_snapshot_step(struct sim_world *w);
+/* sim_do_snapshot_drain: makes room in the side buffer. False if that is not possible now. */
+bool sim_do_snapshot_drain(struct sim_world *w);
+/* sim_do_snapshot: a whole one. False if it failed. */
+bool sim_do_snapshot(struct sim_world *w, enum nitro_compression compression);
+void sim_do_abort(struct sim_world *w);
+void sim_do_retain(struct sim_world *w);
+/* sim_do_folder: asks what the folder holds, and compares. */
+void sim_do_folder(struct sim_world *w);
+
+/* ---- restores (restores.c) ----------------------------------------------------------------------*/
+/* sim_do_restore: restores a copy of the open folder at a random point. */
+void sim_do_restore(struct sim_world *w);
+/* sim_restore_after: restores `from`, a copy that was made before the last start, which it must agree with;
+ * `from` is freed. */
+void sim_restore_after(struct sim_world *w, struct sim_disk *from);
+/* A crash or a fault in a restore; nth 0 = none. */
+struct sim_restore_plan {
+    uint64_t crash_nth;          /* the machine goes off before this change of the new folder */
+    unsigned crash_way;          /* 0 kill, else rule + 1 */
+    struct sim_fault fault;      /* of the new folder */
+    struct sim_fault from_fault; /* of the origin */
+    uint64_t fail_alloc;
+};
+/* sim_restore_planned: restores a copy of the closed folder to its newest LSN. False if it got through
+ * without meeting what was planned. */
+bool sim_restore_planned(struct sim_world *w, const struct sim_restore_plan *plan);
+
 struct sim_value sim_bytes(struct sim_world *w, uint32_t bytes);
 
 /* sim_trace: a line, with TRACE=1. */
