@@ -25,7 +25,8 @@ type command struct {
 
 // newCommandTable joins the engine's table with the subcommands.
 func newCommandTable() []command {
-	containers := map[string]*container{"client": clientCommands, "config": configCommands, "command": commandCommands}
+	containers := map[string]*container{"client": clientCommands, "config": configCommands, "command": commandCommands,
+		"snapshot": snapshotCommands}
 	var table []command
 	for _, e := range engine.Commands() {
 		c := command{Command: e}

@@ -33,7 +33,7 @@ import (
 // chunk's replies and a bounded queue are all that waits, and after the write timeout it is closed.
 type conn struct {
 	srv *Server
-	nc  *net.TCPConn
+	nc  stream
 	rc  syscall.RawConn
 	ss  *engine.Session
 	id  uint64
@@ -63,7 +63,10 @@ type conn struct {
 
 	guessing atomic.Bool // in guard.judge, where the sweeper looks whether the client is still there
 
+	watch stopwatch // how long requests take
+
 	pend atomic.Pointer[pending] // replies that wait for the disk; nil until the first one does
+	snap *openSnapshot           // SNAPSHOT OPEN; nil most of the time
 
 	// Written by the connection, read by INFO and CLIENT LIST.
 	requests, bytesIn, bytesOut atomic.Uint64
@@ -77,7 +80,7 @@ type conn struct {
 
 	mu     sync.Mutex // guards the fields below; a leaf
 	meta   *clientMeta
-	cancel context.CancelFunc // ends what the connection waits for (WAITAOF, AUTH); nil most of the time
+	cancel context.CancelFunc // ends what the connection waits for (WAITAOF, SAVE, AUTH, …); nil most of the time
 }
 
 // clientMeta is what a client says about itself; most say nothing.
@@ -91,7 +94,7 @@ const (
 	wakeRead                 // something may have been missed: read again
 )
 
-func newConn(s *Server, nc *net.TCPConn) *conn {
+func newConn(s *Server, nc stream) *conn {
 	now := s.store.Now()
 	c := &conn{srv: s, nc: nc, born: now}
 	c.active.Store(now)
@@ -113,6 +116,7 @@ func (c *conn) serve() {
 		c.chunk.Release()
 		c.chunk = nil
 	}
+	c.closeSnapshot()
 	c.endQueue()
 	if c.linger {
 		c.finish()
@@ -135,12 +139,16 @@ func (c *conn) open() (err error) {
 }
 
 func (c *conn) setKeepAlive() error {
+	tcp, ok := c.nc.(*net.TCPConn)
+	if !ok {
+		return nil // the other end is in this process
+	}
 	idle := c.srv.live.keepAlive()
 	if idle <= 0 {
-		return c.nc.SetKeepAlive(false)
+		return tcp.SetKeepAlive(false)
 	}
 	// Dead clients are found after the idle time and as long again, as Redis does.
-	return c.nc.SetKeepAliveConfig(net.KeepAliveConfig{
+	return tcp.SetKeepAliveConfig(net.KeepAliveConfig{
 		Enable: true, Idle: idle, Interval: max(idle/3, time.Second), Count: 3,
 	})
 }
@@ -279,8 +287,11 @@ func (c *conn) round(fd uintptr, ch *engine.Chunk) {
 	if c.srv.logged {
 		c.beforeRound()
 	}
-	now := c.srv.store.Now()
-	c.active.Store(now)
+	now, elapsed := c.srv.store.Times()
+	c.watch.mark = elapsed
+	if now != c.active.Load() { // an atomic store costs as much as reading the clock does, and says nothing new
+		c.active.Store(now)
+	}
 	for more := true; more && !c.over; more = ch.More() {
 		if err := ch.Prepare(c.ss, now); err != nil {
 			c.refuseWork(fd, err)
@@ -296,7 +307,9 @@ func (c *conn) round(fd uintptr, ch *engine.Chunk) {
 	}
 	// Counted before the replies go out: whoever has seen a reply finds the request in INFO.
 	c.requests.Store(c.ss.Requests() + c.hosted)
-	c.proto.Store(uint32(c.ss.Protocol()))
+	if p := uint32(c.ss.Protocol()); p != c.proto.Load() {
+		c.proto.Store(p)
+	}
 	if !c.deliver(fd, ch, nil) {
 		return
 	}
@@ -311,7 +324,9 @@ func (c *conn) round(fd uintptr, ch *engine.Chunk) {
 // run executes the prepared requests, stop by stop.
 func (c *conn) run(fd uintptr, ch *engine.Chunk, now int64) {
 	for !c.over {
-		switch ch.Execute(c.ss, now) {
+		stop := ch.Execute(c.ss, now)
+		c.account(ch)
+		switch stop {
 		case engine.StopDone:
 			return
 		case engine.StopHost:
@@ -320,12 +335,15 @@ func (c *conn) run(fd uintptr, ch *engine.Chunk, now int64) {
 			ch.Skip()
 		case engine.StopBig:
 			c.deliverBig(fd, ch)
+			c.resume()
 		case engine.StopOut:
 			c.deliverOut(fd, ch)
+			c.resume()
 		case engine.StopBusy: // KEYS of a large store, or somebody who keeps changing what this one wants to change
 			c.over = c.wakes.Load()&wakeKill != 0
 		case engine.StopRoom:
 			c.waitForRoom(ch)
+			c.resume()
 		default:
 			c.srv.log.Error("the engine stopped for a reason that this server does not know", "client", c.id)
 			c.over = true

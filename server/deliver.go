@@ -145,7 +145,7 @@ func (c *conn) settleWritten(ch *engine.Chunk) waterline {
 
 // describeGate turns a gate of the chunk into an entry of the queue.
 func (c *conn) describeGate(g engine.Gate, lsn uint64) gated {
-	d := gated{lsn: lsn, id: g.ID, flags: g.Flags}
+	d := gated{lsn: lsn, since: c.watch.mark, id: g.ID, flags: g.Flags}
 	if g.Wrote {
 		d.kind |= gatedWrite
 	}
@@ -162,7 +162,7 @@ func (c *conn) describeGate(g engine.Gate, lsn uint64) gated {
 func (c *conn) queue() *pending {
 	p := c.pend.Load()
 	if p == nil {
-		p = newPending(c.srv.store, newConnSocket(c), c.ss.Protocol() == engine.ProtocolBinary)
+		p = newPending(c.srv.store, newConnSocket(c), c.ss.Protocol() == engine.ProtocolBinary, &c.srv.delays)
 		c.pend.Store(p)
 	}
 	return p

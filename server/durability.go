@@ -117,7 +117,7 @@ func (r *request) clientDurability() {
 	case len(r.args) == 2:
 		r.bulk(ss.Level().String())
 	case !r.c.srv.logged:
-		r.fail("ERR this server keeps no log (--wal off): there is no durability to choose")
+		r.fail("ERR this server keeps no log: there is no durability to choose")
 	case isWord(r.args[2], "DEFAULT"):
 		ss.SetLevel(r.c.srv.opt.Level)
 		r.ok()
@@ -197,24 +197,18 @@ func (c *conn) durable(lsn uint64) int64 {
 	return 0
 }
 
-// awaitAOF waits until lsn is durable, and, if somebody asked for replicas, until the time is over. The replies before go
-// out first. The error is the log's failure; that the time is over is none.
+// awaitAOF waits until lsn is durable, and, if somebody asked for replicas, until the time is over. The error is the log's failure; that the time is over is none.
 func (c *conn) awaitAOF(fd uintptr, ch *engine.Chunk, lsn uint64, replicas bool, timeout time.Duration) error {
-	if !c.deliver(fd, ch, nil) {
-		return nil
-	}
-	if p := c.pend.Load(); p != nil {
-		p.ask()
-	}
 	ctx, release := context.Background(), func() {}
 	if timeout > 0 {
 		ctx, release = context.WithTimeout(ctx, timeout)
 	}
 	defer release()
-	ctx, unblock := c.blockOn(ctx)
+	ctx, unblock, ok := c.block(ctx, fd, ch)
+	if !ok {
+		return nil
+	}
 	defer unblock()
-	c.srv.total.blocked.Add(1)
-	defer c.srv.total.blocked.Add(-1)
 	if c.srv.logged {
 		if err := c.srv.store.WaitDurable(ctx, lsn); err != nil && ctx.Err() == nil {
 			return err
@@ -224,6 +218,23 @@ func (c *conn) awaitAOF(fd uintptr, ch *engine.Chunk, lsn uint64, replicas bool,
 		c.awaitTimeout(ctx, fd)
 	}
 	return nil
+}
+
+// block begins a request for which the connection's goroutine waits: the replies before it go out first, it counts as
+// blocked, and what wakes the connection ends the context. false: the connection is over.
+func (c *conn) block(ctx context.Context, fd uintptr, ch *engine.Chunk) (waits context.Context, unblock func(), ok bool) {
+	if !c.deliver(fd, ch, nil) {
+		return nil, nil, false
+	}
+	if p := c.pend.Load(); p != nil {
+		p.ask()
+	}
+	waits, cancel := c.blockOn(ctx)
+	c.srv.total.blocked.Add(1)
+	return waits, func() {
+		c.srv.total.blocked.Add(-1)
+		cancel()
+	}, true
 }
 
 // hangUpEvery is how often a connection that waits for nothing but time looks whether its client is still there.

@@ -287,7 +287,7 @@ func TestClientDurability(t *testing.T) {
 	}
 	c = dial(t, start(t, Options{}))
 	c.check("none", "CLIENT", "DURABILITY")
-	c.check(respError("ERR this server keeps no log (--wal off): there is no durability to choose"),
+	c.check(respError("ERR this server keeps no log: there is no durability to choose"),
 		"CLIENT", "DURABILITY", "always")
 }
 

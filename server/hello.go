@@ -108,6 +108,7 @@ func (r *request) reset() {
 	r.c.ss.SetProtocol(engine.ProtocolRESP2)
 	r.c.ss.SetLevel(r.c.srv.opt.Level)
 	r.c.lock()
+	r.c.closeSnapshot()
 	r.resp3 = false
 	r.status("RESET")
 }

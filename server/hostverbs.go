@@ -28,22 +28,30 @@ type request struct {
 	args []string // args[0] is the verb
 	lsn  uint64   // of the write that was made, 0 for none: the reply waits for it
 	reply
+	behind []byte // the rest of the reply, if it is large: it is written from where it lies
 }
 
 // host runs the request that the engine has stopped at.
 func (c *conn) host(fd uintptr, ch *engine.Chunk) {
 	var a hostAnswer
+	var behind []byte
 	c.proto.Store(uint32(c.ss.Protocol())) // CLIENT LIST shows it, perhaps in this very round
 	if c.ss.Protocol() == engine.ProtocolBinary {
 		a = c.hostBinary(fd, ch)
 	} else {
 		r := &request{c: c, fd: fd, ch: ch}
 		r.runText()
-		a = hostAnswer{reply: r.b, lsn: r.lsn, wrote: true}
+		a, behind = hostAnswer{reply: r.b, lsn: r.lsn, wrote: true}, r.behind
 	}
 	if err := c.answer(ch, a); err != nil {
 		c.srv.log.Warn("no memory for a reply", "client", c.id, "error", err)
 		c.over = true
+		return
+	}
+	c.accountHost(ch, a.reply)
+	if len(behind) > 0 {
+		c.deliver(fd, ch, behind)
+		c.resume()
 	}
 }
 
@@ -77,6 +85,20 @@ func (r *request) runText() {
 		r.reset()
 	case engine.HostWaitAOF:
 		r.waitAOF()
+	case engine.HostSave:
+		r.save()
+	case engine.HostBgSave:
+		r.bgSave()
+	case engine.HostLastSave:
+		r.lastSave()
+	case engine.HostBackup:
+		r.backupCommand()
+	case engine.HostSnapshot:
+		r.sub(snapshotCommands)
+	case engine.HostSlowLog:
+		r.sub(slowlogCommands)
+	case engine.HostLatency:
+		r.sub(latencyCommands)
 	default:
 		r.fail("ERR unknown command '%s'", quoted(r.args[0]))
 	}

@@ -21,17 +21,21 @@ import (
 var infoSections = []struct {
 	name  string
 	write func(*infoText)
+	asked bool // only if it is asked for, or all are
 }{
-	{"Server", (*infoText).server},
-	{"Clients", (*infoText).clients},
-	{"Memory", (*infoText).memory},
-	{"Persistence", (*infoText).persistence},
-	{"Stats", (*infoText).stats},
-	{"Replication", (*infoText).replication},
-	{"CPU", (*infoText).cpu},
-	{"Engine", (*infoText).engine},
-	{"Cluster", (*infoText).cluster},
-	{"Keyspace", (*infoText).keyspace},
+	{name: "Server", write: (*infoText).server},
+	{name: "Clients", write: (*infoText).clients},
+	{name: "Memory", write: (*infoText).memory},
+	{name: "Persistence", write: (*infoText).persistence},
+	{name: "Stats", write: (*infoText).stats},
+	{name: "Replication", write: (*infoText).replication},
+	{name: "CPU", write: (*infoText).cpu},
+	{name: "Engine", write: (*infoText).engine},
+	{name: "Commandstats", write: (*infoText).commandStats, asked: true},
+	{name: "Latencystats", write: (*infoText).latencyStats, asked: true},
+	{name: "Errorstats", write: (*infoText).errorStats},
+	{name: "Cluster", write: (*infoText).cluster},
+	{name: "Keyspace", write: (*infoText).keyspace},
 }
 
 // infoText is the text being written, and what several sections need.
@@ -47,8 +51,8 @@ func (t *infoText) line(name string, value any) { fmt.Fprintf(t, "%s:%v\r\n", na
 func (s *Server) infoOf(names []string) (text string, found bool) {
 	t := &infoText{s: s, es: s.store.Stats()}
 	for _, sec := range infoSections {
-		if len(names) > 0 && !isWord(sec.name, names...) && !isWord("default", names...) &&
-			!isWord("all", names...) && !isWord("everything", names...) {
+		byDefault := !sec.asked && (len(names) == 0 || isWord("default", names...))
+		if !byDefault && !isWord(sec.name, names...) && !isWord("all", names...) && !isWord("everything", names...) {
 			continue
 		}
 		if found {
@@ -178,73 +182,6 @@ func human(n uint64) string {
 	}
 	exp := min(int(math.Log2(float64(n)))/10, 5)
 	return fmt.Sprintf("%.2f%c", float64(n)/math.Pow(1024, float64(exp)), " KMGTP"[exp])
-}
-
-// persistence: the fields of Redis about its AOF mean the log here; those that begin with log_ and recovery_ are ours.
-func (t *infoText) persistence() {
-	t.line("loading", bit(t.s.load.busy.Load()))
-	t.line("async_loading", 0)
-	if t.s.load.busy.Load() {
-		t.loading()
-	}
-	t.line("rdb_bgsave_in_progress", 0)  // there are no snapshots,
-	t.line("aof_rewrite_in_progress", 0) // and the log is not rewritten
-	t.line("aof_rewrite_scheduled", 0)
-	t.line("aof_enabled", bit(t.s.logged))
-	if !t.s.logged {
-		t.line("persistence", "none") // nothing survives the process
-		return
-	}
-	state := t.s.store.LogState()
-	status := "ok"
-	if state == engine.LogFull || state == engine.LogFailed {
-		status = "err"
-	}
-	t.line("aof_last_write_status", status)
-	t.line("log_sync", t.s.opt.Level)
-	t.line("log_on_io_error", t.s.opt.OnIOError)
-	t.line("log_status", state)
-	if err := t.s.store.LogError(); err != nil {
-		t.line("log_error", string(appendOneLine(nil, err.Error())))
-	}
-	t.line("log_appended_lsn", t.s.store.Appended())
-	t.line("log_written_lsn", t.s.store.Written())
-	t.line("log_durable_lsn", t.s.store.Durable())
-	t.line("log_records", t.es.LogRecords)
-	t.line("log_frames", t.es.LogFrames)
-	t.line("log_bytes", t.es.LogBytes)
-	t.line("log_writes", t.es.LogWrites)
-	t.line("log_syncs", t.es.LogSyncs)
-	t.recovery()
-}
-
-// loading is there while the store is loaded, as in Redis.
-func (t *infoText) loading() {
-	done, total := t.s.load.done.Load(), t.s.load.total.Load()
-	t.line("loading_start_time", t.s.load.began.Load())
-	t.line("loading_total_bytes", total)
-	t.line("loading_loaded_bytes", done)
-	if total > 0 {
-		t.line("loading_loaded_perc", fmt.Sprintf("%.2f", 100*float64(done)/float64(total)))
-	}
-}
-
-// recovery tells what was found in the folder at the start.
-func (t *infoText) recovery() {
-	if t.s.load.busy.Load() {
-		return
-	}
-	r := t.s.store.Recovery()
-	t.line("recovery_created", bit(r.Created))
-	t.line("recovery_clean_stop", bit(r.Clean))
-	t.line("recovery_files", r.Files)
-	t.line("recovery_bytes", r.Bytes)
-	t.line("recovery_keys", r.Keys)
-	t.line("recovery_durable_lsn", r.DurableLSN)
-	t.line("recovery_last_lsn", r.LastLSN)
-	t.line("recovery_tail_records", r.TailRecords)
-	t.line("recovery_cut_bytes", r.CutBytes)
-	t.line("recovery_seconds", fmt.Sprintf("%.3f", r.Took.Seconds()))
 }
 
 // bit is a truth value as INFO prints it.

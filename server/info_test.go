@@ -49,19 +49,19 @@ func count(t *testing.T, fields map[string]string, name string) int64 {
 var infoKinds = map[string]string{
 	`^(0|[1-9]\d*)$`: "arch_bits process_id tcp_port server_time_usec uptime_in_seconds uptime_in_days connected_clients maxclients " +
 		"blocked_clients tracking_clients used_memory used_memory_rss used_memory_overhead used_memory_dataset total_system_memory " +
-		"maxmemory mem_clients_normal loading async_loading rdb_bgsave_in_progress aof_enabled aof_rewrite_in_progress " +
+		"maxmemory mem_clients_normal loading async_loading rdb_bgsave_in_progress rdb_changes_since_last_save rdb_last_save_time rdb_saves aof_enabled aof_rewrite_in_progress " +
 		"aof_rewrite_scheduled total_connections_received total_commands_processed instantaneous_ops_per_sec total_net_input_bytes " +
 		"total_net_output_bytes rejected_connections expired_keys evicted_keys evicted_clients keyspace_hits keyspace_misses " +
 		"pubsub_channels pubsub_patterns latest_fork_usec total_forks acl_access_denied_auth connected_slaves master_repl_offset " +
 		"repl_backlog_active cluster_enabled",
-	`^-?\d+$`: "mem_fragmentation_bytes second_repl_offset",
+	`^-?\d+$`: "mem_fragmentation_bytes second_repl_offset rdb_last_bgsave_time_sec rdb_current_bgsave_time_sec",
 	`^\d+\.\d+$`: "used_cpu_sys used_cpu_user used_cpu_sys_children used_cpu_user_children mem_fragmentation_ratio " +
 		"instantaneous_input_kbps instantaneous_output_kbps",
 	`^\d+(\.\d\d)?[BKMGTP]$`:             "used_memory_human used_memory_rss_human maxmemory_human total_system_memory_human",
 	`^[0-9a-f]{40}$`:                     "run_id master_replid master_replid2",
 	`^\d+\.\d+\.\d+`:                     "redis_version nitrokv_version",
 	`^keys=\d+,expires=\d+,avg_ttl=\d+$`: "db0",
-	`^ok$`:                               "aof_last_write_status",
+	`^ok$`:                               "aof_last_write_status rdb_last_bgsave_status",
 	`^master$`:                           "role",
 	`^standalone$`:                       "redis_mode",
 	`^noeviction$`:                       "maxmemory_policy",
@@ -164,10 +164,12 @@ func TestInfoSections(t *testing.T) {
 		}
 		return strings.Join(found, " ")
 	}
-	all := "Server Clients Memory Persistence Stats Replication CPU Engine Cluster Keyspace"
+	usual := "Server Clients Memory Persistence Stats Replication CPU Engine Errorstats Cluster Keyspace"
+	all := "Server Clients Memory Persistence Stats Replication CPU Engine Commandstats Latencystats Errorstats Cluster Keyspace"
 	for args, want := range map[string]string{
-		"": all, "default": all, "ALL": all, "everything": all, "server nothing all": all,
-		"replication": "Replication", "cluster CPU": "CPU Cluster", "stats STATS": "Stats", "nothing": "", "commandstats": "",
+		"": usual, "default": usual, "ALL": all, "everything": all, "server nothing all": all,
+		"replication": "Replication", "cluster CPU": "CPU Cluster", "stats STATS": "Stats", "nothing": "",
+		"commandstats": "Commandstats", "default latencystats": strings.Replace(usual, "Errorstats", "Latencystats Errorstats", 1),
 	} {
 		if got := headings(strings.Fields(args)...); got != want {
 			t.Errorf("INFO %s has the sections %s, want %s", args, got, want)

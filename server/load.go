@@ -27,7 +27,7 @@ var ErrLogFailed = errors.New("server: the log has failed")
 type loader struct {
 	busy        atomic.Bool
 	began       atomic.Int64  // Unix seconds
-	done, total atomic.Uint64 // bytes of log
+	done, total atomic.Uint64 // bytes of snapshot and log
 	last        time.Time     // when the progress was logged last; the loader's
 	hold        chan struct{} // for tests: loading waits until it is closed; nil: it doesn't
 }
@@ -37,7 +37,7 @@ const progressLogEvery = time.Second
 
 // openStore opens the store, which is loaded later.
 func (s *Server) openStore(maxMemory int64) (err error) {
-	s.load.busy.Store(s.logged)
+	s.load.busy.Store(s.hasFolder())
 	s.load.began.Store(time.Now().Unix())
 	s.store, err = engine.Open(engine.Options{
 		Segments:     s.opt.Segments,
@@ -47,9 +47,16 @@ func (s *Server) openStore(maxMemory int64) (err error) {
 		Dir:          s.opt.Dir,
 		LogFileBytes: s.opt.LogFileBytes,
 		Level:        engine.LevelNever, // of FLUSHALL, whose reply then waits like any other
-		Loading:      s.logged,
+		Loading:      s.hasFolder(),
 		OnLogFailure: s.logFailed,
 		Logger:       s.opt.Logger,
+
+		WALOff:           s.opt.WALOff,
+		Compression:      s.opt.Compression,
+		SaveInterval:     s.opt.SaveInterval,
+		SnapshotLogBytes: s.opt.SnapshotLogBytes,
+		RetainFor:        s.opt.RetainFor,
+		RetainBytes:      s.opt.RetainBytes,
 	})
 	return err
 }
@@ -89,12 +96,21 @@ func (s *Server) progress(done, total uint64) {
 
 // reportRecovery logs what was found in the folder.
 func (s *Server) reportRecovery(r engine.Recovery) {
+	sync := s.opt.Level.String()
+	if s.opt.WALOff {
+		sync = "off"
+		s.log.Warn("there is no log (--wal off)", "a_crash_takes", s.crashLoss())
+	}
 	if r.Created {
-		s.log.Info("data folder created", "dir", s.opt.Dir, "sync", s.opt.Level.String())
+		s.log.Info("data folder created", "dir", s.opt.Dir, "sync", sync)
 		return
 	}
-	s.log.Info("data loaded", "dir", s.opt.Dir, "sync", s.opt.Level.String(), "keys", r.Keys, "files", r.Files,
+	s.log.Info("data loaded", "dir", s.opt.Dir, "sync", sync, "keys", r.Keys, "files", r.Files,
 		"bytes", r.Bytes, "took", r.Took.Round(time.Millisecond).String(), "last_lsn", r.LastLSN, "clean_stop", r.Clean)
+	if r.SnapshotLSN > 0 {
+		s.log.Info("a snapshot was loaded before the log", "lsn", r.SnapshotLSN, "keys", r.SnapshotKeys,
+			"bytes", r.SnapshotBytes)
+	}
 	if r.TailRecords > 0 {
 		s.log.Info("records after the last sync that is known of were kept: they are on disk now",
 			"records", r.TailRecords, "after_lsn", r.DurableLSN)

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,6 +21,19 @@ const (
 	DefaultMaxArgs      = 1 << 20
 	DefaultSegments     = 256
 	DefaultLogFileBytes = 64 << 20
+	DefaultSaveInterval = 60 * time.Second
+
+	DefaultSlowlogMicros = 10_000
+	DefaultSlowlogLen    = 128
+)
+
+// DefaultHTTP is the address that "nitrokv serve" gives to Options.HTTP.
+const DefaultHTTP = "127.0.0.1:8379"
+
+// What Options.SlowlogMicros may be besides a limit.
+const (
+	SlowlogNone = -1 // no request is kept
+	SlowlogAll  = -2 // every request is
 )
 
 // PasswordMax is the longest password in bytes: far less than a client may send before it has given it.
@@ -63,6 +78,25 @@ type Options struct {
 	// unless InsecureNoAuth is set.
 	Listen []string
 
+	// Local opens no port, whatever Listen says: the server is reached through Dial alone, from its own process.
+	Local bool
+
+	// HTTP is the address, as host:port, at which the server tells how it is: /livez, /readyz, /version and /metrics. Empty
+	// or "off": it doesn't. What is told there asks for no password, so an address that other machines can reach is
+	// refused under the same conditions as one of Listen.
+	HTTP string
+
+	// HTTPOptional lets the server start without HTTP, with a warning, when somebody else has that address: for a default
+	// that nobody has asked for.
+	HTTPOptional bool
+
+	// SlowlogMicros is how many microseconds a request must run to be kept for SLOWLOG. 0: DefaultSlowlogMicros;
+	// SlowlogNone and SlowlogAll mean what they say.
+	SlowlogMicros int64
+
+	// SlowlogLen is how many of them are kept, at most 100,000. 0: DefaultSlowlogLen; negative: none.
+	SlowlogLen int
+
 	// Password is what clients must give (AUTH, HELLO) before anything else, at most PasswordMax bytes; the user's name is
 	// "default". It crosses the network as it is. Empty: nobody is asked.
 	Password Secret
@@ -101,9 +135,37 @@ type Options struct {
 	// Segments is the number of separately locked parts of the store, a power of two up to 65,536. 0: DefaultSegments.
 	Segments int
 
-	// Dir is the data folder: it holds the log, from which the store is recovered at the start. It is created if it is
-	// missing; another process that uses it makes New fail. Empty: there is no log, and nothing survives the process.
+	// Dir is the data folder: it holds the log and snapshots, from which the store is recovered at the start. It is
+	// created if it is missing; another process that uses it makes New fail. Empty: nothing is kept, and nothing survives
+	// the process.
 	Dir string
+
+	// WALOff keeps no log in Dir, only snapshots. Dangerous: a crash takes every write since the newest one, acknowledged
+	// or not. Shutdown takes a last one, unless SaveInterval is negative. Without Dir it means nothing.
+	WALOff bool
+
+	// Compression is how snapshots are compressed. The zero value is engine.CompressionZstd.
+	Compression engine.Compression
+
+	// SaveInterval is how often a snapshot is taken if something has been written since the last one. 0: every
+	// DefaultSaveInterval with WALOff, else never; negative: never.
+	SaveInterval time.Duration
+
+	// SnapshotLogBytes is how much log there may be since the newest snapshot before the next one is taken, which lets old
+	// log files go. 0: as much as the newest snapshot has, and at least 256 MiB; negative: no snapshot is taken for that,
+	// and the log grows until one is asked for.
+	SnapshotLogBytes int64
+
+	// RetainFor keeps what it takes to restore every moment since so long ago (nitrokv restore --to-time). 0: what a
+	// start needs is kept, and nothing else.
+	RetainFor time.Duration
+
+	// RetainBytes keeps what it takes to restore every moment within the last so many bytes of log. 0: as above. With
+	// both, what the longer of the two needs is kept.
+	RetainBytes int64
+
+	// BackupDir is the folder that BACKUP writes to, made with mode 0700 when it is first needed. Empty: "backups" in Dir.
+	BackupDir string
 
 	// LogFileBytes is the size at which the log goes on in a new file, 64 KiB to 1 TiB. 0: DefaultLogFileBytes.
 	LogFileBytes int64
@@ -115,7 +177,7 @@ type Options struct {
 	// OnIOError is what happens when the log fails. The zero value is IOErrorExit.
 	OnIOError IOErrorPolicy
 
-	// Progress, if set, is called during recovery every now and then, with the bytes of log that have been read and
+	// Progress, if set, is called during recovery every now and then, with the bytes of snapshot and log that have been read and
 	// that there are, from one goroutine at a time. It must not block.
 	Progress func(done, total uint64)
 
@@ -151,8 +213,23 @@ func (o Options) withDefaults() Options {
 	if o.Segments == 0 {
 		o.Segments = DefaultSegments
 	}
+	if o.SlowlogMicros == 0 {
+		o.SlowlogMicros = DefaultSlowlogMicros
+	}
+	if o.SlowlogLen == 0 {
+		o.SlowlogLen = DefaultSlowlogLen
+	}
+	if o.HTTP == "off" {
+		o.HTTP = ""
+	}
 	if o.LogFileBytes == 0 {
 		o.LogFileBytes = DefaultLogFileBytes
+	}
+	if o.SaveInterval == 0 && o.WALOff {
+		o.SaveInterval = DefaultSaveInterval
+	}
+	if o.BackupDir == "" && o.Dir != "" {
+		o.BackupDir = filepath.Join(o.Dir, "backups")
 	}
 	if o.Level == 0 {
 		o.Level = engine.LevelAlways
@@ -181,10 +258,24 @@ func (o Options) validate() error {
 		return fmt.Errorf("server: max value is %d bytes; it must be 1 to %d", o.MaxValue, DefaultMaxValue)
 	case o.MaxArgs < 1 || o.MaxArgs > DefaultMaxArgs:
 		return fmt.Errorf("server: max args is %d; it must be 1 to %d", o.MaxArgs, DefaultMaxArgs)
+	case o.SlowlogMicros < SlowlogAll:
+		return fmt.Errorf("server: the slow log's limit is %d µs; use 1 or more, SlowlogNone or SlowlogAll", o.SlowlogMicros)
+	case o.SlowlogLen > slowlogLenMax:
+		return fmt.Errorf("server: the slow log has %d entries; it may have up to %d", o.SlowlogLen, slowlogLenMax)
 	case o.Segments < 1 || o.Segments > 65536 || o.Segments&(o.Segments-1) != 0:
 		return fmt.Errorf("server: segments is %d; it must be a power of two, 1 to 65536", o.Segments)
 	case o.LogFileBytes < 64<<10 || o.LogFileBytes > 1<<40:
 		return fmt.Errorf("server: log file size is %d bytes; it must be 64 KiB to 1 TiB", o.LogFileBytes)
+	case o.WALOff && (o.RetainFor != 0 || o.RetainBytes != 0):
+		return errors.New("server: without a log there is nothing to keep for a restore to an earlier moment; " +
+			"drop WALOff, or RetainFor and RetainBytes")
+	case o.RetainFor < 0:
+		return fmt.Errorf("server: the time to keep the log for is %v; use 0 for none, or a positive duration", o.RetainFor)
+	case o.RetainBytes < 0:
+		return fmt.Errorf("server: the log to keep is %d bytes; use 0 for none, or a positive size", o.RetainBytes)
+	case o.Compression > engine.CompressionNone:
+		return fmt.Errorf("server: %v is not known; use engine.CompressionZstd, CompressionLZ4 or CompressionNone",
+			o.Compression)
 	case o.Level > engine.LevelAlways:
 		return fmt.Errorf("server: sync level is %d; use engine.LevelAlways, LevelEverysec or LevelNever", o.Level)
 	case o.OnIOError > IOErrorReadOnly:

@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"time"
 
 	"github.com/nitrokv/nitrokv/engine"
 	"github.com/nitrokv/nitrokv/proto"
@@ -36,6 +37,7 @@ type pending struct {
 	log    commits
 	sock   socket
 	binary bool
+	delays *replyDelays
 
 	// Gates that the log has not been told of: the smallest and the largest, 0 for none. The connection's goroutine's.
 	first, last uint64
@@ -81,11 +83,12 @@ const chargeStep = 64 * 1024
 
 // gated describes a reply in the queue, or a run of bytes that need not wait themselves.
 type gated struct {
-	lsn   uint64 // must be durable before; 0: nothing of its own to wait for
-	n     uint32 // bytes
-	id    uint16 // binary: the request's
-	flags uint8  // binary: the request's
-	kind  uint8  // gated… bits
+	lsn   uint64        // must be durable before; 0: nothing of its own to wait for
+	since time.Duration // when it was ready, by Store.Elapsed
+	n     uint32        // bytes
+	id    uint16        // binary: the request's
+	flags uint8         // binary: the request's
+	kind  uint8         // gated… bits
 }
 
 const (
@@ -117,8 +120,8 @@ func (q *replies) free() {
 	repliesPool.Put(q)
 }
 
-func newPending(log commits, sock socket, binary bool) *pending {
-	p := &pending{log: log, sock: sock, binary: binary}
+func newPending(log commits, sock socket, binary bool, delays *replyDelays) *pending {
+	p := &pending{log: log, sock: sock, binary: binary, delays: delays}
 	p.changed.L = &p.mu
 	return p
 }
@@ -304,6 +307,7 @@ func (p *pending) release() {
 	q := p.q
 	failed := p.log.LogState() == engine.LogFailed // before the durable LSN: see (6)
 	durable := p.log.Durable()
+	waited := p.delays.begin()
 	var from, to, kept int
 	for _, g := range q.list {
 		b := q.wait[from : from+int(g.n)]
@@ -316,10 +320,15 @@ func (p *pending) release() {
 			kept++
 		case ready:
 			q.send = append(q.send, b...)
+			if g.lsn != 0 {
+				waited.add(g.since)
+			}
 		default:
 			q.send = p.appendFailure(q.send, g)
+			p.delays.failed.Add(1)
 		}
 	}
+	waited.end()
 	q.list, q.wait = q.list[:kept], q.wait[:to]
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nitrokv/nitrokv/engine"
 	"github.com/nitrokv/nitrokv/proto"
@@ -130,7 +131,8 @@ func (s *fakeSocket) text() string {
 
 func newQueue(binary bool) (*pending, *fakeLog, *fakeSocket) {
 	log, sock := &fakeLog{}, &fakeSocket{room: -1}
-	return newPending(log, sock, binary), log, sock
+	delays := &replyDelays{elapsed: func() time.Duration { return 0 }}
+	return newPending(log, sock, binary, delays), log, sock
 }
 
 func (p *pending) addAll(list ...any) {

@@ -29,6 +29,10 @@ type Server struct {
 	load    loader
 	auth    auth
 	rates   rates
+	slow    slowlog
+	delays  replyDelays
+	web     *web           // nil: no HTTP; set by Listen
+	local   *localListener // nil: ports are listened on
 
 	logged     bool          // there is a log, so replies may have gates
 	sweepEvery time.Duration // the constant, but for tests
@@ -41,7 +45,7 @@ type Server struct {
 	aborted chan struct{}  // closed when abort is done
 
 	mu        sync.Mutex // guards the fields below
-	listeners []*net.TCPListener
+	listeners []net.Listener
 	clients   clientList
 	closing   bool  // nobody new is let in
 	shut      bool  // Shutdown has been called
@@ -54,7 +58,10 @@ type totals struct {
 	rejected atomic.Uint64
 	nextID   atomic.Uint64
 	denied   atomic.Uint64 // wrong users and passwords
-	blocked  atomic.Int64  // connections that wait in WAITAOF now
+	blocked  atomic.Int64  // connections that wait in WAITAOF, SAVE and the like now
+
+	snapshots    atomic.Int64 // that clients read (SNAPSHOT OPEN) now
+	nextSnapshot atomic.Uint64
 
 	requests, bytesIn, bytesOut atomic.Uint64 // of closed connections
 }
@@ -79,17 +86,25 @@ func New(opt Options) (*Server, error) {
 			return nil, err
 		}
 	}
+	if err := checkHTTP(opt); err != nil {
+		return nil, err
+	}
 	maxMemory, why := effectiveMaxMemory(opt.MaxMemory)
 	password := opt.Password
 	opt.Password = "" // a digest of it is enough
 	s := &Server{opt: opt, log: opt.Logger, runID: newID(), replID: newID(), started: time.Now(), auth: newAuth(password),
-		sweepEvery: sweepEvery, logged: opt.Dir != "", commands: newCommandTable(), stop: make(chan struct{}),
+		sweepEvery: sweepEvery, logged: opt.Dir != "" && !opt.WALOff, commands: newCommandTable(), stop: make(chan struct{}),
 		aborted: make(chan struct{})}
+	if opt.Local {
+		s.local = newLocalListener()
+	}
 	s.noteTraffic(s.started)
 	s.live.init(opt, maxMemory)
+	s.slow.init(opt)
 	if err := s.openStore(maxMemory); err != nil {
 		return nil, fmt.Errorf("server: the store cannot be opened: %w", err)
 	}
+	s.delays.elapsed = s.store.Elapsed
 	s.log.Info("store opened", "segments", opt.Segments, "max_memory", maxMemory, "because", why, "dir", opt.Dir)
 	return s, nil
 }
@@ -100,7 +115,8 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Listen binds every address of Options.Listen, or none. A busy port's error says what answers there.
+// Listen binds every address of Options.Listen, or none. A busy port's error says what answers there. With Options.Local
+// it opens no port, and has to be called all the same.
 func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,12 +126,22 @@ func (s *Server) Listen() error {
 	if len(s.listeners) > 0 {
 		return errors.New("server: it is listening already")
 	}
+	if s.local != nil {
+		s.listeners = []net.Listener{s.local}
+		return nil
+	}
 	ls, err := listenAll(s.opt.Listen, s.opt.InsecureNoAuth || s.auth.required)
 	if err != nil {
 		return err
 	}
-	s.listeners = ls
+	if err := s.listenHTTP(); err != nil {
+		for _, l := range ls {
+			err = errors.Join(err, l.Close())
+		}
+		return err
+	}
 	for _, l := range ls {
+		s.listeners = append(s.listeners, l)
 		s.log.Info("listening", "addr", l.Addr().String(), "password", s.auth.required)
 		if addr := l.Addr().(*net.TCPAddr); !s.auth.required && !addr.IP.IsLoopback() {
 			s.log.Warn("there is no password: everybody who reaches this address can read, change and delete all data",
@@ -175,8 +201,9 @@ func (s *Server) startWorkers() (errs <-chan error, n int, err error) {
 	for _, l := range s.listeners {
 		s.workers.Go(func() { results <- s.accept(l) })
 	}
+	s.web.start(s.log)
 	s.workers.Go(s.sweep)
-	if s.logged {
+	if s.hasFolder() {
 		s.workers.Go(s.loadStore)
 	} else {
 		s.workers.Go(s.opt.Ready)
@@ -185,14 +212,14 @@ func (s *Server) startWorkers() (errs <-chan error, n int, err error) {
 }
 
 // accept takes connections from one listener until it is closed.
-func (s *Server) accept(l *net.TCPListener) error {
+func (s *Server) accept(l net.Listener) error {
 	var pause time.Duration
 	for {
-		nc, err := l.AcceptTCP()
+		nc, err := l.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			s.welcome(nc)
+			s.welcome(nc.(stream))
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case temporaryAcceptError(err):
@@ -210,7 +237,7 @@ func (s *Server) accept(l *net.TCPListener) error {
 }
 
 // welcome starts serving a connection, or turns it away when there are too many.
-func (s *Server) welcome(nc *net.TCPConn) {
+func (s *Server) welcome(nc stream) {
 	s.total.accepted.Add(1)
 	c := newConn(s, nc)
 	switch s.register(c) {
@@ -225,7 +252,7 @@ func (s *Server) welcome(nc *net.TCPConn) {
 }
 
 // refuse tells a surplus client why, without waiting for it.
-func refuse(nc *net.TCPConn) {
+func refuse(nc stream) {
 	if rc, err := nc.SyscallConn(); err == nil {
 		// A client that can't take even this gets the close alone.
 		_ = rc.Control(func(fd uintptr) { _, _ = tryWrite(fd, []byte("-ERR max number of clients reached\r\n")) })
@@ -234,7 +261,7 @@ func refuse(nc *net.TCPConn) {
 }
 
 // closeQuietly closes a connection of which nothing is expected any more, so that an error tells nothing.
-func closeQuietly(nc *net.TCPConn) { _ = nc.Close() }
+func closeQuietly(nc stream) { _ = nc.Close() }
 
 // Shutdown stops accepting, lets running requests finish and their replies go out, closes idle connections, and stops the
 // store cleanly: everything is on disk when it returns nil. When ctx ends first, the remaining connections are cut and
@@ -247,11 +274,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.shut = true
 	n, err := s.dismiss()
+	web := s.web
 	s.mu.Unlock()
 	s.log.Info("shutting down", "connections", n)
 
 	close(s.stop)
-	err = errors.Join(err, s.drain(ctx), s.closeStore(ctx))
+	err = errors.Join(err, s.drain(ctx))
+	web.leaveStore()
+	err = errors.Join(err, s.closeStore(ctx))
+	web.stop(s.log)
 	s.log.Info("stopped", "requests", s.total.requests.Load(), "uptime", time.Since(s.started).Round(time.Millisecond).String())
 	return err
 }

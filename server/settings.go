@@ -51,7 +51,11 @@ var settingTable = []setting{
 	{name: "maxmemory-policy", get: fixed("noeviction")},
 	{name: "port", get: (*Server).portSetting},
 	{name: "proto-max-bulk-len", get: func(s *Server) string { return strconv.FormatInt(s.opt.MaxValue, 10) }},
-	{name: "save", get: fixed("")},
+	{name: "save", get: (*Server).saveSetting},
+	{name: "slowlog-log-slower-than", get: func(s *Server) string { return strconv.FormatInt(s.slow.micros(), 10) },
+		check: checkSlowlogMicros, set: setSlowlogMicros},
+	{name: "slowlog-max-len", get: func(s *Server) string { return strconv.Itoa(s.slow.cap()) },
+		check: checkSlowlogLen, set: setSlowlogLen},
 	{name: "tcp-keepalive", get: func(s *Server) string { return secondsSetting(s.live.keepAlive()) },
 		check: checkSeconds, set: func(s *Server, v string) error { return setSeconds(&s.live.keep, v) }},
 	{name: "timeout", get: func(s *Server) string { return secondsSetting(s.live.idleTimeout()) },
@@ -75,9 +79,18 @@ func (s *Server) appendfsyncSetting() string {
 	return s.opt.Level.String()
 }
 
-// dirSetting is the data folder, absolute as in Redis; empty without a log: nothing is written anywhere.
+// saveSetting is how often a snapshot is taken for time's sake, in Redis's words: so many seconds and at least one write.
+// Those that are taken because the log has grown have no word there.
+func (s *Server) saveSetting() string {
+	if !s.hasFolder() || s.opt.SaveInterval <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(saveSeconds(s.opt.SaveInterval), 10) + " 1"
+}
+
+// dirSetting is the data folder, absolute as in Redis; empty without one: nothing is written anywhere.
 func (s *Server) dirSetting() string {
-	if !s.logged {
+	if !s.hasFolder() {
 		return ""
 	}
 	if dir, err := filepath.Abs(s.opt.Dir); err == nil {
