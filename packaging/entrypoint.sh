@@ -10,9 +10,10 @@
 #   docker run IMAGE sh                     any other program, as it is
 #
 # A SERVER
-#   (1) listens on 0.0.0.0:6379 unless something says where: nobody reaches loopback inside a container.
+#   (1) listens on 0.0.0.0:6379, and for HTTP on 0.0.0.0:8379, unless something says where: nobody reaches loopback
+#       inside a container.
 #   (2) loses --insecure-no-auth if it is given a password, so that it cannot start without using it.
-#   (3) gets a data folder that it can write, or an error that says what to do.
+#   (3) gets a data folder that it can write, or an error that says what to do; none with --dir off.
 #
 # USERS
 #   nitrokv never runs as root. Started as root, it becomes the owner of the data folder, or the image's user if that
@@ -26,6 +27,7 @@ set -eu
 
 user=6379 # of the image's user and group; a number, because that is what a mounted folder knows
 any_port=0.0.0.0:6379
+any_http=0.0.0.0:8379
 
 # fail says in one line why there is no server. 2 is nitrokv's own status for a start that failed.
 fail() {
@@ -58,6 +60,11 @@ option() {
 # says_where: do options, variables or a configuration file say where to listen? The file is trusted to.
 says_where() {
     [ -n "${NITROKV_LISTEN-}${NITROKV_CONFIG-}$(option listen '' "$@")$(option port '' "$@")$(option config '' "$@")" ]
+}
+
+# says_http: do options or a variable say where to listen for HTTP?
+says_http() {
+    [ -n "${NITROKV_HTTP-}$(option http '' "$@")" ]
 }
 
 has_password() {
@@ -134,17 +141,24 @@ become() {
 
 serve() {
     # The image's own command must not overrule what a variable says: flags would.
-    if [ "$*" = "--listen $any_port --insecure-no-auth" ] && [ -n "${NITROKV_LISTEN-}${NITROKV_CONFIG-}" ]; then
-        set --
+    if [ "$*" = "--listen $any_port --http $any_http --insecure-no-auth" ]; then
+        if [ -n "${NITROKV_LISTEN-}${NITROKV_CONFIG-}" ]; then
+            set --
+        elif says_http; then
+            set -- --listen "$any_port" --insecure-no-auth
+        fi
     fi
-    says_where "$@" || set -- --listen "$any_port" "$@"
+    if ! says_where "$@"; then
+        says_http "$@" || set -- --http "$any_http" "$@"
+        set -- --listen "$any_port" "$@"
+    fi
     if has_password "$@"; then
         for arg in "$@"; do
             shift
             [ "$arg" = --insecure-no-auth ] || set -- "$@" "$arg"
         done
     fi
-    [ "$(option wal "${NITROKV_WAL-}" "$@")" = off ] || prepare
+    [ "$data" = off ] || prepare
     become nitrokv serve "$@"
 }
 
@@ -164,8 +178,11 @@ data=$(option dir "${NITROKV_DIR:-/app/data}" "$@")
 if [ "$(id -u)" -eq 0 ]; then
     find_owner
 fi
-if [ "${1-}" = serve ]; then
+case ${1-} in
+serve)
     shift
     serve "$@"
-fi
+    ;;
+restore) [ -z "$(option dir '' "$@")" ] || prepare ;; # a new folder, which has to be writable like a server's
+esac
 become nitrokv "$@"

@@ -96,7 +96,7 @@ The exit status is 2 after error replies and wrong replies, too.`
 func newBench(t terminal) *cobra.Command {
 	var kv kvConfig
 	var cfg benchConfig
-	s := &settings{options: append(cfg.options(), kv.options()...)}
+	s := &settings{options: append(cfg.options(), kv.serverOptions()...)}
 	c := &cobra.Command{
 		Use:     "bench [options]",
 		Short:   "Measure this or any other Redis-compatible server",

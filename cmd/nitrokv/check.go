@@ -26,10 +26,12 @@ func (c *checkConfig) options() []option {
 	}
 }
 
-const checkLong = `Verify every record of a data folder, and say what is wrong, where, and what a repair would drop.
+const checkLong = `Verify every record of a data folder, in its log and its snapshots, and say what is wrong, where, and what a repair would
+drop.
 
 No server may be using the folder. Nothing in it is changed unless --repair is given, and then only if there is damage:
-the repair keeps all records before the first one that is damaged or missing. Make a copy of the folder before.
+the repair keeps all records before the first one that is damaged or missing, and in place of a damaged snapshot an older
+one, if the log leads from there. Make a copy of the folder before.
 
 The exit status is 0 if there is no damage or it has been repaired, 1 if the folder is damaged, and 2 if it could not
 be checked or repaired.`
@@ -110,6 +112,9 @@ func findingText(f engine.Finding) string {
 func summaryText(dir string, r *engine.CheckResult) string {
 	text := fmt.Sprintf("%s: %s, %s; %s, up to LSN %d; known to be durable: up to LSN %d",
 		dir, countText(r.Files, "log file"), sizeText(r.Bytes), countText(r.Records, "valid record"), r.LastLSN, r.DurableLSN)
+	if r.Snapshots > 0 {
+		text += fmt.Sprintf("; %s, the newest of LSN %d", countText(r.Snapshots, "snapshot"), r.SnapshotLSN)
+	}
 	if r.Clean {
 		text += "; stopped cleanly"
 	}
@@ -117,6 +122,9 @@ func summaryText(dir string, r *engine.CheckResult) string {
 }
 
 func dropText(r *engine.CheckResult) string {
+	if r.DropRecords == 0 && r.DropBytes == 0 {
+		return "no record of the log"
+	}
 	return fmt.Sprintf("%s (%s)", countText(r.DropRecords, "record"), sizeText(r.DropBytes))
 }
 

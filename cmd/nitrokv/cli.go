@@ -78,21 +78,22 @@ func newCLI(t terminal) *cobra.Command {
 }
 
 // run carries out args, or what comes from stdin.
-func (c *cliConfig) run(kv *kvConfig, t terminal, args []string) error {
-	password, err := kv.readPassword(t)
+func (c *cliConfig) run(kv *kvConfig, t terminal, args []string) (err error) {
+	ctx := context.Background()
+	to, err := kv.open(ctx, t)
 	if err != nil {
 		return err
 	}
-	opt := resp.Options{Password: password, Protocol: c.protocol, Timeout: kv.timeout}
+	defer func() { err = errors.Join(err, to.close()) }()
+	opt := resp.Options{Password: to.password, Protocol: c.protocol, Timeout: kv.timeout, Dial: to.dial}
 	s := &repl.Session{
-		Addr:     kv.addr,
-		Dial:     func(ctx context.Context) (repl.Conn, error) { return kv.dialRESP(ctx, opt) },
+		Addr:     to.name,
+		Dial:     func(ctx context.Context) (repl.Conn, error) { return kv.dialRESP(ctx, to.addr, opt) },
 		Out:      t.stdout,
 		Err:      t.stderr,
 		Pretty:   isTerminal(t.stdout),
 		Commands: builtIn(),
 	}
-	ctx := context.Background()
 	if len(args) > 0 {
 		return s.One(ctx, args)
 	}
@@ -151,8 +152,8 @@ func (c *cliConfig) historyFile(env []string) string {
 }
 
 // dialRESP opens a connection in Redis's protocol, for commands as their user types them.
-func (c *kvConfig) dialRESP(ctx context.Context, opt resp.Options) (repl.Conn, error) {
-	conn, err := resp.Dial(ctx, c.addr, opt)
+func (c *kvConfig) dialRESP(ctx context.Context, addr string, opt resp.Options) (repl.Conn, error) {
+	conn, err := resp.Dial(ctx, addr, opt)
 	switch {
 	case err == nil:
 		return conn, nil

@@ -257,7 +257,7 @@ func TestCLISignalsAndPlainTerminals(t *testing.T) {
 
 // A server that goes away and comes back is noticed, and nothing is sent twice.
 func TestCLIConnectsAgain(t *testing.T) {
-	first := startProgram(t, "serve", "--port", "0", "--wal", "off")
+	first := startProgram(t, "serve", "--port", "0", "--dir", "off")
 	s := sit(t, []string{"NITROKV_ADDR=" + first.addr, "NITROKV_HISTORY=off"}, "cli")
 	s.prompt()
 	s.line("SET k 1", "OK")
@@ -342,7 +342,7 @@ func refuse(nc net.Conn, gets chan<- struct{}) {
 			if _, err := io.WriteString(nc, "-ERR unknown command\r\n"); err != nil {
 				return
 			}
-		case "GET":
+		case "GET", "SNAPSHOT":
 			gets <- struct{}{}
 		}
 	}

@@ -168,7 +168,9 @@ var others = map[string][]string{
 	"listen": {"127.0.0.1:7", "[::1]:8"}, "password-file": {"pass word"}, "insecure-no-auth": {"true"}, "max-clients": {"77"},
 	"idle-timeout": {"5s"}, "write-timeout": {"6s"}, "dir": {"\"quoted\" \\ \t# ü"}, "wal": {"off"}, "sync": {"Everysec"},
 	"log-file-size": {"1MiB"}, "on-io-error": {"readonly"}, "segments": {"8"}, "max-memory": {"1.5GiB"}, "max-value": {"4096"},
-	"procs": {"3"}, "log-level": {"debug"}, "log-format": {"json"}, "shutdown-timeout": {"7s"},
+	"procs": {"3"}, "log-level": {"debug"}, "log-format": {"json"}, "shutdown-timeout": {"7s"}, "save-interval": {"90"},
+	"snapshot-log-size": {"1GiB"}, "snapshot-compression": {"LZ4"}, "log-retention": {"36h"}, "backup-dir": {"/back up"},
+	"http": {"off"}, "slowlog-log-slower-than": {"0"}, "slowlog-max-len": {"7"},
 }
 
 // printed is what --print-config writes.
@@ -245,8 +247,10 @@ func TestPrintedConfigRoundTrip(t *testing.T) {
 	}
 }
 
-// values are what the options have stored, but for the password, which is never printed.
+// values are what the options have stored, but for the password, which is never printed, and whether somebody has asked for
+// the HTTP address: what is printed and fed back has been.
 func values(c *serveConfig) string {
+	c.server.HTTPOptional = false
 	return fmt.Sprintf("%+v\n%+v\n%q %d %v %s %v", c.server, c.data, c.password.file, c.procs, c.level.Level(), c.format, c.stopLimit)
 }
 

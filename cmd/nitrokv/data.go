@@ -18,14 +18,18 @@ type dataConfig struct {
 	fileBytes int64
 	level     engine.Level
 	onIOError server.IOErrorPolicy
+	save      saveConfig
 }
 
+// noFolder is the name of no data folder.
+const noFolder = "off"
+
 func (c *dataConfig) options() []option {
-	return []option{
+	own := []option{
 		{name: "dir", arg: "PATH", def: "./data", set: dirTo(&c.dir),
-			help: "Data folder; made if it is missing. One server at a time can use it"},
+			help: "Data folder; made if it is missing. One server at a time can use it. off: there is none, and nothing is kept when the server stops"},
 		{name: "wal", arg: "MODE", def: "on", set: wordTo(&c.wal, "on", "off"),
-			help: "Write-ahead log; off: there is no data folder, and nothing is kept when the server stops"},
+			help: "Write-ahead log; off: only snapshots are kept, so a crash takes what is newer than the last one"},
 		{name: "sync", arg: "LEVEL", def: engine.LevelAlways.String(), set: syncTo(&c.level),
 			help: "When a write is acknowledged. always: when it is on disk; everysec: when it is written, a power loss may take a second; never: the same, but syncs are not hurried. Killing the process loses nothing at any level"},
 		{name: "log-file-size", arg: "SIZE", def: "64MiB", set: fileSizeTo(&c.fileBytes),
@@ -33,16 +37,31 @@ func (c *dataConfig) options() []option {
 		{name: "on-io-error", arg: "ACTION", def: server.IOErrorExit.String(), set: policyTo(&c.onIOError),
 			help: "After a failed write or sync of the log: exit with status 3, or readonly: refuse writes and go on with reads of what is on disk"},
 	}
+	return append(own, c.save.options()...)
 }
 
-// finish refuses options that have no effect without a log: "--wal off --sync always" would promise what nobody keeps.
+// finish refuses options that have no effect without a log or a folder: "--wal off --sync always" would promise what
+// nobody keeps. Only flags contradict each other; a variable or a file may say more than this server needs.
 func (c *dataConfig) finish(found map[string]setting) error {
-	if c.wal == "on" {
-		return nil
+	ofLog := []string{"sync", "log-file-size", "on-io-error", "snapshot-log-size", "log-retention"}
+	ofFolder := append([]string{"save-interval", "snapshot-compression", "backup-dir"}, ofLog...)
+	switch {
+	case c.dir == noFolder:
+		if found["wal"].from == fromFlag && c.wal == "on" {
+			return errors.New("--wal on and --dir off: a log needs a data folder; drop one of them")
+		}
+		return refuseFlags(found, ofFolder, "--dir off: without a data folder nothing is written")
+	case c.wal == "off":
+		return refuseFlags(found, ofLog, "--wal off: it is about a log, and there is none")
 	}
-	for _, name := range []string{"dir", "sync", "log-file-size", "on-io-error"} {
+	return nil
+}
+
+// refuseFlags refuses the flags that something else makes pointless.
+func refuseFlags(found map[string]setting, names []string, why string) error {
+	for _, name := range names {
 		if found[name].from == fromFlag {
-			return fmt.Errorf("--%s and --wal off: without a log nothing is written; drop one of them", name)
+			return fmt.Errorf("--%s and %s; drop one of them", name, why)
 		}
 	}
 	return nil
@@ -50,24 +69,33 @@ func (c *dataConfig) finish(found map[string]setting) error {
 
 // apply passes the settings on.
 func (c *dataConfig) apply(o *server.Options) {
-	if c.wal == "off" {
+	if c.dir == noFolder {
 		return
 	}
-	o.Dir, o.LogFileBytes, o.Level, o.OnIOError = c.dir, c.fileBytes, c.level, c.onIOError
+	o.Dir = c.dir
+	c.save.apply(o)
+	if c.wal == "off" {
+		o.WALOff, o.SnapshotLogBytes, o.RetainFor, o.RetainBytes = true, 0, 0, 0
+		return
+	}
+	o.LogFileBytes, o.Level, o.OnIOError = c.fileBytes, c.level, c.onIOError
 }
 
 // announce says at the start what is kept and what can be lost.
 func (c *dataConfig) announce(log *slog.Logger) {
-	if c.wal == "off" {
-		log.Warn("nothing is kept: there is no log on disk, all data is gone when this process ends", "wal", c.wal)
+	if c.dir == noFolder {
+		log.Warn("nothing is kept: there is no data folder, all data is gone when this process ends", "dir", noFolder)
 		return
 	}
 	dir, err := filepath.Abs(c.dir)
 	if err != nil { // the working directory is gone; the folder was opened all the same
 		dir = c.dir
 	}
+	if c.wal == "off" {
+		log.Info("data folder", "dir", dir, "wal", c.wal) // what a crash takes then, the server says
+		return
+	}
 	log.Info("data folder", "dir", dir, "sync", c.level.String(), "a_power_loss_takes", lossAt(c.level), "on_io_error", c.onIOError.String())
-	log.Warn("the log only grows: this version has no snapshots, so old files can't be dropped; mind the disk", "dir", dir)
 }
 
 // lossAt is what a level promises, in a few words.
@@ -116,7 +144,10 @@ func shellWord(s string) string {
 func dirTo(dst *string) func(string) error {
 	return func(text string) error {
 		if text == "" {
-			return errors.New("empty; name a folder, for example ./data, or keep nothing with --wal off")
+			return errors.New("empty; name a folder, for example ./data, or keep nothing with --dir off")
+		}
+		if strings.EqualFold(text, noFolder) {
+			text = noFolder
 		}
 		*dst = text
 		return nil

@@ -48,9 +48,9 @@ func TestSecondServerOnTheSameFolder(t *testing.T) {
 	p.stop(t, syscall.SIGTERM, 0)
 }
 
-func TestWithoutALogNothingIsWritten(t *testing.T) {
+func TestWithoutAFolderNothingIsWritten(t *testing.T) {
 	t.Chdir(t.TempDir())
-	p := startProgram(t, "serve", "--port", "0", "--segments", "4", "--wal", "off")
+	p := startProgram(t, "serve", "--port", "0", "--segments", "4", "--dir", "off")
 	p.stop(t, syscall.SIGTERM, 0)
 	files, err := os.ReadDir(".")
 	if err != nil || len(files) > 0 {
@@ -58,15 +58,15 @@ func TestWithoutALogNothingIsWritten(t *testing.T) {
 	}
 }
 
-// A variable may name a folder that --wal off has no use for: only flags contradict each other.
-func TestWalOffAgainstVariables(t *testing.T) {
-	cfg, err := resolveServe(t, []string{"--wal", "off"}, []string{"NITROKV_DIR=d", "NITROKV_SYNC=never"})
-	if err != nil || cfg.server.Dir != "" {
-		t.Errorf("dir %q, %v", cfg.server.Dir, err)
+// A variable may say what --wal off or --dir off has no use for: only flags contradict each other.
+func TestFlagsAgainstVariables(t *testing.T) {
+	cfg, err := resolveServe(t, []string{"--wal", "off"}, []string{"NITROKV_DIR=d", "NITROKV_SYNC=never", "NITROKV_LOG_RETENTION=24h"})
+	if err != nil || cfg.server.Dir != "d" || !cfg.server.WALOff || cfg.server.RetainFor != 0 {
+		t.Errorf("%+v, %v", cfg.server, err)
 	}
-	cfg, err = resolveServe(t, nil, []string{"NITROKV_WAL=off", "NITROKV_DIR=d"})
-	if err != nil || cfg.server.Dir != "" {
-		t.Errorf("dir %q, %v", cfg.server.Dir, err)
+	cfg, err = resolveServe(t, []string{"--dir", "off"}, []string{"NITROKV_WAL=on", "NITROKV_SAVE_INTERVAL=60", "NITROKV_BACKUP_DIR=b"})
+	if err != nil || cfg.server.Dir != "" || cfg.server.SaveInterval != 0 || cfg.server.BackupDir != "" {
+		t.Errorf("%+v, %v", cfg.server, err)
 	}
 	if cfg, err = resolveServe(t, nil, nil); err != nil || cfg.server.Dir != "./data" || cfg.server.Level != engine.LevelAlways ||
 		cfg.server.OnIOError != server.IOErrorExit || cfg.server.LogFileBytes != 64<<20 {
@@ -80,8 +80,9 @@ func TestAnnounce(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--wal=off"}, []string{"nothing is kept"}},
-		{nil, []string{"data folder", "sync=always", "nothing that was acknowledged", "only grows", "on_io_error=exit"}},
+		{[]string{"--dir=off"}, []string{"nothing is kept"}},
+		{[]string{"--wal=off"}, []string{"data folder", "wal=off"}},
+		{nil, []string{"data folder", "sync=always", "nothing that was acknowledged", "on_io_error=exit"}},
 		{[]string{"--sync=everysec"}, []string{"sync=everysec", "at most the last second"}},
 		{[]string{"--sync=never"}, []string{"sync=never", "the last seconds"}},
 	} {

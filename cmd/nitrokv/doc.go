@@ -12,12 +12,17 @@
 //	nitrokv stats                  what the server says about itself
 //	nitrokv load keys.jsonl        load many keys from a file, stdin or a Redis server
 //	nitrokv dump keys.jsonl        write every key to a file or stdout
+//	nitrokv backup FILE            copy a running server's data to a file; "backup verify FILE" checks one
+//	nitrokv restore FILE --dir NEW make a data folder of it, or of another folder as it was earlier
 //	nitrokv bench                  measure this or any other Redis-compatible server
 //	nitrokv check ./data           verify every byte of a data folder
 //
+// With --dir PATH the commands about keys need no server: they open the data folder themselves.
+//
 // Verbs may be written in any case; set and delete are other names of put and del. The exit status is 0 when all went
-// well, 1 when a key was not found, a folder is damaged, the server refuses a command of nitrokv cli or a load has left out
-// lines with something wrong, 2 after an error, which is described in one line on stderr, and 3 when a server's log could not be written or synced.
+// well, 1 when a key was not found, a folder or a backup is damaged, the server refuses a command of nitrokv cli or a load
+// has left out lines with something wrong, 2 after an error, which is described in one line on stderr, and 3 when a
+// server's log could not be written or synced.
 //
 // Every setting is declared once, as an option (options.go): its flag, its NITROKV_ variable, its key in the
 // configuration file, its default and its documentation come from there. "nitrokv options" lists them, "nitrokv serve

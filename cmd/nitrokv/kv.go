@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -15,22 +16,40 @@ import (
 	"github.com/nitrokv/nitrokv/server"
 )
 
-// kvConfig is what the options of every command that talks to a server set.
+// kvConfig is what the options of every command that talks to a server, or opens a data folder instead, set.
 type kvConfig struct {
 	addr     string
+	dir      string // empty: a server is asked
 	timeout  time.Duration
 	password passwordConfig
 
 	eachRequest bool // the timeout is the call's business: it makes any number of requests
 	parallel    bool // the requests go over a connection for each processor, not over one
+	creates     bool // a store is made in a folder that has none
 }
 
+// options are those of a command that can do without a server.
 func (c *kvConfig) options() []option {
+	folder := option{name: "dir", arg: "PATH", flag: true, instead: "addr", set: pathTo(&c.dir),
+		help: "Data folder to open in place of a server, which must not be using it. It is loaded for this one command: its snapshot and its log are read"}
+	return append([]option{folder}, c.serverOptions()...)
+}
+
+// serverOptions are those of a command that needs one.
+func (c *kvConfig) serverOptions() []option {
 	server := []option{
 		{name: "addr", arg: "HOST:PORT", def: server.DefaultListen, set: textTo(&c.addr), help: "Address of the server"},
 		{name: "timeout", arg: "DURATION", def: "10s", set: positive(durationTo(&c.timeout), &c.timeout), help: "How long to wait for the server"},
 	}
 	return append(server, c.password.options("password", "the server's password")...)
+}
+
+// flag is how the server or the folder is typed.
+func (c *kvConfig) flag() string {
+	if c.dir != "" {
+		return "--dir " + shellWord(c.dir)
+	}
+	return "--addr " + c.addr
 }
 
 // readPassword returns the password for the server, "" if there is none.
@@ -56,7 +75,7 @@ func (c *putConfig) options() []option {
 }
 
 func newPut(t terminal) *cobra.Command {
-	var kv kvConfig
+	kv := kvConfig{creates: true}
 	var put putConfig
 	s := &settings{options: append(put.options(), kv.options()...)}
 	return newKV(t, &kv, s, &cobra.Command{
@@ -127,15 +146,21 @@ func newKV(t terminal, kv *kvConfig, s *settings, c *cobra.Command, call func(co
 	return c
 }
 
-// with opens a client for one call.
-func (c *kvConfig) with(ctx context.Context, t terminal, args []string, call func(context.Context, *client.Client, []string) error) error {
-	password, err := c.readPassword(t)
-	if err != nil {
-		return err
-	}
+// with opens a client for one call. A signal ends what is done in a data folder as it ends a server: cleanly.
+func (c *kvConfig) with(ctx context.Context, t terminal, args []string, call func(context.Context, *client.Client, []string) error) (err error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
+	if c.dir != "" {
+		caught, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		ctx = caught
+	}
+	to, err := c.open(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.close()) }()
 	if !c.eachRequest {
 		limited, cancel := context.WithTimeout(ctx, c.timeout)
 		defer cancel()
@@ -145,9 +170,9 @@ func (c *kvConfig) with(ctx context.Context, t terminal, args []string, call fun
 	if c.parallel {
 		conns = 0
 	}
-	cl, err := client.Open(c.addr, &client.Options{Conns: conns, DialTimeout: c.timeout, Name: "nitrokv-cli", Password: password})
+	cl, err := client.Open(to.addr, &client.Options{Conns: conns, DialTimeout: c.timeout, Name: "nitrokv-cli", Password: to.password, Dial: to.dial})
 	if err != nil {
-		return fmt.Errorf("--addr %q: %w", c.addr, trimPrefix(err, "nitrokv: "))
+		return fmt.Errorf("--addr %q: %w", to.addr, trimPrefix(err, "nitrokv: "))
 	}
 	err = call(ctx, cl, args)
 	return errors.Join(c.explain(ctx, err), cl.Close())
@@ -160,6 +185,12 @@ func (c *kvConfig) explain(ctx context.Context, err error) error {
 	}
 	plain := trimPrefix(err, "nitrokv: ")
 	switch {
+	case c.dir != "" && errors.Is(ctx.Err(), context.Canceled):
+		return errors.New("interrupted; what was not done yet is not done")
+	case c.dir != "" && errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("it took more than %v: %w; allow more with --timeout", c.timeout, plain)
+	case c.dir != "":
+		return plain
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no server answers at %s (connection refused); start one with \"nitrokv serve\", or name another with --addr", c.addr)
 	case errors.Is(err, client.ErrUnauthorized) && !c.password.given():

@@ -65,7 +65,7 @@ copied as it was or as it is. It says at the end which keys of other types it ha
 live counts from now by this machine's clock.`
 
 func newLoad(t terminal) *cobra.Command {
-	kv := kvConfig{eachRequest: true, parallel: true}
+	kv := kvConfig{eachRequest: true, parallel: true, creates: true}
 	var load loadConfig
 	s := &settings{options: append(load.options(), kv.options()...)}
 	return newKV(t, &kv, s, &cobra.Command{
@@ -189,7 +189,7 @@ func (l *loading) distinct(ctx context.Context, u transfer.RedisURL, source stri
 	if strings.Contains(stats, "run_id:"+source) {
 		return usage("the source %s is the server to load into, %s; name another source, or another target with --addr", u.Addr, l.kv.addr)
 	}
-	return usage("the source %s is a NitroKV server; copy it with: nitrokv dump --addr %s | nitrokv load - --addr %s", u.Addr, u.Addr, l.kv.addr)
+	return usage("the source %s is a NitroKV server; copy it with: nitrokv dump --addr %s | nitrokv load - %s", u.Addr, u.Addr, l.kv.flag())
 }
 
 // load carries everything from the source to the target and reports.

@@ -18,7 +18,7 @@ import (
 const (
 	exitOK       = 0
 	exitNotFound = 1
-	exitDamaged  = 1 // of a check that has found damage
+	exitDamaged  = 1 // of a check, or what else reads a folder or a backup, that has found damage
 	exitRefused  = 1 // of commands of "nitrokv cli" that the server has answered with an error
 	exitPartial  = 1 // of a load that has left out entries with something wrong
 	exitError    = 2
@@ -91,7 +91,7 @@ func newRoot(t terminal) *cobra.Command {
 	root.SetErr(t.stderr)
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(t), newCLI(t), newPut(t), newGet(t), newDel(t), newIncr(t), newTTL(t), newExpire(t), newScan(t), newStats(t), newLoad(t), newDump(t), newBench(t), newCheck(t), newVersion(), newOptions())
+	root.AddCommand(newServe(t), newCLI(t), newPut(t), newGet(t), newDel(t), newIncr(t), newTTL(t), newExpire(t), newScan(t), newStats(t), newLoad(t), newDump(t), newBackup(t), newRestore(t), newBench(t), newCheck(t), newVersion(), newOptions())
 	return root
 }
 

@@ -190,9 +190,11 @@ func TestErrors(t *testing.T) {
 		{"unknown option --sgements (did you mean --segments?)", []string{"serve", "--sgements", "4"}},
 		{"unknown option --nothing", []string{"--nothing"}},
 		{"unexpected", []string{"serve", "now"}},
-		{"NitroKV", []string{"serve", "--listen", busy, "--max-clients", "10", "--wal", "off"}},
-		{"--insecure-no-auth", []string{"serve", "--listen", "0.0.0.0:0", "--max-clients", "10", "--wal", "off"}},
+		{"NitroKV", []string{"serve", "--listen", busy, "--max-clients", "10", "--dir", "off"}},
+		{"--insecure-no-auth", []string{"serve", "--listen", "0.0.0.0:0", "--max-clients", "10", "--dir", "off"}},
 		{"--sync and --wal off", []string{"serve", "--wal", "off", "--sync", "always"}},
+		{"--log-retention and --wal off", []string{"serve", "--wal", "off", "--log-retention", "24h"}},
+		{"--save-interval and --dir off", []string{"serve", "--dir", "off", "--save-interval", "60"}},
 		{"--pipeline", []string{"bench", "--pipeline", "0"}},
 		{"use one", []string{"bench", "--requests", "5", "--duration", "5s"}},
 		{"--threads", []string{"bench", "--threads", "8", "--clients", "4"}},
@@ -258,7 +260,7 @@ func TestBenchFailsAfterErrors(t *testing.T) {
 		!strings.Contains(r.stdout, "p99.99") {
 		t.Errorf("a good run: %+v", r)
 	}
-	limited := startProgram(t, "serve", "--port", "0", "--wal", "off", "--max-memory", "64KiB")
+	limited := startProgram(t, "serve", "--port", "0", "--dir", "off", "--max-memory", "64KiB")
 	r := call("", nil, "bench", "--addr", limited.addr, "--protocol", "resp", "--requests", "1000", "--value-size", "100")
 	if r.status != exitError || !strings.Contains(r.stdout, "p99.99") || strings.Count(r.stderr, "\n") != 1 ||
 		!strings.Contains(r.stderr, "error replies") {
@@ -285,11 +287,17 @@ func serveIn(t *testing.T, dir string, args ...string) *program {
 	return p
 }
 
+// programCommand is this test binary as nitrokv.
+func programCommand(args ...string) *exec.Cmd {
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	return c
+}
+
 // startProgram starts this test binary as nitrokv and waits until it has said where it listens and what it keeps.
 func startProgram(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := &program{cmd: exec.Command(os.Args[0], args...)}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	p := &program{cmd: programCommand(append(args, "--http", "off")...)}
 	out, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -342,7 +350,7 @@ func (p *program) ended(t *testing.T, status int) {
 func TestSignalsEndTheServer(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
-			p := startProgram(t, "serve", "--port", "0", "--wal", "off", "--segments", "4")
+			p := startProgram(t, "serve", "--port", "0", "--dir", "off", "--segments", "4")
 			if r := call("", nil, "put", "k", "v", "--addr", p.addr); r.status != 0 {
 				t.Errorf("put: %+v", r)
 			}
@@ -353,7 +361,7 @@ func TestSignalsEndTheServer(t *testing.T) {
 
 // A client that doesn't take its reply keeps a graceful stop waiting; a second signal ends it.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	p := startProgram(t, "serve", "--port", "0", "--wal", "off", "--segments", "4", "--shutdown-timeout", "1h", "--write-timeout", "1h")
+	p := startProgram(t, "serve", "--port", "0", "--dir", "off", "--segments", "4", "--shutdown-timeout", "1h", "--write-timeout", "1h")
 	c := stuckClient(t, p.addr)
 	defer c.Close()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -371,7 +379,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 }
 
 func TestShutdownTimeoutCutsOff(t *testing.T) {
-	p := startProgram(t, "serve", "--port", "0", "--wal", "off", "--segments", "4", "--shutdown-timeout", "50ms", "--write-timeout", "1h")
+	p := startProgram(t, "serve", "--port", "0", "--dir", "off", "--segments", "4", "--shutdown-timeout", "50ms", "--write-timeout", "1h")
 	c := stuckClient(t, p.addr)
 	defer c.Close()
 	p.stop(t, syscall.SIGTERM, exitError)

@@ -111,7 +111,7 @@ func TestNotifierWithoutManager(t *testing.T) {
 // The server itself says when it serves and when it stops, with a log and without one.
 func TestServeNotifies(t *testing.T) {
 	for name, args := range map[string][]string{
-		"memory": {"--wal", "off"},
+		"memory": {"--dir", "off"},
 		"log":    {"--dir", filepath.Join(t.TempDir(), "data")},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -154,13 +154,18 @@ func allOptions() []group {
 	var load loadConfig
 	var bench benchConfig
 	var check checkConfig
+	var backup backupConfig
+	var restore restoreConfig
 	return []group{
 		{"serve", serve.options()},
-		{"cli, put, get, del, incr, ttl, expire, scan, stats, load, dump, bench", kv.options()},
+		{"cli, put, get, del, incr, ttl, expire, scan, stats, load, dump", kv.options()},
+		{"backup, bench", kv.serverOptions()},
 		{"cli", cli.options()},
 		{"put", put.options()},
 		{"scan", scan.options()},
 		{"load", load.options()},
+		{"backup", backup.options()},
+		{"restore", restore.options()},
 		{"bench", bench.options()},
 		{"check", check.options()},
 	}

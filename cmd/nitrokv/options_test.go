@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,7 +80,16 @@ func TestBadValueNamesItsSource(t *testing.T) {
 		`NITROKV_SYNC "often": unknown; use always`: {nil, {"NITROKV_SYNC=often"}},
 		`--log-file-size "1KiB": out of range`:      {{"--log-file-size", "1KiB"}, nil},
 		`--on-io-error "retry": unknown; use exit`:  {{"--on-io-error", "retry"}, nil},
-		`--dir and --wal off: without a log`:        {{"--dir", "d", "--wal", "off"}, nil},
+		`--sync and --dir off: without a data`:      {{"--dir", "off", "--sync", "never"}, nil},
+		`--wal on and --dir off: a log needs`:       {{"--dir", "off", "--wal", "on"}, nil},
+		`--snapshot-log-size and --wal off: it is`:  {{"--snapshot-log-size", "1GiB", "--wal", "off"}, nil},
+		`--save-interval "often": not a duration`:   {{"--save-interval", "often"}, nil},
+		`--save-interval "50ms": too often; use`:    {{"--save-interval", "50ms"}, nil},
+		`--snapshot-compression "gzip": unknown`:    {{"--snapshot-compression", "gzip"}, nil},
+		`--log-retention "24": neither a time nor`:  {{"--log-retention", "24"}, nil},
+		`--log-retention "much": neither a time`:    {{"--log-retention", "much"}, nil},
+		`--http "8379": not an address; write`:      {{"--http", "8379"}, nil},
+		`--slowlog-log-slower-than "-2": not a`:     {{"--slowlog-log-slower-than=-2"}, nil},
 		`--log-level "loud": unknown; use debug`:    {{"--log-level", "loud"}, nil},
 		`--password-file "": empty; name a file`:    {{"--password-file", ""}, nil},
 		`NITROKV_PASSWORD: longer than 512 bytes`:   {nil, {"NITROKV_PASSWORD=" + strings.Repeat("x", 513)}},
@@ -95,7 +105,9 @@ func TestServeOptionsReachTheServer(t *testing.T) {
 	cfg, err := resolveServe(t, []string{
 		"--insecure-no-auth", "--segments=8", "--max-memory=1GiB", "--max-value=1MiB", "--max-clients=77", "--idle-timeout=5s",
 		"--write-timeout=6s", "--procs=3", "--log-level=debug", "--log-format=json", "--shutdown-timeout=7s", "--dir=d",
-		"--sync=Everysec", "--log-file-size=1MiB", "--on-io-error=readonly",
+		"--sync=Everysec", "--log-file-size=1MiB", "--on-io-error=readonly", "--snapshot-compression=lz4", "--save-interval=90",
+		"--snapshot-log-size=2GiB", "--log-retention=24h", "--backup-dir=b", "--http=127.0.0.1:1", "--slowlog-log-slower-than=5",
+		"--slowlog-max-len=6",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -108,8 +120,48 @@ func TestServeOptionsReachTheServer(t *testing.T) {
 	if o.Dir != "d" || o.Level != engine.LevelEverysec || o.LogFileBytes != 1<<20 || o.OnIOError != server.IOErrorReadOnly {
 		t.Errorf("server options about data: %+v", o)
 	}
+	if o.WALOff || o.Compression != engine.CompressionLZ4 || o.SaveInterval != 90*time.Second || o.SnapshotLogBytes != 2<<30 ||
+		o.RetainFor != 24*time.Hour || o.RetainBytes != 0 || o.BackupDir != "b" {
+		t.Errorf("server options about snapshots: %+v", o)
+	}
+	if o.HTTP != "127.0.0.1:1" || o.HTTPOptional || o.SlowlogMicros != 5 || o.SlowlogLen != 6 {
+		t.Errorf("server options about watching it: %+v", o)
+	}
 	if cfg.procs != 3 || cfg.level.Level() != slog.LevelDebug || cfg.format != "json" || cfg.stopLimit.Seconds() != 7 {
 		t.Errorf("procs %d, level %v, format %s, limit %v", cfg.procs, cfg.level.Level(), cfg.format, cfg.stopLimit)
+	}
+}
+
+// Words and zeros of the options stand for what a zero field can't.
+func TestWordsOfOptions(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		got  func(o *server.Options) bool
+	}{
+		{nil, func(o *server.Options) bool {
+			return !o.WALOff && o.SaveInterval == 0 && o.SnapshotLogBytes == 0 && o.RetainFor == 0 && o.RetainBytes == 0 && o.BackupDir == "" &&
+				o.Compression == engine.CompressionZstd && o.HTTP == server.DefaultHTTP && o.HTTPOptional
+		}},
+		{[]string{"--save-interval=0"}, func(o *server.Options) bool { return o.SaveInterval < 0 }},
+		{[]string{"--save-interval=5m"}, func(o *server.Options) bool { return o.SaveInterval == 5*time.Minute }},
+		{[]string{"--save-interval=AUTO"}, func(o *server.Options) bool { return o.SaveInterval == 0 }},
+		{[]string{"--snapshot-log-size=off"}, func(o *server.Options) bool { return o.SnapshotLogBytes < 0 }},
+		{[]string{"--log-retention=10GiB"}, func(o *server.Options) bool { return o.RetainFor == 0 && o.RetainBytes == 10<<30 }},
+		{[]string{"--log-retention=90m"}, func(o *server.Options) bool { return o.RetainFor == 90*time.Minute && o.RetainBytes == 0 }},
+		{[]string{"--http=OFF"}, func(o *server.Options) bool { return o.HTTP == "" }},
+		{[]string{"--http=" + server.DefaultHTTP}, func(o *server.Options) bool { return o.HTTP == server.DefaultHTTP && !o.HTTPOptional }},
+		{[]string{"--slowlog-log-slower-than=-1"}, func(o *server.Options) bool { return o.SlowlogMicros == server.SlowlogNone }},
+		{[]string{"--slowlog-log-slower-than=0"}, func(o *server.Options) bool { return o.SlowlogMicros == server.SlowlogAll }},
+		{[]string{"--slowlog-max-len=0"}, func(o *server.Options) bool { return o.SlowlogLen < 0 }},
+		{[]string{"--wal=off", "--save-interval=60"}, func(o *server.Options) bool {
+			return o.WALOff && o.Dir == "./data" && o.SaveInterval == time.Minute
+		}},
+		{[]string{"--dir=OFF"}, func(o *server.Options) bool { return !o.WALOff && o.Dir == "" }},
+	} {
+		cfg, err := resolveServe(t, test.args, nil)
+		if err != nil || !test.got(&cfg.server) {
+			t.Errorf("%q: %+v, %v", test.args, cfg.server, err)
+		}
 	}
 }
 

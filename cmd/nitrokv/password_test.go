@@ -151,7 +151,7 @@ func TestServeTakesThePassword(t *testing.T) {
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	config := configFileOf(t, "password-file = '"+file+"'\nlisten = '0.0.0.0:0'\nwal = 'off'\nsegments = 4\nlog-level = 'debug'\n")
+	config := configFileOf(t, "password-file = '"+file+"'\nlisten = '0.0.0.0:0'\ndir = 'off'\nsegments = 4\nlog-level = 'debug'\n")
 	p := startProgram(t, "serve", "--config", config)
 	_, port, err := net.SplitHostPort(p.addr)
 	if err != nil {
@@ -176,7 +176,7 @@ func TestServeTakesThePassword(t *testing.T) {
 
 // A listener that others can reach needs a password, or to be told that it doesn't.
 func TestOpenListenerIsRefused(t *testing.T) {
-	open := []string{"serve", "--listen", "0.0.0.0:0", "--wal", "off", "--max-clients", "10"}
+	open := []string{"serve", "--listen", "0.0.0.0:0", "--dir", "off", "--max-clients", "10"}
 	r := call("", nil, open...)
 	for _, want := range []string{"--password-file", "NITROKV_PASSWORD", "--insecure-no-auth"} {
 		mustBeError(t, r, want)

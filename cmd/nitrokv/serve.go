@@ -25,6 +25,7 @@ import (
 type serveConfig struct {
 	server    server.Options
 	data      dataConfig
+	watch     watchConfig
 	password  passwordConfig
 	file      string // where the settings came from that no flag and no variable has; empty: nowhere
 	print     bool   // instead of serving
@@ -73,13 +74,14 @@ func (c *serveConfig) options() []option {
 		{name: "shutdown-timeout", arg: "DURATION", def: "10s", set: durationTo(&c.stopLimit),
 			help: "After SIGTERM or SIGINT, how long running requests may take before they are cut off; a second signal doesn't wait"},
 	}
-	return slices.Concat(config, network, access, c.data.options(), rest)
+	return slices.Concat(config, network, access, c.data.options(), rest, c.watch.options())
 }
 
 const serveLong = `Run a server for the binary protocol, RESP (any Redis client) and inline commands on one port, until SIGTERM or SIGINT.
 
-Data is kept in memory and in a log on disk, in --dir. With --sync always, the default, a write is answered when it is
-on disk, and nobody has ever been shown a value that a power loss takes back.
+Data is kept in memory and on disk, in --dir: in a log, and in snapshots, which make older log superfluous. With --sync
+always, the default, a write is answered when it is on disk, and nobody has ever been shown a value that a power loss
+takes back. With --wal off there are snapshots alone, one every --save-interval.
 
 Settings come from flags, from NITROKV_ variables and from the file that --config names; the first that has one counts.
 --print-config shows what that comes to, and where from.
@@ -94,7 +96,7 @@ func newServe(t terminal) *cobra.Command {
 		Use:     "serve [options]",
 		Short:   "Run a server",
 		Long:    serveLong,
-		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB --dir /var/lib/nitrokv\n  nitrokv serve --sync everysec --listen 127.0.0.1:6379 --listen [::1]:6379\n  nitrokv serve --config /etc/nitrokv.toml --password-file /etc/nitrokv.password\n  nitrokv serve --print-config > nitrokv.toml",
+		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB --dir /var/lib/nitrokv\n  nitrokv serve --sync everysec --listen 127.0.0.1:6379 --listen [::1]:6379\n  nitrokv serve --wal off --save-interval 60\n  nitrokv serve --config /etc/nitrokv.toml --password-file /etc/nitrokv.password\n  nitrokv serve --print-config > nitrokv.toml",
 		Args:    noOperands,
 		RunE: func(c *cobra.Command, _ []string) error {
 			warnUnknown(t)
@@ -126,6 +128,7 @@ func (c *serveConfig) finish(s *settings, env []string) error {
 		return err
 	}
 	c.data.apply(&c.server)
+	c.watch.apply(&c.server, s.found)
 	return nil
 }
 
@@ -198,7 +201,7 @@ func (c *serveConfig) useProcessors() {
 	switch {
 	case c.procs > 0:
 		runtime.GOMAXPROCS(c.procs)
-	case c.server.Dir != "":
+	case c.server.Dir != "" && !c.server.WALOff:
 		// The goroutine that syncs keeps a processor of Go's scheduler while it waits for the disk in the kernel.
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
@@ -263,8 +266,7 @@ func noOperands(c *cobra.Command, args []string) error {
 // appendTo collects addresses.
 func appendTo(dst *[]string) func(string) error {
 	return func(text string) error {
-		_, port, err := net.SplitHostPort(text)
-		if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+		if !isAddress(text) {
 			return errors.New("not an address; write host:port, for example 127.0.0.1:6379 or [::1]:6379")
 		}
 		*dst = append(*dst, text)

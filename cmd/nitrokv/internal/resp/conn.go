@@ -26,6 +26,9 @@ type Options struct {
 	// Timeout is how long connecting may take, and for how long the server may be silent when a reply is due, or take
 	// nothing of what is sent. 0: no limit.
 	Timeout time.Duration
+
+	// Dial makes the network connection. Nil: a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // ErrClosed is what calls on a connection after Close return.
@@ -49,8 +52,10 @@ func Dial(ctx context.Context, addr string, opt Options) (*Conn, error) {
 	if opt.Protocol != 0 && opt.Protocol != 2 && opt.Protocol != 3 {
 		return nil, fmt.Errorf("protocol %d; use 2 or 3", opt.Protocol)
 	}
-	dialer := net.Dialer{Timeout: opt.Timeout}
-	nc, err := dialer.DialContext(ctx, "tcp", addr)
+	if opt.Dial == nil {
+		opt.Dial = (&net.Dialer{Timeout: opt.Timeout}).DialContext
+	}
+	nc, err := opt.Dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
@@ -67,6 +72,9 @@ func newConn(addr string, nc net.Conn, timeout time.Duration) *Conn {
 	c.in = newDecoder(&c.reading)
 	return c
 }
+
+// SetTimeout changes Options.Timeout for the calls that follow. It must not be called beside them.
+func (c *Conn) SetTimeout(d time.Duration) { c.timeout = d }
 
 // Do sends one request and waits for its reply. Pushes that come before it are dropped.
 func (c *Conn) Do(ctx context.Context, args ...string) (Value, error) {

@@ -219,6 +219,16 @@ func TestSilenceIsLimited(t *testing.T) {
 	}
 }
 
+// The timeout may change between two requests.
+func TestSetTimeout(t *testing.T) {
+	s := play(t, true, helloReply)
+	c := dial(t, s.addr, Options{Timeout: patience})
+	c.SetTimeout(time.Millisecond)
+	if _, err := c.Do(context.Background(), "GET", "k"); !errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "1ms") {
+		t.Error(err)
+	}
+}
+
 func TestClose(t *testing.T) {
 	s := play(t, true, helloReply)
 	c := dial(t, s.addr, Options{})
@@ -248,6 +258,24 @@ func TestLost(t *testing.T) {
 	}
 	if v, err := c.Do(context.Background(), "GET", "k"); err != nil || v.Text != "OK" {
 		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// A connection may be of another kind than TCP: to a server in this process, whose end is noticed as well.
+func TestDialInside(t *testing.T) {
+	srv, err := server.New(server.Options{Local: true, MaxClients: 2, Segments: 4})
+	must(t, err)
+	must(t, srv.Listen())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve() }()
+	c := dial(t, "inside", Options{Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return srv.Dial(ctx) }})
+	if v, err := c.Do(context.Background(), "INCR", "n"); err != nil || v.Int != 1 || c.Lost() {
+		t.Errorf("%+v, %v, lost %v", v, err, c.Lost())
+	}
+	must(t, srv.Shutdown(context.Background()))
+	must(t, <-served)
+	if !c.Lost() {
+		t.Error("the end of the server is not noticed")
 	}
 }
 

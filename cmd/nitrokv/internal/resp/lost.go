@@ -1,7 +1,7 @@
 package resp
 
 import (
-	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,11 +14,11 @@ func (c *Conn) Lost() bool {
 	c.mu.Lock()
 	err := c.err
 	c.mu.Unlock()
-	tcp, ok := c.nc.(*net.TCPConn)
+	socket, ok := c.nc.(syscall.Conn)
 	if err != nil || !ok {
 		return err != nil
 	}
-	raw, err := tcp.SyscallConn()
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return true
 	}
