@@ -150,7 +150,7 @@ func startNitro(t *testing.T) *server {
 		}
 	})
 	s := &server{name: "nitrokv", network: "tcp"}
-	launch(t, s, out, binary, "serve", "--port", "0", "--wal", "off", "--max-memory", "off")
+	launch(t, s, out, binary, "serve", "--port", "0", "--http", "off", "--dir", "off", "--max-memory", "off")
 	select {
 	case s.addr = <-f.addr:
 	case err := <-s.exited:

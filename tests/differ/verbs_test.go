@@ -13,7 +13,8 @@ type verb struct {
 	args   func(*generator) []string
 }
 
-// verbTable has every verb that both servers know, but those that end the connection or describe the server itself.
+// verbTable has every verb that both servers know, but those that end the connection, or describe or save the
+// server itself.
 var verbTable = []verb{
 	{"GET", 60, (*generator).oneKey},
 	{"STRLEN", 40, (*generator).oneKey},

@@ -68,7 +68,7 @@ var unknownVerbs = []string{
 // foreignVerbs are verbs of Redis that nitrokv doesn't have. They come with too few arguments, so that Redis makes nothing
 // that nitrokv can't have.
 var foreignVerbs = strings.Fields("LPUSH RPUSH LRANGE HSET HGET HGETALL SADD SMEMBERS ZADD ZRANGE XADD XREAD PFADD SETBIT GETBIT " +
-	"BITCOUNT BITOP LCS SUBSCRIBE PUBLISH EVAL EVALSHA SCRIPT WATCH MOVE DUMP RESTORE MIGRATE SORT GEOADD SLOWLOG ACL CLUSTER SWAPDB")
+	"BITCOUNT BITOP LCS SUBSCRIBE PUBLISH EVAL EVALSHA SCRIPT WATCH MOVE DUMP RESTORE MIGRATE SORT GEOADD ACL CLUSTER SWAPDB")
 
 // cases gives a word some other case now and then.
 func cases(rng *rand.Rand, word string) string {

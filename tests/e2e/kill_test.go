@@ -92,11 +92,11 @@ func TestKill(t *testing.T) {
 func TestKillFindsLosses(t *testing.T) {
 	rng := randomness(t)
 	c := newCrowd()
-	c.work(t, start(t, "--wal", "off"), rng, false, longestRun)
+	c.work(t, start(t, "--dir", "off"), rng, false, longestRun)
 	if err := errors.Join(c.problems...); err != nil {
 		t.Fatalf("before the kill: %v", err)
 	}
-	c.verify(t, start(t, "--wal", "off"))
+	c.verify(t, start(t, "--dir", "off"))
 	lost := 0
 	for _, err := range c.problems {
 		if strings.Contains(err.Error(), "is lost") || strings.Contains(err.Error(), "counter") {

@@ -194,11 +194,11 @@ func TestLinearizableAcrossKills(t *testing.T) {
 	}
 }
 
-// TestPorcupineFindsLosses: with the log off a kill loses what was acknowledged, and porcupine has to say so.
+// TestPorcupineFindsLosses: without a data folder a kill loses what was acknowledged, and porcupine has to say so.
 func TestPorcupineFindsLosses(t *testing.T) {
-	history := record(t, false, "--wal", "off")
+	history := record(t, false, "--dir", "off")
 	if got := porcupine.CheckOperationsTimeout(registerModel, history, linearLimit); got != porcupine.Illegal {
-		t.Errorf("a history of %d operations over %d kills without a log: porcupine says %s, want %s", len(history),
+		t.Errorf("a history of %d operations over %d kills without a folder: porcupine says %s, want %s", len(history),
 			linearKills, got, porcupine.Illegal)
 	}
 }

@@ -77,7 +77,7 @@ func environ() []string {
 // until it has loaded its data. The test's end stops it.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	if !slices.Contains(args, "--dir") && !slices.Contains(args, "--wal") {
+	if !slices.Contains(args, "--dir") {
 		args = append([]string{"--dir", filepath.Join(t.TempDir(), "data")}, args...)
 	}
 	p := launch(t, args...)
@@ -97,7 +97,7 @@ func launch(t *testing.T, args ...string) *process {
 func launchIn(t *testing.T, dir string, vars []string, args ...string) *process {
 	t.Helper()
 	p := &process{exited: make(chan error, 1), addrs: make(chan string, 1)}
-	p.cmd = exec.Command(binary, append([]string{"serve", "--port", "0"}, args...)...)
+	p.cmd = exec.Command(binary, append([]string{"serve", "--port", "0", "--http", "off"}, args...)...)
 	p.cmd.Dir, p.cmd.Env = dir, append(environ(), vars...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -21,9 +21,11 @@ import (
 // disk only says that it has done it, and the rows would say nothing about disks.
 const cheapestSync = 20 * time.Microsecond
 
-// needDisk says whether one of the rows is about durability.
+// needDisk says whether one of the rows writes data to a disk.
 func needDisk(todo []row) bool {
-	return slices.ContainsFunc(todo, func(r row) bool { return strings.HasPrefix(r.id, "dur-") })
+	return slices.ContainsFunc(todo, func(r row) bool {
+		return strings.HasPrefix(r.id, "dur-") || strings.HasPrefix(r.id, "snap-")
+	})
 }
 
 // A disk is where the servers of these rows keep their data.
@@ -98,7 +100,7 @@ func syncCost(dir string) (time.Duration, error) {
 // loggedKind is nitrokv with its log in a folder.
 func loggedKind(level, dir string, args ...string) kind {
 	return kind{nitroTarget, respWire, true, func(b *bench, port int) []string {
-		return append([]string{b.cfg.nitrokv, "serve", "--port", strconv.Itoa(port), "--dir", dir, "--sync", level}, args...)
+		return append([]string{b.cfg.nitrokv, "serve", "--port", strconv.Itoa(port), "--http", "off", "--dir", dir, "--sync", level}, args...)
 	}}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	offTarget    = "nitrokv --wal off"
+	offTarget    = "nitrokv --dir off"
 	streamValue  = 1 << 10
 	logBytesSets = 20_000 // per measurement of dur-logbytes
 	logBytesSize = 1 << 30

@@ -31,6 +31,7 @@ type plan struct {
 	clients   int // connections; 0: as many as the run is set to
 	pipeline  int
 	valueSize int     // 0: what the run is set to
+	keys      int     // likewise
 	rate      float64 // requests a second of an open loop; 0: a closed loop
 	length    time.Duration
 	requests  int // instead of length, if not 0
@@ -115,16 +116,19 @@ func (b *bench) generator(t target, p plan) []string {
 	if t.own {
 		argv = []string{b.self, "load"}
 	}
-	clients, size := p.clients, p.valueSize
+	clients, size, keys := p.clients, p.valueSize, p.keys
 	if clients == 0 {
 		clients = b.cfg.clients
 	}
 	if size == 0 {
 		size = b.cfg.valueSize
 	}
+	if keys == 0 {
+		keys = b.cfg.keys
+	}
 	argv = append(argv, "--addr", t.server.addr, "--protocol", t.protocol,
 		"--clients", strconv.Itoa(clients), "--pipeline", strconv.Itoa(p.pipeline),
-		"--keys", strconv.Itoa(b.cfg.keys), "--value-size", strconv.Itoa(size))
+		"--keys", strconv.Itoa(keys), "--value-size", strconv.Itoa(size))
 	if p.requests > 0 {
 		argv = append(argv, "--requests", strconv.Itoa(p.requests))
 	} else {

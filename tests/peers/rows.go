@@ -67,6 +67,8 @@ type session struct {
 	disk     disk     // of the rows about durability, looked at when the first of them is measured
 	reads    *samples // of two rows
 	everysec *samples // of two rows
+
+	overwrites *overwriting // of two rows
 }
 
 // rows is the table of the comparison, in the order of its printing.
@@ -109,12 +111,19 @@ func rows() []row {
 		{"dur-reads-p99", "… their p99", atMost(0.5, 0.25), readsRow(latency99, "µs p99")},
 		{"dur-mux", "always: GETs on one binary connection with 10 % SETs vs GETs alone", atLeast(0.7, 0.9), muxRow},
 		{"dur-syncs", "always: syncs per second under load vs a raw loop on the same layout", atLeast(0.85, 0.95), syncsRow},
-		{"dur-everysec-off", "everysec: SETs per second, pipeline 16, vs --wal off", atLeast(0.75, 0.9), everysecRow(offTarget)},
+		{"dur-everysec-off", "everysec: SETs per second, pipeline 16, vs --dir off", atLeast(0.75, 0.9), everysecRow(offTarget)},
 		{"dur-everysec", "… vs Redis", atLeast(1.5, 2.5), everysecRow(redisTarget)},
 		{"dur-stream", "log stream of 1 KiB values vs dd conv=fdatasync, bytes per second", atLeast(0.6, 0.9), streamRow},
 		{"dur-replay", "start with a log of many writes vs Redis with an AOF, keys per second", atLeast(3, 8), replayRow},
 		{"dur-logbytes-1", "bytes in the log per SET beyond key and value, 1 writer", atMost(90, 70), logBytesRow(1)},
 		{"dur-logbytes-64", "… 64 writers", atMost(24, 14), logBytesRow(64)},
+
+		{"snap-load", "start with a snapshot, larger store, vs Redis with its RDB file, keys per second", atLeast(3, 8), snapLoadRow},
+		{"snap-memory", "growth of resident memory while overwriting during snapshots", atMost(0.05, 0.01), snapMemoryRow},
+		{"snap-p99", "… p99 of the writes during snapshots vs before", atMost(1.5, 1.15), snapLatencyRow},
+		{"snap-wait", "longest call that a request waits for (cut, walk, steps, SET), ms of thread CPU", atMost(2, 0.3), snapWaitRow},
+		{"snap-rate", "uncompressed snapshot vs dd conv=fdatasync, bytes per second", atLeast(0.5, 0.8), snapRateRow},
+		{"snap-size", "snapshot with Zstandard vs Redis's RDB file, text-like values, bytes", atMost(1, 0.7), snapSizeRow},
 	}
 }
 

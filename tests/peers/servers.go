@@ -25,7 +25,7 @@ type kind struct {
 
 var (
 	nitrokvKind = kind{"nitrokv", respWire, true, func(b *bench, port int) []string {
-		return []string{b.cfg.nitrokv, "serve", "--port", strconv.Itoa(port), "--wal", "off",
+		return []string{b.cfg.nitrokv, "serve", "--port", strconv.Itoa(port), "--dir", "off", "--http", "off",
 			"--max-clients", strconv.Itoa(b.cfg.idleConns + spareClients)}
 	}}
 	redisKind  = kind{"redis", respWire, true, redisArgs("redis-server")}
