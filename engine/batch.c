@@ -64,13 +64,12 @@ static bool lock_all(struct nk_db *db, const struct nk_batch *b, uint32_t count)
 
 NK_INLINE struct nk_effect effect_of(const struct nk_batch *b, uint32_t i) {
     const struct nk_multi *m = &b->m[i];
-    if (m->remove) return (struct nk_effect){.kind = NK_EFFECT_DELETE, .further = i > 0};
+    if (m->remove) return (struct nk_effect){.kind = NK_EFFECT_DELETE};
     return (struct nk_effect){.kind = NK_EFFECT_PUT,
                               .val = m->val,
                               .bytes = m->val_len,
                               .big = m->big,
                               .moved = m->moved,
-                              .further = i > 0,
                               .expire_ms = b->expiries != NULL ? b->expiries[i] : b->expire_ms};
 }
 
@@ -92,7 +91,7 @@ static bool has_puts(const struct nk_batch *b) {
  * may have put it before. */
 static int reserve_all(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
     struct nk_item it;
-    bool puts = has_puts(b);
+    bool puts = has_puts(b), saving = false; /* for a snapshot: see struct nk_effect */
     for (uint32_t i = 0; i < b->count; i++) {
         struct nk_multi *m = &b->m[i];
         struct nk_seg *s = nk_db_seg(db, m->key.seg);
@@ -101,7 +100,9 @@ static int reserve_all(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
         m->reserved = puts || it.found;
         if (!m->reserved) continue;
         struct nk_effect e = effect_of(b, i);
+        e.further = saving;
         int rc = nk_seg_reserve(s, &m->key, &it, &e, &m->resv);
+        saving = saving || s->snap_reserved > 0;
         if (rc == NITRO_OK) continue;
         m->reserved = false;
         abort_all(db, b, i);

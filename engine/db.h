@@ -114,7 +114,8 @@ struct nk_db {
     uint64_t flush_lsn; /* of the newest FLUSH */
     bool loading;
     uint64_t replayed_bytes, replay_bytes; /* atomic: of snapshot and log, read and to be read */
-    void (*told)(void *ctx, uint64_t done, uint64_t total); /* hears of these (restore.c); or NULL */
+    /* hears of these (restore.c); or NULL */
+    void (*told)(void *ctx, uint64_t done, uint64_t total);
     void *told_ctx;
     struct {
         uint64_t keys, hash_a, hash_b; /* atomic: of the snapshot, over the parts that are loaded */

@@ -503,10 +503,10 @@ typedef struct nitro_chunk {
     uint32_t closing; /* 1: write the replies, then close the connection (protocol error) */
     uint32_t more; /* after prepare: 1 = complete requests may be left beyond the cap; after these
                          have run call prepare again before reading */
-    uint32_t host_verb;  /* enum nitro_host_verb, with NITRO_STOP_HOST */
-    uint32_t host_id;    /* request id (binary) */
-    uint32_t host_argc;  /* arguments including the verb's name (RESP) */
-    uint32_t host_flags; /* request flags (binary) */
+    uint32_t host_verb;    /* enum nitro_host_verb, with NITRO_STOP_HOST */
+    uint32_t host_id;      /* request id (binary) */
+    uint32_t host_argc;    /* arguments including the verb's name (RESP) */
+    uint32_t host_flags;   /* request flags (binary) */
     uint32_t host_command; /* as nitro_tally's */
     const struct nitro_slice *host_argv;
     uint64_t grow_bytes;      /* after prepare: upper bound of memory that the requests may add */
@@ -514,7 +514,7 @@ typedef struct nitro_chunk {
     struct nitro_gate *gates; /* replies in out that must wait; the host sets gate_count = 0 with
                                  out_len = 0 */
     uint32_t gate_count, gate_cap;
-    uint32_t tally_count; /* H: set to 0 to count anew; prepare does it too */
+    uint32_t tally_count;                      /* H: set to 0 to count anew; prepare does it too */
     struct nitro_tally tallies[NITRO_TALLIES]; /* of the requests that nitro_execute has finished */
 } nitro_chunk;
 
@@ -599,20 +599,26 @@ NITRO_API int nitro_retire_due(nitro_store *s);
 enum nitro_compression { NITRO_COMPRESSION_NONE, NITRO_COMPRESSION_LZ4, NITRO_COMPRESSION_ZSTD };
 
 struct nitro_snapshot_info {
-    uint64_t number, lsn; /* of the file; S */
-    int64_t time_ms;      /* not before the time of any record up to S */
+    uint64_t number, lsn;            /* of the file; S */
+    int64_t time_ms;                 /* not before the time of any record up to S */
     uint64_t keys, raw_bytes, bytes; /* raw: before compression; bytes: of the file */
-    uint64_t hash_a, hash_b; /* of the contents, whatever their order (docs/FORMAT.md) */
+    uint64_t hash_a, hash_b;         /* of the contents, whatever their order (docs/FORMAT.md) */
 };
 /* nitro_snapshot_prepare: NITRO_EBUSY: one is under way; NITRO_EUNSUPPORTED: no folder; NITRO_ELOADING,
  * NITRO_EARGUMENT, NITRO_ELOGFULL (no room on the disk), NITRO_EIO, NITRO_ENOMEM. None of them harms the log. */
-NITRO_API NITRO_MUST_CHECK int nitro_snapshot_prepare(nitro_store *s,
-                                                      enum nitro_compression compression,
-                                                      struct nitro_err *err);
+NITRO_API NITRO_MUST_CHECK int
+nitro_snapshot_prepare(nitro_store *s, enum nitro_compression compression, struct nitro_err *err);
 /* nitro_snapshot_begin: S in *lsn. Cannot fail after prepare. */
 NITRO_API void nitro_snapshot_begin(nitro_store *s, int64_t now_ms, uint64_t *lsn);
-/* nitro_snapshot_gather: a bounded piece of the walk. 1: call write next; 0: everything has been gathered and
- * written; 2: call again, after a moment for others: nothing is to be written yet, or a segment was locked. */
+/* nitro_snapshot_gather: a bounded piece of the walk. With the bit SOME there is something to write. */
+enum nitro_gathered {
+    NITRO_GATHERED_ALL = 0,  /* everything has been gathered and written: finish */
+    NITRO_GATHERED_SOME = 1, /* write, when it suits */
+    NITRO_GATHERED_NONE =
+        2, /* gather again, after a moment for others: nothing is to be written yet, or
+                                a segment was locked */
+    NITRO_GATHERED_MUCH = 3 /* write at once: writers are about to wait */
+};
 NITRO_API NITRO_MUST_CHECK int nitro_snapshot_gather(nitro_store *s);
 /* nitro_snapshot_write: writes what has been gathered. NITRO_EIO, NITRO_ELOGFULL, NITRO_ENOMEM: abort. */
 NITRO_API NITRO_MUST_CHECK int nitro_snapshot_write(nitro_store *s, struct nitro_err *err);
@@ -630,11 +636,11 @@ NITRO_API void nitro_snapshot_progress(const nitro_store *s, uint64_t *keys, uin
 struct nitro_folder {
     uint64_t snapshots;
     struct nitro_snapshot_info newest; /* zeros: there is none */
-    uint64_t oldest_lsn; /* the oldest point that can be restored: 0 = the empty store */
-    int64_t oldest_ms;   /* and its time; 0 = of the empty store */
+    uint64_t oldest_lsn;           /* the oldest point that can be restored: 0 = the empty store */
+    int64_t oldest_ms;             /* and its time; 0 = of the empty store */
     uint64_t log_files, log_bytes; /* of log in the folder, room ahead included */
-    uint64_t log_since; /* bytes of log that a start would replay */
-    uint64_t snapshot_bytes; /* of all snapshots */
+    uint64_t log_since;            /* bytes of log that a start would replay */
+    uint64_t snapshot_bytes;       /* of all snapshots */
 };
 /* nitro_folder_state: not beside nitro_log_fill, finish, retain. NITRO_EUNSUPPORTED without a folder. */
 NITRO_API NITRO_MUST_CHECK int nitro_folder_state(nitro_store *s, struct nitro_folder *out,
@@ -650,11 +656,11 @@ NITRO_API NITRO_MUST_CHECK int nitro_retain(nitro_store *s, int64_t now_ms, int6
  * at a point in time. It needs the memory that the store needs. The origin is not changed (LOCK is made if
  * it is missing). */
 struct nitro_restore_options {
-    const char *from;     /* a data folder, or a snapshot file */
-    uint32_t from_file;   /* 1: it is a file */
-    const char *dir;      /* the new folder; must not hold a store */
-    uint64_t to_lsn;      /* the point; UINT64_MAX = the newest */
-    int64_t to_ms;        /* the point as a time; INT64_MAX = no limit. Both: whichever is earlier */
+    const char *from;   /* a data folder, or a snapshot file */
+    uint32_t from_file; /* 1: it is a file */
+    const char *dir;    /* the new folder; must not hold a store */
+    uint64_t to_lsn;    /* the point; UINT64_MAX = the newest */
+    int64_t to_ms;      /* the point as a time; INT64_MAX = no limit. Both: whichever is earlier */
     uint32_t keep_expired; /* 1: keys whose time ran out after the point stay, without an expiry */
     int64_t now_ms;
     enum nitro_compression compression;
@@ -662,14 +668,14 @@ struct nitro_restore_options {
     /* told now and then: bytes read, and to be read; may be NULL */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
-    const struct nitro_mem *mem; /* NULL = nitro_mem_system() */
+    const struct nitro_mem *mem;           /* NULL = nitro_mem_system() */
     const struct nitro_vfs *vfs, *dir_vfs; /* of `from` and of `dir`; NULL = nitro_vfs_system() */
 };
 struct nitro_restore_result {
-    uint64_t lsn;      /* reached: the newest LSN of the contents */
-    int64_t time_ms;   /* the time of the frame or snapshot that holds it; 0 = empty */
-    uint64_t keys;     /* in the new store */
-    uint64_t expired;  /* of these, whose expiry was dropped (keep_expired) */
+    uint64_t lsn;                 /* reached: the newest LSN of the contents */
+    int64_t time_ms;              /* the time of the frame or snapshot that holds it; 0 = empty */
+    uint64_t keys;                /* in the new store */
+    uint64_t expired;             /* of these, whose expiry was dropped (keep_expired) */
     uint64_t first_lsn, last_lsn; /* what could have been asked for */
     int64_t first_ms, last_ms;
 };
@@ -682,12 +688,10 @@ NITRO_API NITRO_MUST_CHECK int nitro_restore(const struct nitro_restore_options 
 
 /* nitro_verify: reads a whole snapshot file back and compares it with its footer. NITRO_ECORRUPT with *bad_offset;
  * NITRO_ENOTFOUND, NITRO_EFORMAT, NITRO_EIO, NITRO_ENOMEM. progress may be NULL. Any thread. */
-NITRO_API NITRO_MUST_CHECK int nitro_verify(const char *file, const struct nitro_mem *mem,
-                                            const struct nitro_vfs *vfs,
-                                            void (*progress)(void *ctx, uint64_t done,
-                                                             uint64_t total),
-                                            void *ctx, struct nitro_snapshot_info *out,
-                                            uint64_t *bad_offset, struct nitro_err *err);
+NITRO_API NITRO_MUST_CHECK int
+nitro_verify(const char *file, const struct nitro_mem *mem, const struct nitro_vfs *vfs,
+             void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+             struct nitro_snapshot_info *out, uint64_t *bad_offset, struct nitro_err *err);
 
 /* ---- checking a folder -------------------------------------------------------------------------
  * nitro_check reads every record of a data folder that no process has open, and says what is wrong in

@@ -123,7 +123,7 @@ func (s *Store) replayPart(part, parts C.uint32_t) error {
 
 // inParts runs a part on each processor, and tells the progress meanwhile.
 func (s *Store) inParts(run func(part, parts C.uint32_t) error, progress func(done, total uint64)) error {
-	parts := min(runtime.GOMAXPROCS(0), recoverPartsMax)
+	parts := min(runtime.GOMAXPROCS(0), runtime.NumCPU(), recoverPartsMax) // more would spin on each other
 	errs := make([]error, parts)
 	var wg sync.WaitGroup
 	for p := range parts {

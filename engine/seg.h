@@ -116,7 +116,8 @@ struct nk_effect {
     uint32_t crc; /* nk_effect_crc of a large value, computed before the lock; 0 = not done */
     bool
         moved; /* PUT: the entry that it comes from goes in the same step, so max_memory is not asked */
-    bool further; /* not the first effect of a batch, so it is not held up by a snapshot (snap.h) */
+    bool
+        further; /* a batch has saved an entry for a snapshot already, so it is not held up (snap.h) */
 };
 
 /* nk_effect_crc: sets e->crc, so that a large value's checksum is not computed under the lock. Without a log

@@ -34,8 +34,7 @@ static int each_large(struct nk_snap *n, struct nk_snap_buf *b, large_fn *fn) {
         at -= sizeof l;
         memcpy(&l, at, sizeof l);
         at -= l.key_bytes;
-        int code = fn(n, &l, at);
-        if (rc == NITRO_OK) rc = code;
+        if (rc == NITRO_OK) rc = fn(n, &l, at);
     }
     return rc;
 }
@@ -60,6 +59,7 @@ static int write_large(struct nk_snap *n, const struct nk_snap_large *l, const u
 static void empty(struct nk_snap *n, struct nk_snap_buf *b) {
     (void)each_large(n, b, drop_large);
     b->front = b->back = b->large = 0;
+    set64(&b->held, 0);
 }
 
 static bool make_buf(struct nk_snap *n, struct nk_snap_buf *b, uint64_t bytes) {
@@ -181,8 +181,12 @@ void nitro_snapshot_begin(nitro_store *store, int64_t now_ms, uint64_t *lsn) {
 
 /* ---- gather and write --------------------------------------------------------------------------*/
 
+/* So full that one more lock hold could make it more than a block: a small rest in a block of its own compresses
+ * badly, and of every two blocks one part of a load would get the large one. */
+#define FULL_BYTES (NK_SNAP_BLOCK - 65536u)
+
 static bool full(const struct nk_snap_buf *b) {
-    return b->front >= NK_SNAP_BLOCK || b->large >= NK_SNAP_LARGE_MAX;
+    return b->front >= FULL_BYTES || NK_GET(b->held) >= NK_SNAP_STAGE_HELD;
 }
 
 /* Whether a write is worth it. The half that writers don't fill is always to be written. */
@@ -198,18 +202,27 @@ static void swap_halves(struct nk_snap *n, bool all) {
     nk_spin_unlock(&n->side);
 }
 
+/* The host may pause before it writes, unless writers have filled a good part of what they can fill. */
+static int write_next(const struct nk_snap *n) {
+    const struct nk_snap_buf *mine = &n->half[!n->filling], *theirs = &n->half[n->filling];
+    uint64_t theirs_now = __atomic_load_n(&theirs->front, __ATOMIC_RELAXED);
+    return mine->front + mine->back + theirs_now > NK_SNAP_HALF / 4 ? NITRO_GATHERED_MUCH
+                                                                    : NITRO_GATHERED_SOME;
+}
+
 int nitro_snapshot_gather(nitro_store *store) {
     struct nk_snap *n = store->db.snap;
     NK_ASSERT(n != NULL && n->begun);
-    if (to_write(n)) return 1;
+    if (to_write(n)) return write_next(n);
     swap_halves(n, false);
     enum nk_snap_walked walked = NK_SNAP_ON;
     for (uint32_t i = 0; i < GATHER_HOLDS && walked == NK_SNAP_ON && !full(&n->stage); i++)
         walked = nk_snap_walk(n);
-    if (walked == NK_SNAP_ON || walked == NK_SNAP_BUSY) return to_write(n) ? 1 : 2;
+    if (walked == NK_SNAP_ON || walked == NK_SNAP_BUSY)
+        return to_write(n) ? write_next(n) : NITRO_GATHERED_NONE;
     /* Behind the last segment's end nobody saves anything more, so this is all. */
     if (walked == NK_SNAP_END && nk_snap_buf_empty(&n->half[!n->filling])) swap_halves(n, true);
-    return to_write(n) || !nk_snap_buf_empty(&n->stage) ? 1 : 0;
+    return to_write(n) || !nk_snap_buf_empty(&n->stage) ? write_next(n) : NITRO_GATHERED_ALL;
 }
 
 static int cannot(const struct nk_snap *n, int code, struct nitro_err *err) {
@@ -228,19 +241,20 @@ static int cannot(const struct nk_snap *n, int code, struct nitro_err *err) {
                       dir, strerror(sys));
 }
 
-/* Gives back the memory of a half that a large batch has filled. A hint: if it fails, the end does it. */
-static void shrink(struct nk_snap *n, struct nk_snap_buf *b) {
-    if (b->cap != NK_SNAP_HALF_MAX || b->front + b->back <= NK_SNAP_HALF) return;
-    uint64_t to = nk_round_up(b->front, NK_PAGE);
-    (void)nk_mem_advise(n->db->mem, b->p, to, NITRO_ADVISE_DISCARD);
+/* Empties a buffer, and gives back the memory of a half that a large batch has filled. A hint: if it fails, the end
+ * of the snapshot does it. */
+static void recycle(struct nk_snap *n, struct nk_snap_buf *b) {
+    bool large = b->cap == NK_SNAP_HALF_MAX && b->front + b->back > NK_SNAP_HALF;
+    uint64_t whole_pages = b->front & ~(uint64_t)(NK_PAGE - 1);
+    empty(n, b);
+    if (large) (void)nk_mem_advise(n->db->mem, b->p, whole_pages, NITRO_ADVISE_DISCARD);
 }
 
 static int write_buf(struct nk_snap *n, struct nk_snap_buf *b) {
     int rc = NITRO_OK;
     if (b->front > 0) rc = nk_snapwrite_records(&n->file, b->p, b->front);
     if (rc == NITRO_OK) rc = each_large(n, b, write_large);
-    shrink(n, b);
-    empty(n, b);
+    recycle(n, b);
     return rc;
 }
 

@@ -23,7 +23,10 @@
 /* The stage. It is mapped, and touched only as far as it is used: usually a block and what one lock hold adds. So
  * much that every chain of entries with equal hashes fits that does not make its segment change its hash. */
 #define NK_SNAP_STAGE (8u << 20)
-#define NK_SNAP_LARGE_MAX 16u /* the stage is written when it holds so many large values */
+/* Bytes of large values, which stay in memory as long as a buffer refers to them: the stage is written when it holds so
+ * many; a request that would save one more waits when the halves hold so many. One is always taken. */
+#define NK_SNAP_STAGE_HELD (8u << 20)
+#define NK_SNAP_HALVES_HELD (64u << 20)
 
 /* A large entry as it waits in a buffer, behind its key. */
 struct nk_snap_large {
@@ -40,6 +43,7 @@ struct nk_snap_buf {
     uint64_t front; /* bytes */
     uint64_t back;  /* bytes */
     uint32_t large; /* large entries in `back` */
+    uint64_t held;  /* bytes of their values; atomic */
 };
 
 struct nk_snap {

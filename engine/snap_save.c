@@ -53,6 +53,7 @@ static void put_large(struct nk_snap_buf *b, const uint8_t *e, uint32_t meta) {
     nk_big_retain(l.big);
     b->back += l.key_bytes + sizeof l;
     b->large++;
+    __atomic_fetch_add(&b->held, l.big->map_bytes, __ATOMIC_RELAXED);
     uint8_t *at = b->p + b->cap - b->back;
     if (l.key_bytes > 0) memcpy(at, key, l.key_bytes);
     memcpy(at + l.key_bytes, &l, sizeof l);
@@ -77,14 +78,28 @@ void nk_snap_put(struct nk_snap *n, struct nk_snap_buf *b, const uint8_t *e, uin
 
 /* ---- writers -----------------------------------------------------------------------------------*/
 
+/* Bytes of the value, if it is large, that would stay in memory. */
+static uint64_t held_by(const uint8_t *e, uint32_t meta) {
+    struct nk_big *big;
+    if (!(meta & NK_META_BIG)) return 0;
+    memcpy(&big, e + nk_entry_key_off(meta) + nk_entry_key_bytes(e, meta), sizeof big);
+    return big->map_bytes;
+}
+
+static bool may_hold(const struct nk_snap *n, uint64_t bytes) {
+    uint64_t held = NK_GET(n->half[0].held) + NK_GET(n->half[1].held);
+    return bytes == 0 || held == 0 || held + bytes <= NK_SNAP_HALVES_HELD;
+}
+
 int nk_snap_reserve(struct nk_seg *s, uint32_t ref, bool further) {
     struct nk_snap *n = s->db->snap;
     const uint8_t *e = nk_arena_ptr(&s->arena, ref);
-    uint64_t need = nk_snap_need(e, nk_entry_meta(e));
+    uint32_t meta = nk_entry_meta(e);
+    uint64_t need = nk_snap_need(e, meta), value = held_by(e, meta);
     lock_side(n);
     const struct nk_snap_buf *b = &n->half[n->filling];
     uint64_t used = b->front + b->back + n->reserved;
-    bool fits = used + need <= (further ? b->cap : NK_SNAP_HALF);
+    bool fits = further ? used + need <= b->cap : used + need <= NK_SNAP_HALF && may_hold(n, value);
     if (fits)
         n->reserved += need;
     else

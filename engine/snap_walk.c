@@ -180,7 +180,9 @@ static const struct nk_table *garbage_table(const struct nk_garbage *g, uint32_t
 }
 
 static enum nk_snap_walked walk_garbage(struct nk_snap *n, struct nk_garbage *g, uint32_t part) {
+    uint64_t before = n->stage.front;
     for (uint32_t i = 0; i < GARBAGE_BUCKETS && g->part[part].snap_cut != 0; i++) {
+        if (n->stage.front - before >= HOLD_BYTES) break;
         uint64_t at = n->garbage_at;
         struct source src = {.s = &n->db->seg[part],
                              .arena = &g->part[part].arena,

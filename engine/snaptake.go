@@ -62,9 +62,12 @@ func (s *Store) beginSnapshot() (lsn uint64) {
 	return uint64(at)
 }
 
-// writeSnapshot walks through the store and writes what it finds, and what writers save meanwhile: they wait when it
-// does not keep up, so it does not pause but to let others have the processor.
+// writeSnapshot walks through the store and writes what it finds, and what writers save meanwhile. They wait when it
+// does not keep up; as long as it does, it takes a share of the processors only that leaves requests theirs.
 func (s *Store) writeSnapshot(quit <-chan struct{}) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p := newPacer()
 	idle := 0 // calls in a row that have found nothing
 	for {
 		select {
@@ -72,15 +75,17 @@ func (s *Store) writeSnapshot(quit <-chan struct{}) error {
 			return fmt.Errorf("engine: snapshot: given up: %w", ErrClosed)
 		default:
 		}
-		switch s.gatherSnapshot() {
-		case 0:
+		gathered := s.gatherSnapshot()
+		switch gathered {
+		case C.NITRO_GATHERED_ALL:
 			return nil
-		case 1:
+		case C.NITRO_GATHERED_SOME, C.NITRO_GATHERED_MUCH:
 			var e C.struct_nitro_err
 			if err := detailed("snapshot", C.nitro_snapshot_write(s.c, &e), &e); err != nil {
 				return err
 			}
 			idle = 0
+			p.pause(gathered == C.NITRO_GATHERED_MUCH)
 		default: // a segment was locked, or holds nothing of the snapshot
 			idle++
 			if idle%backoffYields == 0 {

@@ -295,7 +295,8 @@ static void split_words(struct nk_chunk *c, uint8_t *line, const uint8_t *end) {
         uint8_t *from = line + (p - line), *w = from;
         p = word(p, end, &w);
         NK_ASSERT(p != NULL);
-        memset(w, ' ', (size_t)(p - w)); /* for nitro_chunk_request: nothing is left of the quotes */
+        /* for nitro_chunk_request: nothing is left of the quotes */
+        memset(w, ' ', (size_t)(p - w));
         c->spans[n] = (struct nk_span){(uint32_t)(from - line), (uint32_t)(w - from)};
     }
 }

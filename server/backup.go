@@ -89,7 +89,7 @@ func (r *request) backupCommand() {
 // backup takes a snapshot and keeps it under a name.
 func (s *Server) backup(ctx context.Context, name string) (engine.SnapshotInfo, error) {
 	var none engine.SnapshotInfo
-	root, err := openBackupDir(s.opt.BackupDir)
+	root, err := openBackupDir(s.opt.BackupDir, s.opt.Dir)
 	if err != nil {
 		return none, err
 	}
@@ -110,8 +110,8 @@ func (s *Server) backup(ctx context.Context, name string) (engine.SnapshotInfo, 
 }
 
 // openBackupDir opens the backup folder, which is made if it is missing; not what is above it: that may be a disk that is
-// not mounted.
-func openBackupDir(dir string) (*os.Root, error) {
+// not mounted. It may not be the data folder: a start removes or refuses files there that look like its own.
+func openBackupDir(dir, data string) (*os.Root, error) {
 	switch err := os.Mkdir(dir, 0o700); {
 	case errors.Is(err, fs.ErrExist):
 	case err != nil:
@@ -125,7 +125,25 @@ func openBackupDir(dir string) (*os.Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the backup folder: %w", err)
 	}
+	if err := notTheDataFolder(root, data); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
 	return root, nil
+}
+
+func notTheDataFolder(root *os.Root, data string) error {
+	theirs, err := os.Stat(data)
+	if err != nil {
+		return fmt.Errorf("look at the data folder: %w", err)
+	}
+	ours, err := root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("look at the backup folder: %w", err)
+	}
+	if os.SameFile(ours, theirs) {
+		return fmt.Errorf("%s is the data folder; name another one with --backup-dir", root.Name())
+	}
+	return nil
 }
 
 // createBackup makes name.tmp, locked, unless there is a backup of that name or somebody is writing one. The name is
@@ -141,7 +159,7 @@ func createBackup(root *os.Root, name string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make its file: %w", err)
 	}
-	if err := lockFile(f); err != nil { // whoever was faster takes the file for a leftover, and removes it
+	if err := lockFile(root, name+backupSuffix, f); err != nil { // whoever was faster takes it for a leftover, and removes it
 		return nil, errors.Join(err, f.Close())
 	}
 	switch _, err = root.Lstat(name); {
@@ -164,7 +182,7 @@ func removeLeftover(root *os.Root, name string) error {
 		return fmt.Errorf("look at what an earlier backup has left: %w", err)
 	}
 	defer closeFile(f)
-	if err := lockFile(f); err != nil {
+	if err := lockFile(root, name, f); err != nil {
 		return err
 	}
 	return discard(root, name)
@@ -178,14 +196,26 @@ func discard(root *os.Root, name string) error {
 	return nil
 }
 
-// lockFile locks a file that is being written; the lock goes with the descriptor, or the process.
-func lockFile(f *os.File) error {
+// lockFile locks a file that is being written; the lock goes with the descriptor, or the process. Between open and lock
+// somebody else may have removed the file, and made another one of the same name: then that one is his.
+func lockFile(root *os.Root, name string, f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return errBackupBusy
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	locked, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", f.Name(), err)
+	}
+	named, err := root.Lstat(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look at %s: %w", f.Name(), err)
+	}
+	if err != nil || !os.SameFile(locked, named) {
+		return errBackupBusy
 	}
 	return nil
 }

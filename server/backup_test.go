@@ -216,3 +216,38 @@ func TestCopySynced(t *testing.T) {
 		t.Error("a file that is shorter than it should be was copied")
 	}
 }
+
+// TestBackupLockOfAnother: whoever locks a file that has lost its name meanwhile has not got the one that has it now.
+func TestBackupLockOfAnother(t *testing.T) {
+	root, err := os.OpenRoot(t.TempDir())
+	must(t, err)
+	defer closeFile(root)
+	create := func() *os.File {
+		f, err := root.Create("x.tmp")
+		must(t, err)
+		return f
+	}
+	mine := create()
+	defer closeFile(mine)
+	must(t, root.Remove("x.tmp"))
+	if err := lockFile(root, "x.tmp", mine); !errors.Is(err, errBackupBusy) {
+		t.Errorf("a file without a name: %v, want errBackupBusy", err)
+	}
+	theirs := create()
+	defer closeFile(theirs)
+	if err := lockFile(root, "x.tmp", mine); !errors.Is(err, errBackupBusy) {
+		t.Errorf("a file whose name another one has: %v, want errBackupBusy", err)
+	}
+	must(t, lockFile(root, "x.tmp", theirs))
+}
+
+// TestBackupIntoTheDataFolder: names like those of the store's own files would be taken for them.
+func TestBackupIntoTheDataFolder(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := openBackupDir(dir, filepath.Join(dir, ".")); err == nil {
+		t.Error("the data folder was taken for backups")
+	}
+	root, err := openBackupDir(filepath.Join(dir, "backups"), dir)
+	must(t, err)
+	closeFile(root)
+}

@@ -100,7 +100,7 @@ func (s *Server) newWeb(l net.Listener) *web {
 		"/livez":   http.HandlerFunc(serveLive),
 		"/readyz":  http.HandlerFunc(s.serveReady),
 		"/version": http.HandlerFunc(serveVersion),
-		"/metrics": w.whileOpen(newMetricsHandler(s)),
+		"/metrics": w.whileOpen(newMetricsHandler(s, w)),
 	}
 	w.srv = &http.Server{
 		Handler:                      w.guard(pages),
@@ -167,17 +167,25 @@ func (w *web) stop(log *slog.Logger) {
 	}
 }
 
-// whileOpen answers 503 in place of h once the store is closed, and not before h has ended.
+// whileOpen answers 503 in place of h once the store is closed.
 func (w *web) whileOpen(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.mu.RLock()
-		defer w.mu.RUnlock()
-		if w.closed {
+		if !w.peek(func() {}) {
 			http.Error(rw, "the server is shutting down", http.StatusServiceUnavailable)
 			return
 		}
 		h.ServeHTTP(rw, r)
 	})
+}
+
+// peek calls f unless the store is closed, which waits for f. f must not wait for a client.
+func (w *web) peek(f func()) bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if !w.closed {
+		f()
+	}
+	return !w.closed
 }
 
 // guard refuses what is not a look at one of the pages by somebody who means this server.

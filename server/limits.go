@@ -9,8 +9,9 @@ import (
 	"syscall"
 )
 
-// spareDescriptors are those that are not connections: listeners, the poller, standard streams, files read by INFO.
-const spareDescriptors = 32
+// spareDescriptors are those that are not clients' connections: listeners, the poller, standard streams, files of the
+// store and those read by INFO, HTTP connections, snapshots that are handed out, backups that are written.
+const spareDescriptors = 32 + httpConns + 32
 
 // ensureDescriptors raises the soft limit of open files as far as the clients need it, the hard limit too where the
 // process may.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/nitrokv/nitrokv/engine"
 )
@@ -19,9 +21,19 @@ import (
 // so they fit together, and between two scrapes they cost nothing. What a metric means stands in metrictable.go; those that
 // have labels, or a histogram behind them, are made here.
 
-// newMetricsHandler serves the metrics of the server, of the process and of the Go runtime.
-func newMetricsHandler(s *Server) http.Handler {
-	return promhttp.HandlerFor(newRegistry(s), promhttp.HandlerOpts{
+var errStoreClosed = errors.New("the server is shutting down")
+
+// newMetricsHandler serves the metrics of the server, of the process and of the Go runtime. The end of the store waits
+// for them to be gathered, not for the client to take them.
+func newMetricsHandler(s *Server, w *web) http.Handler {
+	r := newRegistry(s)
+	gather := func() (families []*dto.MetricFamily, err error) {
+		if !w.peek(func() { families, err = r.Gather() }) {
+			err = errStoreClosed
+		}
+		return families, err
+	}
+	return promhttp.HandlerFor(prometheus.GathererFunc(gather), promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.HTTPErrorOnError,
 		MaxRequestsInFlight: 4,

@@ -251,9 +251,9 @@ func TestWithoutLog(t *testing.T) {
 	var log logBuffer
 	opt := Options{Dir: t.TempDir(), WALOff: true, SaveInterval: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	s := startLogged(t, opt)
-	if !strings.Contains(log.String(), "everything since the last snapshot, taken every 3600s") {
-		t.Errorf("the log does not say what a crash takes: %s", log.String())
-	}
+	waitFor(t, "the log to say what a crash takes", func() bool { // the loader says it when it has told us that it is done
+		return strings.Contains(log.String(), "everything since the last snapshot, taken every 3600s")
+	})
 	c := dial(t, s)
 	c.check(status("OK"), "SET", "saved", "1")
 	c.saveNow()

@@ -39,7 +39,7 @@ func textArgs(raw []byte) (args []string, total int) {
 	if len(raw) == 0 || raw[0] != '*' {
 		words := bytes.Fields(raw)
 		for _, w := range words[:min(len(words), slowArgsMax)] {
-			args = append(args, string(w))
+			args = append(args, shown(w))
 		}
 		return args, len(words)
 	}
@@ -51,10 +51,10 @@ func textArgs(raw []byte) (args []string, total int) {
 		if len(head) == 0 || head[0] != '$' {
 			break
 		}
-		if n, err = strconv.Atoi(string(head[1:])); err != nil || n < 0 || n+2 > len(rest) {
+		if n, err = strconv.Atoi(string(head[1:])); err != nil || n < 0 || n > len(rest)-2 {
 			break
 		}
-		args = append(args, string(rest[:n]))
+		args = append(args, shown(rest[:n]))
 		rest = rest[n+2:]
 	}
 	return args, max(total, len(args))
@@ -77,7 +77,7 @@ func frameArgs(raw []byte) (args []string, total int) {
 	}
 	for _, part := range [][]byte{q.Key, q.To, q.Value} {
 		if part != nil {
-			args = append(args, string(part))
+			args = append(args, shown(part))
 		}
 	}
 	total = len(args)
@@ -85,7 +85,7 @@ func frameArgs(raw []byte) (args []string, total int) {
 		total += len(parts)
 		for _, part := range parts {
 			if len(args) < slowArgsMax {
-				args = append(args, string(part))
+				args = append(args, shown(part))
 			}
 		}
 	}
@@ -123,7 +123,8 @@ func redact(args []string) {
 	case verb == "config" && isWord(args[1], "SET"):
 		for i := 2; i+1 < len(args); i += 2 {
 			if isWord(args[i], "requirepass", "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass") {
-				args[i+1] = redacted
+				from = i + 1 // and all behind it: an inline command's password may have fallen into several words
+				break
 			}
 		}
 	}
@@ -132,15 +133,18 @@ func redact(args []string) {
 	}
 }
 
-// shorten cuts the list and its parts, and says how much is missing.
+// shown is an argument as an entry has it: it is cut before it is copied, because it may be as large as a value can be.
+func shown(arg []byte) string {
+	if len(arg) <= slowArgBytesMax {
+		return string(arg)
+	}
+	return fmt.Sprintf("%s... (%d more bytes)", arg[:slowArgBytesMax], len(arg)-slowArgBytesMax)
+}
+
+// shorten cuts the list, and says how much is missing.
 func shorten(args []string, total int) []string {
 	if total > slowArgsMax {
 		args = args[:min(len(args), slowArgsMax-1)]
-	}
-	for i, a := range args {
-		if len(a) > slowArgBytesMax {
-			args[i] = fmt.Sprintf("%s... (%d more bytes)", a[:slowArgBytesMax], len(a)-slowArgBytesMax)
-		}
 	}
 	if missing := total - len(args); missing > 0 {
 		args = append(args, fmt.Sprintf("... (%d more arguments)", missing))

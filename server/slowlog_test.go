@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -213,5 +214,23 @@ func TestSlowArgs(t *testing.T) {
 	got := slowArgs([]byte(resp(many...)), text)
 	if len(got) != slowArgsMax || got[31] != "... (10 more arguments)" || got[30] != "29" {
 		t.Errorf("41 arguments: %q", got)
+	}
+}
+
+// TestSlowArgsAreCutEarly: an argument is never copied as a whole, and a password in several words hides to its end.
+func TestSlowArgsAreCutEarly(t *testing.T) {
+	big := bytes.Repeat([]byte{'v'}, 1<<20)
+	raw := fmt.Appendf(nil, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\n", len(big), big)
+	if n := testing.AllocsPerRun(10, func() { slowArgs(raw, engine.ProtocolRESP2) }); n > 20 {
+		t.Errorf("%v allocations", n)
+	}
+	got := slowArgs(raw, engine.ProtocolRESP2)
+	if len(got) != 3 || len(got[2]) > 200 || !strings.Contains(got[2], fmt.Sprintf("(%d more bytes)", len(big)-slowArgBytesMax)) {
+		t.Errorf("got %.300q", got)
+	}
+	for _, arg := range slowArgs([]byte("CONFIG SET requirepass two words\r\n"), engine.ProtocolRESP2)[3:] {
+		if arg != redacted {
+			t.Errorf("%q is shown", arg)
+		}
 	}
 }

@@ -82,7 +82,7 @@ static void make_room(nitro_store *s, int code, bool snapshot) {
     check(nitro_log_write(s, bench_now_ms(), &err), "nitro_log_write", &err);
     if (code == NITRO_ELOGFULL)
         check(nitro_log_fill(s, nitro_log_need(64, 1024), &err), "nitro_log_fill", &err);
-    else if (snapshot && nitro_snapshot_gather(s) == 1)
+    else if (snapshot && (nitro_snapshot_gather(s) & NITRO_GATHERED_SOME) != 0)
         check(nitro_snapshot_write(s, &err), "nitro_snapshot_write", &err);
 }
 
@@ -140,7 +140,8 @@ static bool piece(nitro_store *s) {
         note(WALK, before);
     }
     int more = nitro_snapshot_gather(s);
-    if (more == 1) check(nitro_snapshot_write(s, &err), "nitro_snapshot_write", &err);
+    if ((more & NITRO_GATHERED_SOME) != 0)
+        check(nitro_snapshot_write(s, &err), "nitro_snapshot_write", &err);
     return more != 0;
 }
 

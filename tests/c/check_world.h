@@ -230,7 +230,7 @@ static inline void snapshot(struct world *w) {
     if (rc == NITRO_OK) {
         nitro_snapshot_begin(w->store, TEST_NOW, &lsn);
         while (rc == NITRO_OK && (more = nitro_snapshot_gather(w->store)) != 0)
-            if (more == 1) rc = nitro_snapshot_write(w->store, &err);
+            if ((more & NITRO_GATHERED_SOME) != 0) rc = nitro_snapshot_write(w->store, &err);
     }
     if (rc == NITRO_OK) rc = nitro_snapshot_finish(w->store, TEST_NOW, &w->snap[w->snaps++], &err);
     if (rc != NITRO_OK) fail_msg("snapshot: code %d: %s", rc, err.msg);

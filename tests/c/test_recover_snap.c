@@ -22,7 +22,7 @@ static int take(struct world *w, int64_t now_ms, struct nitro_snapshot_info *out
     nitro_snapshot_begin(w->store, now_ms, &lsn);
     int more;
     while (rc == NITRO_OK && (more = nitro_snapshot_gather(w->store)) != 0) {
-        if (more == 1) rc = nitro_snapshot_write(w->store, &err);
+        if ((more & NITRO_GATHERED_SOME) != 0) rc = nitro_snapshot_write(w->store, &err);
     }
     if (rc == NITRO_OK) rc = nitro_snapshot_finish(w->store, now_ms, out, &err);
     if (rc != NITRO_OK) assert_int_equal(nitro_snapshot_abort(w->store), NITRO_OK);

@@ -15,8 +15,9 @@ import (
 // The rows snap-… are about snapshots, nitrokv's and Redis's RDB files, with servers that keep nothing else.
 
 const (
-	snapPoll   = 5 * time.Millisecond // how often memory and state are looked at
-	textValues = 200                  // bytes of a text-like value, about
+	snapPoll   = 20 * time.Millisecond  // how often the state is asked for
+	snapWatch  = 500 * time.Millisecond // and memory, which takes the kernel a walk through all of it
+	textValues = 200                    // bytes of a text-like value, about
 )
 
 // savedKind is nitrokv without a log, whose snapshots lie in a folder and are taken on command.
@@ -244,7 +245,7 @@ func watchFamily(ctx context.Context, pid int, peak *int64) error {
 			return err
 		}
 		*peak = max(*peak, n)
-		if wait(ctx, snapPoll) != nil {
+		if wait(ctx, snapWatch) != nil {
 			return nil
 		}
 	}

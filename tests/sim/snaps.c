@@ -195,9 +195,9 @@ static void gather(struct sim_world *w) {
     if (test_rng_below(&w->rng, 8) == 0) expire(w);
     w->doing = "snapshot gather";
     int rc = nitro_snapshot_gather(w->store);
-    if (rc < 0 || rc > 2) sim_fail(w, "nitro_snapshot_gather returns %d", rc);
+    if (rc < 0 || rc > 3) sim_fail(w, "nitro_snapshot_gather returns %d", rc);
     if (rc == 0) w->snap.stage = SIM_WHOLE;
-    if (rc == 1) w->snap.stage = SIM_GATHERED;
+    if ((rc & NITRO_GATHERED_SOME) != 0) w->snap.stage = SIM_GATHERED;
 }
 
 static void write_piece(struct sim_world *w) {
