@@ -95,7 +95,7 @@ func (s *session) fillAndSave(ctx context.Context, k kind, keys int) error {
 	return errors.Join(l.fill(ctx, s.cfg.valueSize), l.close(), saveNow(ctx, srv.addr))
 }
 
-// startLoaded starts a server on its snapshot and checks that it has all keys.
+// startLoaded starts a server on its data, which is over when it has loaded that, checks that all keys are there, and ends it.
 func (s *session) startLoaded(ctx context.Context, k kind, keys int) (time.Duration, error) {
 	began := time.Now()
 	srv, err := s.start(ctx, k, anyCPU)
