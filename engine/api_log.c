@@ -143,8 +143,18 @@ int nitro_folder_state(nitro_store *s, struct nitro_folder *out, struct nitro_er
     return rc == NITRO_OK ? nk_log_state(s->db.folder, out, err) : rc;
 }
 
+int nitro_retain_some(nitro_store *s, int64_t now_ms, int64_t keep_ms, uint64_t keep_bytes,
+                      uint32_t files, uint32_t *more, struct nitro_err *err) {
+    int rc = check_folder(&s->db, "drop old logs", err);
+    bool again = false;
+    if (rc == NITRO_OK)
+        rc = nk_log_retain(s->db.folder, now_ms, keep_ms, keep_bytes, files, &again, err);
+    *more = again;
+    return rc;
+}
+
 int nitro_retain(nitro_store *s, int64_t now_ms, int64_t keep_ms, uint64_t keep_bytes,
                  struct nitro_err *err) {
-    int rc = check_folder(&s->db, "drop old logs", err);
-    return rc == NITRO_OK ? nk_log_retain(s->db.folder, now_ms, keep_ms, keep_bytes, err) : rc;
+    uint32_t more;
+    return nitro_retain_some(s, now_ms, keep_ms, keep_bytes, UINT32_MAX, &more, err);
 }

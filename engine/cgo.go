@@ -94,8 +94,8 @@ package engine
 #cgo nocallback nitro_snapshot_progress
 #cgo noescape nitro_folder_state
 #cgo nocallback nitro_folder_state
-#cgo noescape nitro_retain
-#cgo nocallback nitro_retain
+#cgo noescape nitro_retain_some
+#cgo nocallback nitro_retain_some
 #include "nitro.h"
 */
 import "C"

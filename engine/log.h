@@ -274,9 +274,10 @@ NITRO_MUST_CHECK int nk_log_snap_install(struct nk_log *l, const struct nk_snap_
                                          uint64_t lsn, uint64_t bytes, struct nitro_err *err);
 /* nk_log_snap_discard: removes the rest of one that was not installed. */
 void nk_log_snap_discard(struct nk_log *l, uint64_t number);
-/* nk_log_retain, nk_log_state: as nitro_retain and nitro_folder_state. */
+/* nk_log_retain, nk_log_state: as nitro_retain_some and nitro_folder_state. */
 NITRO_MUST_CHECK int nk_log_retain(struct nk_log *l, int64_t now_ms, int64_t keep_ms,
-                                   uint64_t keep_bytes, struct nitro_err *err);
+                                   uint64_t keep_bytes, uint32_t files, bool *more,
+                                   struct nitro_err *err);
 NITRO_MUST_CHECK int nk_log_state(struct nk_log *l, struct nitro_folder *out,
                                   struct nitro_err *err);
 /* nk_log_snap_newest: the newest one, or NULL. Its S is the floor: what is not above it, no start needs. */

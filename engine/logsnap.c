@@ -208,6 +208,17 @@ static uint32_t find_base(const struct nk_log *l, const struct keep *k) {
 
 /* ---- what goes ---------------------------------------------------------------------------------*/
 
+/* How many files may still go in this call. */
+struct budget {
+    uint32_t files;
+    bool more; /* it did not suffice */
+};
+
+static bool take_one(struct budget *b) {
+    if (b->files == 0) b->more = true;
+    return b->files > 0 && b->files-- > 0;
+}
+
 static int drop_snap(struct nk_log *l, uint32_t i, struct nitro_err *err) {
     char name[NK_PATH_MAX];
     struct nk_log_snap s = l->snaps[i];
@@ -236,15 +247,20 @@ static uint32_t least_useful(const struct nk_log *l, uint32_t first) {
     return least;
 }
 
-static int drop_snaps(struct nk_log *l, uint32_t base, struct nitro_err *err) {
+static int drop_snaps(struct nk_log *l, uint32_t base, struct budget *b, struct nitro_err *err) {
     int rc = NITRO_OK;
     uint32_t first = 0; /* of those in the middle */
     if (base != UINT32_MAX) {
-        for (; base > 0 && rc == NITRO_OK; base--) rc = drop_snap(l, 0, err);
+        for (; base > 0 && rc == NITRO_OK; base--) {
+            if (!take_one(b)) return NITRO_OK;
+            rc = drop_snap(l, 0, err);
+        }
         first = 1;
     }
-    while (rc == NITRO_OK && l->snap_count > first + MIDDLE_MAX + 1)
+    while (rc == NITRO_OK && l->snap_count > first + MIDDLE_MAX + 1) {
+        if (!take_one(b)) return NITRO_OK;
         rc = drop_snap(l, least_useful(l, first), err);
+    }
     return rc;
 }
 
@@ -269,9 +285,10 @@ static int drop_log(struct nk_log *l, uint32_t i, struct nitro_err *err) {
     return NITRO_OK;
 }
 
-static int drop_logs(struct nk_log *l, uint64_t lsn, const struct in_use *u,
+static int drop_logs(struct nk_log *l, uint64_t lsn, const struct in_use *u, struct budget *b,
                      struct nitro_err *err) {
     while (l->live_count > 0 && is_spent(l, 0, NK_MUTATE(42, UINT64_MAX, lsn), u)) {
+        if (!take_one(b)) return NITRO_OK;
         int rc = drop_log(l, 0, err);
         if (rc != NITRO_OK) return rc;
     }
@@ -286,11 +303,13 @@ static int shorten_list(struct nk_log *l, struct nitro_err *err) {
 }
 
 int nk_log_retain(struct nk_log *l, int64_t now_ms, int64_t keep_ms, uint64_t keep_bytes,
-                  struct nitro_err *err) {
+                  uint32_t files, bool *more, struct nitro_err *err) {
+    struct budget b = {.files = files};
     const struct nk_log_snap *newest = nk_log_snap_newest(l);
     struct nitro_err scratch;
     if (err == NULL) err = &scratch;
     if (has_failed(l)) return refuse(l, err);
+    *more = false;
     if (newest == NULL || newest->bytes == 0) return NITRO_OK;
     struct in_use u = in_use(l);
     int rc = learn_headers(l, &u, err);
@@ -300,9 +319,10 @@ int nk_log_retain(struct nk_log *l, int64_t now_ms, int64_t keep_ms, uint64_t ke
                      .ms = keep_ms > 0 ? now_ms - keep_ms : INT64_MAX};
     uint32_t base = find_base(l, &k);
     uint64_t lsn = base == UINT32_MAX ? 0 : l->snaps[base].lsn;
-    rc = drop_snaps(l, base, err);
-    if (rc == NITRO_OK) rc = drop_logs(l, lsn, &u, err);
-    return rc == NITRO_OK ? shorten_list(l, err) : rc;
+    rc = drop_snaps(l, base, &b, err);
+    if (rc == NITRO_OK && !b.more) rc = drop_logs(l, lsn, &u, &b, err);
+    *more = b.more;
+    return rc == NITRO_OK && !b.more ? shorten_list(l, err) : rc;
 }
 
 /* ---- what there is -----------------------------------------------------------------------------*/

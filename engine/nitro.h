@@ -650,6 +650,11 @@ NITRO_API NITRO_MUST_CHECK int nitro_folder_state(nitro_store *s, struct nitro_f
  * With both, what the longer of them needs stays. NITRO_EIO, NITRO_ELOGFULL (MANIFEST has no room). */
 NITRO_API NITRO_MUST_CHECK int nitro_retain(nitro_store *s, int64_t now_ms, int64_t keep_ms,
                                             uint64_t keep_bytes, struct nitro_err *err);
+/* nitro_retain_some: at most so many files, so that who fills the log waits for no more of them than that; *more
+ * is 1 if there are others. */
+NITRO_API NITRO_MUST_CHECK int nitro_retain_some(nitro_store *s, int64_t now_ms, int64_t keep_ms,
+                                                 uint64_t keep_bytes, uint32_t files,
+                                                 uint32_t *more, struct nitro_err *err);
 
 /* ---- restore, verify ---------------------------------------------------------------------------
  * nitro_restore makes a new data folder from a folder that no process has open, or from a snapshot file,

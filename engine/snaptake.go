@@ -141,17 +141,26 @@ func (s *Store) tryAbort() C.int {
 	return C.nitro_snapshot_abort(s.c)
 }
 
+// retainFiles go at a time: meanwhile nobody makes room in the log.
+const retainFiles = 2
+
 // retain removes the files that neither a start nor a restore within the window needs.
 func (s *Store) retain() error {
-	return s.commit.inFolder(func() error {
-		var keep C.int64_t
-		if s.opt.RetainFor > 0 {
-			keep = C.int64_t(max(s.opt.RetainFor.Milliseconds(), 1))
+	for more := C.uint32_t(1); more != 0; {
+		err := s.commit.inFolder(func() error {
+			var keep C.int64_t
+			if s.opt.RetainFor > 0 {
+				keep = C.int64_t(max(s.opt.RetainFor.Milliseconds(), 1))
+			}
+			var e C.struct_nitro_err
+			return detailed("drop old files of the log", C.nitro_retain_some(s.c, C.int64_t(s.Now()), keep,
+				C.uint64_t(s.opt.RetainBytes), retainFiles, &more, &e), &e)
+		})
+		if err != nil {
+			return err
 		}
-		var e C.struct_nitro_err
-		return detailed("drop old files of the log",
-			C.nitro_retain(s.c, C.int64_t(s.Now()), keep, C.uint64_t(s.opt.RetainBytes), &e), &e)
-	})
+	}
+	return nil
 }
 
 // lookAtFolder renews what Folder returns.

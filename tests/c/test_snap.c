@@ -657,7 +657,7 @@ static void snapshot__random_operations__shows_the_cut(void **state) {
 
 static void snapshot__random_operations_without_a_log__shows_the_cut(void **state) {
     (void)state;
-    run_random(4, true, false);
+    run_random(4, true, true);
 }
 
 int main(void) {
