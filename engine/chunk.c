@@ -113,7 +113,7 @@ static void drop_requests(struct nk_db *db, struct nk_chunk *c) {
     c->pub.count = c->pub.next = 0;
     c->pub.tally_count = 0;
     c->slice_count = c->multi_count = 0;
-    c->started = false;
+    c->started = c->halted = false;
     c->shown = 0;
 }
 

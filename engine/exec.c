@@ -351,7 +351,7 @@ static NK_NOINLINE int no_gate(struct nk_exec *x, size_t from) {
         nk_req_drop(x->db, c, &c->reqs[c->pub.next]);
         c->pub.next++;
     }
-    c->started = false;
+    c->started = c->halted = false;
     c->shown = 0;
     return NITRO_STOP_DONE;
 }
@@ -368,7 +368,7 @@ static int loop(struct nk_exec *x) {
         look_again(x, i + NK_EXEC_AGAIN);
         struct nk_req *r = &c->reqs[i];
         x->next_index = i + 1 < count && r[1].op <= NK_OP_KEYED_LAST ? r[1].key.seg : NK_NO_SEG;
-        size_t from = c->pub.out_len;
+        size_t from = c->halted && c->begun < c->pub.out_len ? c->begun : c->pub.out_len;
         x->shown = c->shown;
         x->wrote = false;
         x->status = NITRO_OK;
@@ -377,6 +377,8 @@ static int loop(struct nk_exec *x) {
             c->shown = x->shown; /* for the rest of the reply, if this is not all of it */
             if (nk_exec_gate(x, r, from, stop) != NITRO_OK) return no_gate(x, from);
         }
+        c->halted = stop == NITRO_STOP_BUSY;
+        c->begun = from;
         if (NK_UNLIKELY(stop != NITRO_STOP_DONE)) return stop;
         finish(x, r);
     }

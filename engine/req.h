@@ -192,6 +192,8 @@ struct nk_chunk {
     uint32_t step;  /* keys that are done */
     uint64_t found; /* EXISTS: so far */
     uint64_t shown; /* newest LSN that the part of its reply shows which is done */
+    bool halted;    /* it stopped where the host delivers nothing … */
+    size_t begun;   /* … and its reply begins here in out */
     struct nk_tail tail;
 
     /* Raw keys of a SCAN, before filtering; those that KEYS has found; a value under construction. */

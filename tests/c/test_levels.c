@@ -18,6 +18,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "seg.h"
 #include "support.h"
 #include "wire_nbp.h"
 
@@ -223,6 +224,29 @@ static void sync_verbs__both_protocols__left_to_the_host(void **state) {
     world_close(&w);
 }
 
+/* An MGET that has to wait for a segment in its middle keeps all of its reply back. */
+static void mget__busy_in_its_middle__all_of_the_reply_waits(void **state) {
+    (void)state;
+    struct world w;
+    static const char reply[] = "*2\r\n$5\r\nshown\r\n$-1\r\n";
+    char line[32], other = 'b';
+    world_open(&w);
+    load(&w);
+    struct nk_db *db = (struct nk_db *)(void *)w.store;
+    while (nk_key_seg(db, &other, 1) == nk_key_seg(db, "a", 1)) other++;
+    expect_text(&w, "SET a shown\r\n", "+OK\r\n");
+    struct nk_seg *s = nk_db_seg(db, nk_key_seg(db, &other, 1));
+    assert_true(nk_seg_lock(s));
+    snprintf(line, sizeof line, "MGET a %c\r\n", other);
+    assert_int_equal(run(&w, line, strlen(line)), NITRO_STOP_BUSY);
+    nk_seg_unlock(s);
+    assert_int_equal(nitro_execute(w.store, w.session, w.chunk, TEST_NOW), NITRO_STOP_DONE);
+    assert_int_equal(w.chunk->out_len, strlen(reply));
+    assert_memory_equal(w.chunk->out, reply, strlen(reply));
+    expect_gate(&w, 0, NITRO_LEVEL_ALWAYS, 0);
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loading__text__data_verbs_refused),
@@ -230,6 +254,7 @@ int main(void) {
         cmocka_unit_test(level__binary__in_the_gate),
         cmocka_unit_test(level__text__the_sessions),
         cmocka_unit_test(quiet_write__then_fence__the_fence_waits),
+        cmocka_unit_test(mget__busy_in_its_middle__all_of_the_reply_waits),
         cmocka_unit_test(sync_verbs__both_protocols__left_to_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
