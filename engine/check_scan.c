@@ -35,7 +35,7 @@ static int scan_close(struct nk_check *c, const struct nk_check_file *f, struct 
                       int rc, struct nitro_err *err) {
     char name[NK_PATH_MAX];
     nk_path_log(f->number, name);
-    (void)c->vfs->close(c->vfs->ctx, s->fd); /* only read */
+    (void)c->vfs->close(c->vfs->ctx, s->in.fd); /* only read */
     nk_logscan_fini(s);
     if (rc == NITRO_ENOMEM)
         return nk_err_set(err, rc, 0, "check %s: out of memory for a record of %s, offset %llu",
@@ -213,7 +213,7 @@ int nk_check_clean(struct nk_check *c, const struct nk_check_file *f, bool *clea
     if (f->size != at + NK_SECTOR || c->control.end != end) return NITRO_OK;
     int rc = scan_open(c, f, f->head.salt, f->head.first_lsn, &s, err);
     if (rc != NITRO_OK) return rc;
-    int64_t got = nk_vfs_read(c->vfs, s.fd, sector, sizeof sector, at);
+    int64_t got = nk_vfs_read(c->vfs, s.in.fd, sector, sizeof sector, at);
     if (got < 0) {
         s.sys = (int)-got;
         return scan_close(c, f, &s, NITRO_EIO, err);

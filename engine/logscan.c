@@ -3,60 +3,36 @@
  * logscan.c - reading one log file: frames and records (L3).
  *
  * DESIGN
- *   One buffer holds a stretch of the file; a request for bytes that are not in it reads a new stretch from
- *   there on, at least READ_BYTES of it, so a file is read once, in large pieces. Records are parsed where
- *   they lie. A record larger than the buffer makes it grow.
+ *   Frames and records are parsed where they lie in a stretch of the file that is in memory (stretch.h). How long
+ *   a record is, says its head; only if that is not all there, or the record is not, more is read.
  */
 #include "logscan.h"
 
 #include "logfile.h"
 
-#define READ_BYTES (256u * 1024)
+#define SEARCH_BYTES (256u * 1024)
 #define MAGIC_BYTES 4u
 
 void nk_logscan_init(struct nk_logscan *s, const struct nitro_vfs *vfs, const struct nitro_mem *mem,
                      int fd, uint64_t size, uint64_t salt, uint64_t first_lsn) {
-    *s = (struct nk_logscan){.vfs = vfs,
-                             .mem = mem,
-                             .fd = fd,
-                             .size = size,
-                             .salt = salt,
-                             .first_lsn = first_lsn,
-                             .at = NK_SECTOR};
+    *s = (struct nk_logscan){.size = size, .salt = salt, .first_lsn = first_lsn, .at = NK_SECTOR};
+    nk_stretch_init(&s->in, vfs, mem, fd, size);
 }
 
-void nk_logscan_fini(struct nk_logscan *s) {
-    nk_mem_free(s->mem, s->buf, s->buf_cap);
-    s->buf = NULL;
-    s->buf_cap = s->buf_len = 0;
+void nk_logscan_fini(struct nk_logscan *s) { nk_stretch_fini(&s->in); }
+
+/* result: what reading has come to. A file that is shorter than its size was a moment ago can't be read. */
+NK_INLINE int result(struct nk_logscan *s, int rc) {
+    if (NK_LIKELY(rc == NITRO_OK)) return rc;
+    if (rc == NITRO_EIO) s->sys = s->in.sys;
+    if (rc != NITRO_ENOTFOUND) return rc;
+    s->sys = EIO;
+    return NITRO_EIO;
 }
 
-/* Makes bytes at .. at + n of the file stand in *p; there are so many. NITRO_OK, EIO, ENOMEM. */
+/* fetch: makes bytes at .. at + n of the file stand in *p; there are so many. NITRO_OK, EBUSY, EIO, ENOMEM. */
 static int fetch(struct nk_logscan *s, uint64_t at, uint64_t n, const uint8_t **p) {
-    if (NK_LIKELY(at >= s->buf_at && at + n <= s->buf_at + s->buf_len)) {
-        *p = s->buf + (at - s->buf_at);
-        return NITRO_OK;
-    }
-    if (s->hold) return NITRO_EBUSY;
-    if (n > s->buf_cap) {
-        size_t cap = (size_t)nk_round_up(nk_max_u64(n, READ_BYTES), NK_PAGE);
-        void *buf = nk_mem_alloc(s->mem, cap);
-        if (buf == NULL) return NITRO_ENOMEM;
-        nk_mem_free(s->mem, s->buf, s->buf_cap);
-        s->buf = buf;
-        s->buf_cap = cap;
-    }
-    size_t want = (size_t)nk_min_u64(s->buf_cap, s->size - at);
-    s->buf_len = 0;
-    int64_t got = nk_vfs_read(s->vfs, s->fd, s->buf, want, at);
-    if (got < 0 || (uint64_t)got < n) {
-        s->sys = got < 0 ? (int)-got : EIO;
-        return NITRO_EIO;
-    }
-    s->buf_at = at;
-    s->buf_len = (size_t)got;
-    *p = s->buf;
-    return NITRO_OK;
+    return result(s, nk_stretch_get(&s->in, at, n, s->hold, p));
 }
 
 /* Takes the frame whose header is at p, offset `at` of the file; false if it is not valid. */
@@ -98,7 +74,7 @@ int nk_logscan_resync(struct nk_logscan *s) {
         nk_logscan_frame(s); /* nearly always; a search reads far ahead, for every frame anew */
     if (here != NITRO_ENOTFOUND) return here;
     while (s->size >= NK_FRAME_HEADER && s->at <= s->size - NK_FRAME_HEADER) {
-        uint64_t n = nk_min_u64(READ_BYTES, s->size - s->at);
+        uint64_t n = nk_min_u64(SEARCH_BYTES, s->size - s->at);
         int rc = fetch(s, s->at, n, &p);
         if (rc != NITRO_OK) return rc;
         size_t skip = find_magic(p, (size_t)n);
@@ -111,28 +87,39 @@ int nk_logscan_resync(struct nk_logscan *s) {
     return NITRO_ENOTFOUND;
 }
 
-int nk_logscan_record(struct nk_logscan *s, bool check, struct nk_placed *out) {
+/* ---- records -----------------------------------------------------------------------------------*/
+
+int nk_placed_read(struct nk_stretch *in, uint64_t at, uint64_t end, uint64_t first_lsn, bool hold,
+                   struct nk_placed *out) {
     const uint8_t *p;
-    if (s->left == 0) return s->at == s->frame_end ? NITRO_ENOTFOUND : NITRO_ECORRUPT;
-    uint64_t left = s->frame_end - s->at, n = nk_min_u64(left, NK_REC_HEAD_MAX), bytes;
-    if (s->at >= s->buf_at && s->at < s->buf_at + s->buf_len) /* all that is there anyway */
-        n = nk_max_u64(n, nk_min_u64(left, s->buf_at + s->buf_len - s->at));
-    int rc = fetch(s, s->at, n, &p);
+    uint64_t left = end - at, here = nk_stretch_here(in, at); /* what is there costs nothing */
+    uint64_t n = nk_min_u64(left, nk_max_u64(here, NK_REC_HEAD_MAX));
+    int rc = nk_stretch_get(in, at, n, hold, &p);
     if (rc != NITRO_OK) return rc;
-    bytes = nk_record_parse(p, n, s->first_lsn, &out->r);
+    uint64_t bytes = nk_record_parse(p, n, first_lsn, &out->r);
     if (NK_UNLIKELY(bytes == 0 && n < left)) {
         uint64_t whole = nk_record_bytes(p, n); /* by its lengths alone */
         if (whole == 0 || whole > left) return NITRO_ECORRUPT;
-        rc = fetch(s, s->at, whole, &p);
+        rc = nk_stretch_get(in, at, whole, hold, &p);
         if (rc != NITRO_OK) return rc;
-        bytes = nk_record_parse(p, whole, s->first_lsn, &out->r);
+        bytes = nk_record_parse(p, whole, first_lsn, &out->r);
     }
-    if (bytes == 0 || out->r.lsn != s->lsn) return NITRO_ECORRUPT;
-    if (check && !nk_record_check(p, bytes, &out->r, s->at, s->salt)) return NITRO_ECORRUPT;
+    if (bytes == 0) return NITRO_ECORRUPT;
     out->p = p;
-    out->offset = s->at;
+    out->offset = at;
     out->bytes = bytes;
-    s->at += bytes;
+    return NITRO_OK;
+}
+
+int nk_logscan_record(struct nk_logscan *s, bool check, struct nk_placed *out) {
+    if (s->left == 0) return s->at == s->frame_end ? NITRO_ENOTFOUND : NITRO_ECORRUPT;
+    if (s->at >= s->frame_end) return NITRO_ECORRUPT;
+    int rc = result(s, nk_placed_read(&s->in, s->at, s->frame_end, s->first_lsn, s->hold, out));
+    if (rc != NITRO_OK) return rc;
+    if (out->r.lsn != s->lsn) return NITRO_ECORRUPT;
+    if (check && !nk_record_check(out->p, out->bytes, &out->r, s->at, s->salt))
+        return NITRO_ECORRUPT;
+    s->at += out->bytes;
     s->lsn++;
     s->left--;
     return NITRO_OK;

@@ -11,14 +11,11 @@
 #define NK_LOGSCAN_H
 
 #include "frame.h"
-#include "mem.h"
 #include "record.h"
-#include "vfs.h"
+#include "stretch.h"
 
 struct nk_logscan {
-    const struct nitro_vfs *vfs;
-    const struct nitro_mem *mem;
-    int fd; /* borrowed */
+    struct nk_stretch in; /* of the file */
     uint64_t size, salt, first_lsn;
     uint64_t at; /* offset of the next frame, or of the next record in a frame */
 
@@ -28,9 +25,6 @@ struct nk_logscan {
     uint32_t left; /* records of it that have not been read */
     uint64_t lsn;  /* of the next one */
 
-    uint8_t *buf; /* bytes buf_at .. buf_at + buf_len of the file */
-    size_t buf_cap, buf_len;
-    uint64_t buf_at;
     bool hold; /* the owner still needs what it has borrowed: NITRO_EBUSY instead of reading on */
     int sys;   /* errno of a read that failed */
 };
@@ -41,6 +35,12 @@ struct nk_placed {
     const uint8_t *p;
     uint64_t offset, bytes;
 };
+
+/* nk_placed_read: the record that begins at `at` and ends at or before `end`, unless `hold` (as nk_stretch_get). Its
+ * CRC is not looked at. NITRO_OK; NITRO_ECORRUPT: there is none; NITRO_EBUSY, NITRO_ENOTFOUND (the file ends before `end`),
+ * NITRO_EIO, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_placed_read(struct nk_stretch *in, uint64_t at, uint64_t end,
+                                    uint64_t first_lsn, bool hold, struct nk_placed *out);
 
 /* nk_logscan_init: at the first frame of a file whose header has been read. Takes no memory yet. */
 void nk_logscan_init(struct nk_logscan *s, const struct nitro_vfs *vfs, const struct nitro_mem *mem,

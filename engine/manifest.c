@@ -81,12 +81,18 @@ static uint32_t edit_crc(const uint8_t *p, uint64_t offset, uint64_t salt) {
     return nk_crc32c(crc, place, sizeof place);
 }
 
+/* What the edits of one kind say besides. Those of logs are as old as the format: what they say is not looked at. */
+static bool kind_obeys(uint32_t kind, const struct nk_manifest_edit *e) {
+    if (kind == NK_FILE_DATA) return e->first_lsn >= 1 && e->last_lsn >= e->first_lsn;
+    return kind == NK_FILE_LOG || kind == NK_FILE_SNAP;
+}
+
 /* edit_obeys: op and kind are given apart, because the enums cannot hold what a file may. */
 static bool edit_obeys(uint32_t op, uint32_t kind, const struct nk_manifest_edit *e,
                        uint64_t offset) {
-    return (op == NK_MANIFEST_ADD || op == NK_MANIFEST_REMOVE) &&
-           (kind == NK_FILE_LOG || kind == NK_FILE_SNAP) && e->number != 0 && e->sequence != 0 &&
-           offset % NK_MANIFEST_EDIT == 0 && offset / NK_MANIFEST_EDIT == e->sequence;
+    return (op == NK_MANIFEST_ADD || op == NK_MANIFEST_REMOVE) && kind_obeys(kind, e) &&
+           e->number != 0 && e->sequence != 0 && offset % NK_MANIFEST_EDIT == 0 &&
+           offset / NK_MANIFEST_EDIT == e->sequence;
 }
 
 void nk_manifest_edit_encode(const struct nk_manifest_edit *e, uint64_t offset, uint64_t salt,

@@ -14,12 +14,12 @@
  * EDIT, 64 bytes, one after the other
  *     0     4  crc       CRC-32C of bytes 4 .. 63, then of {offset u64, salt u64}
  *     4     2  op        1 add, 3 remove
- *     6     2  kind      1 log, 2 snapshot
+ *     6     2  kind      1 log, 2 snapshot, 3 data: what a merge has written (datafile.h)
  *     8     8  number    of the file
  *    16     8  salt      of the file
- *    24     8  first_lsn 0 = not known yet
- *    32     8  last_lsn  of a snapshot its S, in both edits; 0 = not known: a log's is in the header of
- *                         the file that follows
+ *    24     8  first_lsn of data: as in its header, in both edits; else 0
+ *    32     8  last_lsn  of data likewise; of a snapshot its S, in both edits; 0 = not known: a log's is in the
+ *                         header of the file that follows
  *    40     8  sequence  of the edit, from 1, without gaps
  *    48    16  zeros
  *
@@ -38,7 +38,7 @@
 
 enum nk_mode { NK_MODE_MEMORY = 1, NK_MODE_BITCASK = 2, NK_MODE_LSM = 3 };
 enum nk_manifest_op { NK_MANIFEST_ADD = 1, NK_MANIFEST_REMOVE = 3 };
-enum nk_manifest_kind { NK_FILE_LOG = 1, NK_FILE_SNAP = 2 };
+enum nk_manifest_kind { NK_FILE_LOG = 1, NK_FILE_SNAP = 2, NK_FILE_DATA = 3 };
 
 struct nk_manifest_head {
     uint32_t version, mode;

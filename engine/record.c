@@ -90,6 +90,12 @@ uint32_t nk_record_head(const struct nk_record *r, uint32_t body_crc, uint64_t f
     return (uint32_t)(put_fixed(p, r) - out);
 }
 
+uint64_t nk_record_size(const struct nk_record *r, uint64_t delta) {
+    uint8_t head[NK_REC_HEAD_MAX];
+    uint8_t *end = put_fixed(nk_varint_put(head + NK_REC_CRC_BYTES, delta), r);
+    return (uint64_t)(end - head) + r->key_bytes + r->value_bytes;
+}
+
 /* ---- decode ------------------------------------------------------------------------------------*/
 
 /* What a head says, apart from the LSN's base. */

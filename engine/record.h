@@ -40,6 +40,7 @@ struct nk_record {
     int64_t expire_ms;          /* 0 = none */
     const uint8_t *key, *value; /* borrowed */
     uint32_t key_bytes, value_bytes;
+    uint64_t loc; /* set by nk_log_append where the log is the data (loc.h), else 0 */
 };
 
 /* nk_record_max: an upper bound of the bytes of a record, whatever its LSN. */
@@ -53,6 +54,8 @@ uint32_t nk_record_body_crc(const struct nk_record *r);
  * The caller appends key and value. */
 uint32_t nk_record_head(const struct nk_record *r, uint32_t body_crc, uint64_t first_lsn,
                         uint64_t offset, uint64_t salt, uint8_t *out);
+/* nk_record_size: the size of the record with an LSN `delta` above the file's first. */
+uint64_t nk_record_size(const struct nk_record *r, uint64_t delta);
 /* nk_record_parse: reads the record that begins at p, of which n bytes are there: lengths and kinds are
  * checked, the CRC is not. Returns its size and fills *r (pointers into p), or 0 if it is not valid or
  * does not end within n. */

@@ -199,7 +199,7 @@ int nk_live_scan(struct nk_log *l, const struct nk_live *f, struct nk_logscan *s
 }
 
 void nk_live_scan_end(struct nk_log *l, struct nk_logscan *s) {
-    close_fd(l, s->fd);
+    close_fd(l, s->in.fd);
     nk_logscan_fini(s);
 }
 
@@ -231,7 +231,7 @@ static int read_footer(struct nk_log *l, const struct nk_live *f, uint64_t end, 
     if (f->size != at + NK_SECTOR) return NITRO_OK;
     int rc = nk_live_scan(l, f, &s, err);
     if (rc != NITRO_OK) return rc;
-    int64_t got = nk_vfs_read(l->vfs, s.fd, sector, sizeof sector, at);
+    int64_t got = nk_vfs_read(l->vfs, s.in.fd, sector, sizeof sector, at);
     nk_live_scan_end(l, &s);
     if (got < 0) {
         s.sys = (int)-got;

@@ -118,6 +118,101 @@ static inline size_t ref_snaprec(const struct ref_snaprec *r, uint8_t *p) {
     return n;
 }
 
+/* ---- merged files and hints ----------------------------------------------------------------------*/
+struct ref_data {
+    const char *store; /* 16 bytes */
+    uint64_t number, salt, first_lsn, last_lsn, prev_last_lsn, end, records;
+    int64_t time_ms;
+};
+
+/* ref_data_header: the 512 bytes, with the right CRC. */
+static inline void ref_data_header(const struct ref_data *d, uint8_t *p) {
+    memset(p, 0, 512);
+    memcpy(p, "NITRODAT", 8);
+    ref_put(p + 8, 1, 4);
+    memcpy(p + 16, d->store, 16);
+    ref_put(p + 32, d->number, 8);
+    ref_put(p + 40, d->salt, 8);
+    ref_put(p + 48, d->first_lsn, 8);
+    ref_put(p + 56, d->last_lsn, 8);
+    ref_put(p + 64, d->prev_last_lsn, 8);
+    ref_put(p + 72, d->end, 8);
+    ref_put(p + 80, d->records, 8);
+    ref_put(p + 88, (uint64_t)d->time_ms, 8);
+    ref_put(p + 508, ref_crc(0, p, 508), 4);
+}
+
+struct ref_hint {
+    uint32_t kind;     /* of the file */
+    const char *store; /* 16 bytes */
+    uint64_t number, salt, end, first_lsn, last_lsn, entries, put_bytes, gone_bytes, gone_lsn;
+    uint64_t bytes;
+    int64_t time_ms;
+};
+
+/* ref_hint_header: the 128 bytes, with the right CRC. */
+static inline void ref_hint_header(const struct ref_hint *h, uint8_t *p) {
+    memset(p, 0, 128);
+    memcpy(p, "NITROHNT", 8);
+    ref_put(p + 8, 1, 4);
+    ref_put(p + 12, h->kind, 4);
+    memcpy(p + 16, h->store, 16);
+    ref_put(p + 32, h->number, 8);
+    ref_put(p + 40, h->salt, 8);
+    ref_put(p + 48, h->end, 8);
+    ref_put(p + 56, h->first_lsn, 8);
+    ref_put(p + 64, h->last_lsn, 8);
+    ref_put(p + 72, h->entries, 8);
+    ref_put(p + 80, h->put_bytes, 8);
+    ref_put(p + 88, h->gone_bytes, 8);
+    ref_put(p + 96, h->gone_lsn, 8);
+    ref_put(p + 104, h->bytes, 8);
+    ref_put(p + 112, (uint64_t)h->time_ms, 8);
+    ref_put(p + 124, ref_crc(0, p, 124), 4);
+}
+
+/* ref_hint_block: the 8 bytes of a block at p, whose n bytes of entries are there already. */
+static inline void ref_hint_block(uint8_t *p, uint64_t n, uint64_t offset, uint64_t salt) {
+    uint32_t crc = ref_crc_u64(ref_crc(0, p + 8, n), offset);
+    ref_put(p, n, 4);
+    ref_put(p + 4, ref_crc_u64(ref_crc_u64(crc, salt), n), 4);
+}
+
+/* An entry of a hint as its bytes say, whether the rules allow them or not. */
+struct ref_entry {
+    uint64_t gap, bytes, delta, key_bytes;
+    size_t gap_width, bytes_width, delta_width, key_width; /* of the varints; 0 = shortest */
+    uint8_t kind;                                          /* with all flags */
+    int64_t expire_ms;                                     /* stands there if flag 0x20 is set */
+    const uint8_t *key;                                    /* NULL: it is left out */
+};
+
+/* ref_entry: its bytes at p. Returns how many. */
+static inline size_t ref_entry(const struct ref_entry *e, uint8_t *p) {
+    size_t n = ref_varint(p, e->gap, e->gap_width);
+    n += ref_varint(p + n, e->bytes, e->bytes_width);
+    n += ref_varint(p + n, e->delta, e->delta_width);
+    p[n++] = e->kind;
+    n += ref_varint(p + n, e->key_bytes, e->key_width);
+    if ((e->kind & 0x20) != 0) {
+        ref_put(p + n, (uint64_t)e->expire_ms, 8);
+        n += 8;
+    }
+    if (e->key != NULL) {
+        memcpy(p + n, e->key, e->key_bytes);
+        n += e->key_bytes;
+    }
+    return n;
+}
+
+/* ref_rounded: a size as locations keep it: exact below 32768, else rounded up to eleven bits that count. */
+static inline uint64_t ref_rounded(uint64_t bytes) {
+    uint64_t unit = 1;
+    if (bytes < 32768) return bytes;
+    while (bytes / unit >= 2048) unit *= 2;
+    return (bytes + unit - 1) / unit * unit;
+}
+
 /* ---- content hash of snapshots -------------------------------------------------------------------*/
 struct ref_hash {
     uint64_t a, b;

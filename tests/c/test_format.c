@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_format.c - everything on disk that has a fixed size: headers of frames and log files, footers,
- * head and edits of MANIFEST, slots of CONTROL, header, footer and block headers of snapshots. Records are in
- * test_record.c and test_snapfile.c, the golden files in test_golden.c.
+ * head and edits of MANIFEST, slots of CONTROL, header, footer and block headers of snapshots, headers of merged
+ * files and hints. Records are in test_record.c, test_snapfile.c, test_datafile.c and test_hint.c, the golden files in
+ * test_golden.c.
  *
  * DESIGN
  *   One table says for each format where its CRC is and what it covers, and how to decode it; the tests
@@ -19,8 +20,10 @@
 #include <cmocka.h>
 
 #include "control.h"
+#include "datafile.h"
 #include "format_ref.h"
 #include "frame.h"
+#include "hint.h"
 #include "logfile.h"
 #include "manifest.h"
 #include "snapfile.h"
@@ -100,6 +103,13 @@ static const struct nk_manifest_edit edit_sample = {.op = NK_MANIFEST_REMOVE,
                                                     .first_lsn = 500,
                                                     .last_lsn = 600,
                                                     .sequence = 3};
+static const struct nk_manifest_edit merged_sample = {.op = NK_MANIFEST_ADD,
+                                                      .kind = NK_FILE_DATA,
+                                                      .number = 7,
+                                                      .salt = 99,
+                                                      .first_lsn = 500,
+                                                      .last_lsn = 600,
+                                                      .sequence = 3};
 static int edit_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t *again) {
     struct nk_manifest_edit e;
     if (!nk_manifest_edit_decode(p, offset, salt, &e)) return NITRO_ECORRUPT;
@@ -166,6 +176,46 @@ static int end_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t 
     return NITRO_OK;
 }
 
+static const struct nk_data_header data_sample = {.version = 1,
+                                                  .store = STORE,
+                                                  .number = 7,
+                                                  .salt = SALT,
+                                                  .first_lsn = 500,
+                                                  .last_lsn = 600,
+                                                  .prev_last_lsn = 400,
+                                                  .end = 12345,
+                                                  .records = 20,
+                                                  .time_ms = 1700000000000};
+static int data_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t *again) {
+    struct nk_data_header h;
+    (void)offset, (void)salt;
+    int rc = nk_data_header_decode(p, &h);
+    if (rc == NITRO_OK) nk_data_header_encode(&h, again);
+    return rc;
+}
+
+static const struct nk_hint_head hint_sample = {.version = 1,
+                                                .kind = NK_FILE_DATA,
+                                                .store = STORE,
+                                                .number = 7,
+                                                .salt = SALT,
+                                                .end = 12345,
+                                                .first_lsn = 500,
+                                                .last_lsn = 600,
+                                                .entries = 20,
+                                                .put_bytes = 9000,
+                                                .gone_bytes = 2000,
+                                                .gone_lsn = 590,
+                                                .bytes = 700,
+                                                .time_ms = 1700000000000};
+static int hint_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t *again) {
+    struct nk_hint_head h;
+    (void)offset, (void)salt;
+    int rc = nk_hint_head_decode(p, &h);
+    if (rc == NITRO_OK) nk_hint_head_encode(&h, again);
+    return rc;
+}
+
 struct format {
     const char *name;
     decode_fn *decode;
@@ -176,7 +226,23 @@ struct format {
     size_t version_at; /* 0 = has none */
     size_t magic;      /* bytes of it; 0 = has none */
 };
-enum { FRAME, HEADER, BLANK, FOOTER, HEAD, EDIT, CONTROL, NOTE, SNAP, BLOCK, END, FORMATS };
+enum {
+    FRAME,
+    HEADER,
+    BLANK,
+    FOOTER,
+    HEAD,
+    EDIT,
+    MERGED,
+    CONTROL,
+    NOTE,
+    SNAP,
+    BLOCK,
+    END,
+    DATA,
+    HINT,
+    FORMATS
+};
 static const struct format formats[FORMATS] = {
     [FRAME] = {"frame", frame_decode, 56, 4, 8, 56, true, 40, 56, 0, 4},
     [HEADER] = {"log header", header_decode, 512, 508, 0, 508, false, 88, 508, 8, 8},
@@ -184,11 +250,14 @@ static const struct format formats[FORMATS] = {
     [FOOTER] = {"footer", footer_decode, 512, 508, 0, 508, false, 40, 508, 0, 8},
     [HEAD] = {"manifest head", head_decode, 64, 60, 0, 60, false, 40, 60, 8, 8},
     [EDIT] = {"edit", edit_decode, 64, 0, 4, 64, true, 48, 64, 0, 0},
+    [MERGED] = {"edit of a merged file", edit_decode, 64, 0, 4, 64, true, 48, 64, 0, 0},
     [CONTROL] = {"control slot", control_decode, 512, 508, 0, 508, false, 72, 508, 8, 8},
     [NOTE] = {"control slot, not clean", control_decode, 512, 508, 0, 508, false, 72, 508, 8, 8},
     [SNAP] = {"snapshot header", snap_decode, 512, 508, 0, 508, false, 56, 508, 8, 8},
     [BLOCK] = {"block header", block_decode, 32, 28, 0, 28, true, 18, 20, 0, 4},
     [END] = {"snapshot footer", end_decode, 512, 508, 0, 508, false, 84, 508, 0, 8},
+    [DATA] = {"merged file's header", data_decode, 512, 508, 0, 508, false, 96, 508, 8, 8},
+    [HINT] = {"hint's header", hint_decode, 128, 124, 0, 124, false, 120, 124, 8, 8},
 };
 
 /* sample: a valid block of a format; owned, of exactly its size. */
@@ -202,11 +271,14 @@ static uint8_t *sample(int which) {
     if (which == FOOTER) nk_log_footer_encode(&footer_sample, p);
     if (which == HEAD) nk_manifest_head_encode(&head_sample, p);
     if (which == EDIT) nk_manifest_edit_encode(&edit_sample, OFFSET, SALT, p);
+    if (which == MERGED) nk_manifest_edit_encode(&merged_sample, OFFSET, SALT, p);
     if (which == CONTROL) nk_control_encode(&control_sample, p);
     if (which == NOTE) nk_control_encode(&note_sample, p);
     if (which == SNAP) nk_snap_head_encode(&snap_sample, p);
     if (which == BLOCK) nk_snap_block_encode(&block_sample, OFFSET, SALT, p);
     if (which == END) nk_snap_foot_encode(&end_sample, p);
+    if (which == DATA) nk_data_header_encode(&data_sample, p);
+    if (which == HINT) nk_hint_head_encode(&hint_sample, p);
     return p;
 }
 
@@ -403,13 +475,21 @@ static const struct rule rules[] = {
     {EDIT, "op 65535", 4, 2, 65535, false},
     {EDIT, "kind 0", 6, 2, 0, false},
     {EDIT, "a snapshot", 6, 2, NK_FILE_SNAP, true},
-    {EDIT, "kind 3", 6, 2, 3, false},
+    {EDIT, "a merged file", 6, 2, NK_FILE_DATA, true},
+    {EDIT, "kind 4", 6, 2, 4, false},
+    {EDIT, "kind 65535", 6, 2, 65535, false},
     {EDIT, "number 0", 8, 8, 0, false},
     {EDIT, "LSNs not known", 24, 8, 0, true},
     {EDIT, "last LSN 0", 32, 8, 0, true},
     {EDIT, "sequence 0", 40, 8, 0, false},
     {EDIT, "sequence of the edit before", 40, 8, 2, false},
     {EDIT, "sequence of the edit behind", 40, 8, 4, false},
+    {MERGED, "first LSN 0", 24, 8, 0, false},
+    {MERGED, "first LSN 1", 24, 8, 1, true},
+    {MERGED, "one LSN", 24, 8, 600, true},
+    {MERGED, "first LSN behind the last", 24, 8, 601, false},
+    {MERGED, "last LSN before the first", 32, 8, 499, false},
+    {MERGED, "last LSN, largest", 32, 8, UINT64_MAX, true},
     {CONTROL, "clean 2", 12, 4, 2, false},
     {CONTROL, "not clean, with an end", 12, 4, 0, false},
     {CONTROL, "sequence 0", 32, 8, 0, false},
@@ -458,6 +538,44 @@ static const struct rule rules[] = {
     {END, "no keys", 40, 8, 0, true},
     {END, "time 0", 72, 8, 0, true},
     {END, "time -1", 72, 8, UINT64_MAX, false},
+    {DATA, "bytes 12 .. 15", 12, 4, 1, false},
+    {DATA, "byte 15", 15, 1, 0x80, false},
+    {DATA, "number 0", 32, 8, 0, false},
+    {DATA, "number, largest", 32, 8, UINT64_MAX, true},
+    {DATA, "first LSN in the piece before", 48, 8, 400, false},
+    {DATA, "first LSN next to the piece before", 48, 8, 401, true},
+    {DATA, "one LSN", 48, 8, 600, true},
+    {DATA, "first LSN behind the last", 48, 8, 601, false},
+    {DATA, "last LSN, largest", 56, 8, UINT64_MAX, true},
+    {DATA, "the first piece", 64, 8, 0, true},
+    {DATA, "last LSN before, too large", 64, 8, 500, false},
+    {DATA, "end in the header", 72, 8, 511, false},
+    {DATA, "end of the header, with records", 72, 8, 512, false},
+    {DATA, "end behind the first byte", 72, 8, 513, true},
+    {DATA, "end, largest", 72, 8, NK_DATA_END_MAX, true},
+    {DATA, "end, too large", 72, 8, NK_DATA_END_MAX + 1, false},
+    {DATA, "no records, with an end", 80, 8, 0, false},
+    {DATA, "one record", 80, 8, 1, true},
+    {DATA, "time 0", 88, 8, 0, false},
+    {DATA, "time -1", 88, 8, UINT64_MAX, false},
+    {DATA, "time, last", 88, 8, INT64_MAX, true},
+    {HINT, "of kind 0", 12, 4, 0, false},
+    {HINT, "of a log", 12, 4, NK_FILE_LOG, true},
+    {HINT, "of a snapshot", 12, 4, NK_FILE_SNAP, false},
+    {HINT, "of kind 4", 12, 4, 4, false},
+    {HINT, "of kind 2^32 - 1", 12, 4, UINT32_MAX, false},
+    {HINT, "number 0", 32, 8, 0, false},
+    {HINT, "end in the header", 48, 8, 511, false},
+    {HINT, "end of the header", 48, 8, 512, true}, /* the entries say that it cannot be */
+    {HINT, "end, too large", 48, 8, NK_DATA_END_MAX + 1, false},
+    {HINT, "first LSN 0", 56, 8, 0, false},
+    {HINT, "one LSN", 56, 8, 600, true},
+    {HINT, "entries, and no LSN", 56, 8, 601, false},
+    {HINT, "first LSN behind the last", 56, 8, 602, false},
+    {HINT, "no entries, with LSNs", 72, 8, 0, false},
+    {HINT, "no blocks, with entries", 104, 8, 0, false},
+    {HINT, "time 0", 112, 8, 0, true},
+    {HINT, "time -1", 112, 8, UINT64_MAX, false},
 };
 
 /* Each rule refuses what breaks it, and allows what is just within, with the CRC right. */
@@ -501,12 +619,17 @@ static void decoders__error__output_untouched_but_for_a_newer_version(void **sta
         struct nk_manifest_head m = head_sample;
         struct nk_control c = control_sample;
         struct nk_snap_head s;
+        struct nk_data_header d;
+        struct nk_hint_head n = hint_sample;
         memcpy(&s, &snap_sample, sizeof s); /* padding, too */
+        memcpy(&d, &data_sample, sizeof d);
         int code = i == 0 ? NITRO_ECORRUPT : NITRO_EFORMAT;
         uint32_t expected = i == 0 ? 1 : 9;
-        uint8_t *p[] = {sample(HEADER), sample(HEAD), sample(CONTROL), sample(SNAP)};
-        for (int k = 0; k < 4; k++) {
-            const struct format *f = &formats[(int[]){HEADER, HEAD, CONTROL, SNAP}[k]];
+        static const int which[] = {HEADER, HEAD, CONTROL, SNAP, DATA, HINT};
+        uint8_t *p[6];
+        for (int k = 0; k < 6; k++) {
+            const struct format *f = &formats[which[k]];
+            p[k] = sample(which[k]);
             memset(p[k] + 16, 0x77, 8); /* what must not come through */
             ref_put(p[k] + f->version_at, versions[i], 4);
             reseal(f, p[k], OFFSET, SALT);
@@ -515,14 +638,19 @@ static void decoders__error__output_untouched_but_for_a_newer_version(void **sta
         assert_int_equal(nk_manifest_head_decode(p[1], &m), code);
         assert_int_equal(nk_control_decode(p[2], &c), code);
         assert_int_equal(nk_snap_head_decode(p[3], &s), code);
+        assert_int_equal(nk_data_header_decode(p[4], &d), code);
+        assert_int_equal(nk_hint_head_decode(p[5], &n), code);
         assert_true(h.version == expected && m.version == expected);
         assert_true(c.version == expected && s.version == expected);
-        h.version = m.version = c.version = s.version = 1;
+        assert_true(d.version == expected && n.version == expected);
+        h.version = m.version = c.version = s.version = d.version = n.version = 1;
         assert_memory_equal(&h, &header_sample, sizeof h);
         assert_memory_equal(&m, &head_sample, sizeof m);
         assert_memory_equal(&c, &control_sample, sizeof c);
         assert_memory_equal(&s, &snap_sample, sizeof s);
-        for (int k = 0; k < 4; k++) free(p[k]);
+        assert_memory_equal(&d, &data_sample, sizeof d);
+        assert_memory_equal(&n, &hint_sample, sizeof n);
+        for (int k = 0; k < 6; k++) free(p[k]);
     }
 }
 

@@ -1,56 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_golden.c - the golden files of format version 1, tests/golden/v1/: what the engine writes today is
- * what they hold, byte for byte; what it reads from them is what was put in, field by field; a store
- * opens on a copy of them and has the keys; and the worked examples of docs/FORMAT.md are cut from them.
+ * what they hold, byte for byte; what it reads from them is what was put in, field by field. That a store
+ * opens on them is in test_golden_store.c.
  *
  * THE FILES are a store that was stopped cleanly: one log of two frames, the MANIFEST that lists it (and
  * a prepared file that was not needed), and CONTROL; then a snapshot of that store, and the MANIFEST of the
- * same folder that lists it, too. They never change: a change of the format is a new version with golden
- * files of its own. NK_GOLDEN_UPDATE=1 writes them, for a version that is not released yet.
+ * same folder that lists it, too. Besides, a store of mode bitcask (without EXPIRE, which it does not write): what
+ * a merge has left of the same log, its hint, the log that follows, and its own MANIFEST and CONTROL. They never
+ * change: a change of the format is a new version with golden files of its own. NK_GOLDEN_UPDATE=1 writes them, for
+ * a version that is not released yet.
  *   zstd.snap and lz4.snap are what these libraries made of a text on the day when the format was fixed. They
  * are read only: another version of a library may write other bytes.
  */
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <setjmp.h>
 #include <cmocka.h>
 
 #include "control.h"
+#include "datafile.h"
 #include "frame.h"
+#include "golden.h"
+#include "hint.h"
 #include "logfile.h"
 #include "manifest.h"
 #include "memfile.h"
 #include "record.h"
 #include "snapfile.h"
-#include "support.h"
-
-#define FOLDER "tests/golden/v1/"
-#define FORMAT_MD "docs/FORMAT.md"
-#define FILE_MAX 4096u
-#define STORE "NitroKV-golden-1" /* 16 bytes, as random as any */
-#define LOG_SALT UINT64_C(0x1122334455667788)
-#define MANIFEST_SALT UINT64_C(0x99aabbccddeeff00)
-#define SPARE_SALT UINT64_C(0x0123456789abcdef)
-#define SNAP_SALT UINT64_C(0x5566778899aabbcc)
-#define SNAP_NUMBER 3
-#define CREATED_MS INT64_C(1700000000000)
-#define FIRST_LSN UINT64_C(1)
-#define LAST_LSN UINT64_C(9)
-
-enum { THE_LOG, THE_MANIFEST, THE_CONTROL, THE_SNAPSHOT, MANIFEST_2, GOLDEN_FILES };
-static const char *const names[GOLDEN_FILES] = {"0000000001.log", "MANIFEST", "CONTROL",
-                                                "0000000003.snap", "MANIFEST.2"};
-
-struct image {
-    uint8_t p[FILE_MAX];
-    size_t bytes;
-};
 
 /* ---- what the files hold -----------------------------------------------------------------------*/
 
@@ -77,7 +57,20 @@ static const struct effect second_frame[] = {
     {NK_REC_PUT, false, 0, TEXT("moved"), TEXT("20")},
     {NK_REC_DELETE, false, 0, TEXT("from"), TEXT("")},
 };
-#define COUNT(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
+
+/* What a merge leaves of LSNs 1 .. 9, had the expiry been part of a put: a flush and a delete that are pinned, too. */
+static const struct {
+    uint64_t lsn;
+    struct effect e;
+} merged[] = {
+    {2, {NK_REC_FLUSH, false, 0, TEXT(""), TEXT("")}},
+    {3, {NK_REC_PUT, false, 0, TEXT("user_id"), TEXT("42069")}},
+    {5, {NK_REC_PUT, false, CREATED_MS + 7200000, TEXT("session"), TEXT("abc")}},
+    {7, {NK_REC_PUT, false, 0, TEXT("to"), TEXT("110")}},
+    {8, {NK_REC_PUT, false, 0, TEXT("moved"), TEXT("20")}},
+    {9, {NK_REC_DELETE, false, 0, TEXT("from"), TEXT("")}},
+};
+static const struct effect next_frame[] = {{NK_REC_PUT, false, 0, TEXT("later"), TEXT("1")}};
 
 /* What is left of these effects, as the snapshot has it; each with the LSN of the last one on its key. */
 struct entry {
@@ -108,27 +101,45 @@ static struct nk_record record_of(const struct effect *e, uint64_t lsn) {
 
 /* ---- writing -----------------------------------------------------------------------------------*/
 
-static void add_record(struct image *im, const struct effect *e, uint64_t lsn) {
+/* The file that records are put into. */
+struct home {
+    uint64_t first_lsn, salt;
+};
+static const struct home in_log = {FIRST_LSN, LOG_SALT}, in_data = {FIRST_LSN, DATA_SALT},
+                         in_next = {LAST_LSN + 1, SPARE_SALT};
+
+static void add_record(struct image *im, const struct home *in, const struct effect *e,
+                       uint64_t lsn) {
     struct nk_record r = record_of(e, lsn);
     assert_true(im->bytes + nk_record_max(r.key_bytes, r.value_bytes) <= FILE_MAX);
-    im->bytes += nk_record_head(&r, nk_record_body_crc(&r), FIRST_LSN, im->bytes, LOG_SALT,
+    im->bytes += nk_record_head(&r, nk_record_body_crc(&r), in->first_lsn, im->bytes, in->salt,
                                 im->p + im->bytes);
     memcpy(im->p + im->bytes, r.key, r.key_bytes);
     memcpy(im->p + im->bytes + r.key_bytes, r.value, r.value_bytes);
     im->bytes += (size_t)r.key_bytes + r.value_bytes;
 }
 
-static void add_frame(struct image *im, const struct effect *e, uint32_t count, uint64_t first_lsn,
-                      uint64_t durable_lsn, int64_t time_ms) {
+static void add_frame(struct image *im, const struct home *in, const struct effect *e,
+                      uint32_t count, uint64_t first_lsn, uint64_t durable_lsn, int64_t time_ms) {
     size_t at = im->bytes;
     im->bytes += NK_FRAME_HEADER;
-    for (uint32_t i = 0; i < count; i++) add_record(im, &e[i], first_lsn + i);
+    for (uint32_t i = 0; i < count; i++) add_record(im, in, &e[i], first_lsn + i);
     struct nk_frame_head f = {.bytes = (uint32_t)(im->bytes - at - NK_FRAME_HEADER),
                               .count = count,
                               .first_lsn = first_lsn,
                               .durable_lsn = durable_lsn,
                               .time_ms = time_ms};
-    nk_frame_encode(&f, at, LOG_SALT, im->p + at);
+    nk_frame_encode(&f, at, in->salt, im->p + at);
+}
+
+/* add_footer: a clean stop; returns where the frames end. */
+static size_t add_footer(struct image *im, uint64_t number, uint64_t salt, uint64_t last_lsn) {
+    struct nk_log_footer f = {
+        .number = number, .salt = salt, .end = im->bytes, .last_lsn = last_lsn};
+    im->bytes = nk_round_up(f.end, NK_SECTOR);
+    nk_log_footer_encode(&f, im->p + im->bytes);
+    im->bytes += NK_SECTOR;
+    return f.end;
 }
 
 static size_t make_log(struct image *im) {
@@ -137,14 +148,26 @@ static size_t make_log(struct image *im) {
     memcpy(h.store, STORE, sizeof h.store);
     nk_log_header_encode(&h, im->p);
     im->bytes = NK_SECTOR;
-    add_frame(im, first_frame, COUNT(first_frame), 1, 0, CREATED_MS + 10);
-    add_frame(im, second_frame, COUNT(second_frame), 6, 5, CREATED_MS + 20);
-    size_t end = im->bytes;
-    struct nk_log_footer f = {.number = 1, .salt = LOG_SALT, .end = end, .last_lsn = LAST_LSN};
-    im->bytes = nk_round_up(end, NK_SECTOR);
-    nk_log_footer_encode(&f, im->p + im->bytes);
-    im->bytes += NK_SECTOR;
-    return end;
+    add_frame(im, &in_log, first_frame, COUNT(first_frame), 1, 0, CREATED_MS + 10);
+    add_frame(im, &in_log, second_frame, COUNT(second_frame), 6, 5, CREATED_MS + 20);
+    return add_footer(im, 1, LOG_SALT, LAST_LSN);
+}
+
+/* make_next_log: the one that the merged one was followed by when it was merged. */
+static size_t make_next_log(struct image *im) {
+    struct nk_log_header h = {.used = 1,
+                              .number = 2,
+                              .salt = SPARE_SALT,
+                              .first_lsn = LAST_LSN + 1,
+                              .prev_number = 1,
+                              .prev_last_lsn = LAST_LSN,
+                              .durable_lsn = LAST_LSN,
+                              .time_ms = CREATED_MS + 30};
+    memcpy(h.store, STORE, sizeof h.store);
+    nk_log_header_encode(&h, im->p);
+    im->bytes = NK_SECTOR;
+    add_frame(im, &in_next, next_frame, COUNT(next_frame), LAST_LSN + 1, LAST_LSN, CREATED_MS + 40);
+    return add_footer(im, 2, SPARE_SALT, LAST_LSN + 1);
 }
 
 static const struct nk_manifest_edit edits[] = {
@@ -154,24 +177,32 @@ static const struct nk_manifest_edit edits[] = {
     {NK_MANIFEST_ADD, NK_FILE_SNAP, SNAP_NUMBER, SNAP_SALT, 0, LAST_LSN, 4},
 };
 #define EDITS_BEFORE 3u /* the snapshot */
+static const struct nk_manifest_edit bitcask_edits[] = {
+    {NK_MANIFEST_ADD, NK_FILE_LOG, 1, LOG_SALT, 0, 0, 1},
+    {NK_MANIFEST_ADD, NK_FILE_LOG, 2, SPARE_SALT, 0, 0, 2},
+    {NK_MANIFEST_ADD, NK_FILE_DATA, DATA_NUMBER, DATA_SALT, FIRST_LSN, LAST_LSN, 3},
+    {NK_MANIFEST_REMOVE, NK_FILE_LOG, 1, LOG_SALT, 0, 0, 4},
+};
 
-static void make_manifest(struct image *im, uint32_t count) {
-    struct nk_manifest_head h = {.mode = NK_MODE_MEMORY, .salt = MANIFEST_SALT};
+static void make_manifest(struct image *im, enum nk_mode mode, const struct nk_manifest_edit *e,
+                          uint32_t count) {
+    struct nk_manifest_head h = {.mode = (uint32_t)mode, .salt = MANIFEST_SALT};
     memcpy(h.store, STORE, sizeof h.store);
     nk_manifest_head_encode(&h, im->p);
     im->bytes = NK_MANIFEST_HEADER;
     for (uint32_t i = 0; i < count; i++, im->bytes += NK_MANIFEST_EDIT)
-        nk_manifest_edit_encode(&edits[i], im->bytes, MANIFEST_SALT, im->p + im->bytes);
+        nk_manifest_edit_encode(&e[i], im->bytes, MANIFEST_SALT, im->p + im->bytes);
 }
 
-static void make_control(struct image *im, uint64_t end) {
+static void make_control(struct image *im, uint64_t file, uint64_t durable_lsn, uint64_t last_lsn,
+                         uint64_t end) {
     struct nk_control first = {
-        .sequence = 1, .durable_lsn = 5, .file = 1, .time_ms = CREATED_MS + 15};
+        .sequence = 1, .durable_lsn = durable_lsn, .file = file, .time_ms = CREATED_MS + 15};
     memcpy(first.store, STORE, sizeof first.store);
     struct nk_control second = first;
     second.sequence = 2;
     second.clean = 1;
-    second.durable_lsn = LAST_LSN;
+    second.durable_lsn = last_lsn;
     second.end = end;
     second.time_ms = CREATED_MS + 30;
     nk_control_encode(&second, im->p);
@@ -214,14 +245,80 @@ static void make_snapshot(struct image *im, const struct entry *e, uint32_t coun
     memfile_fini(&file);
 }
 
+/* ---- writing: mode bitcask ---------------------------------------------------------------------*/
+
+static struct nk_data_header data_header(uint64_t end) {
+    struct nk_data_header h = {.version = 1,
+                               .number = DATA_NUMBER,
+                               .salt = DATA_SALT,
+                               .first_lsn = FIRST_LSN,
+                               .last_lsn = LAST_LSN,
+                               .end = end,
+                               .records = COUNT(merged),
+                               .time_ms = CREATED_MS + 20};
+    memcpy(h.store, STORE, sizeof h.store);
+    return h;
+}
+
+static void make_data(struct image *im) {
+    im->bytes = NK_SECTOR;
+    for (uint32_t i = 0; i < COUNT(merged); i++)
+        add_record(im, &in_data, &merged[i].e, merged[i].lsn);
+    struct nk_data_header h = data_header(im->bytes);
+    nk_data_header_encode(&h, im->p);
+}
+
+static void add_hint(struct nk_hintwrite *w, const struct nk_placed *p) {
+    struct nk_hint h = {.lsn = p->r.lsn,
+                        .offset = p->offset,
+                        .bytes = p->bytes,
+                        .kind = p->r.kind,
+                        .expire_ms = p->r.expire_ms,
+                        .key = p->r.key,
+                        .key_bytes = p->r.key_bytes};
+    assert_int_equal(nk_hintwrite_add(w, &h), NITRO_OK);
+}
+
+/* make_hint: of the merged file, from its records. */
+static void make_hint(struct image *im, const struct image *data) {
+    struct memfile from, to;
+    struct nk_datascan s;
+    struct nk_hintwrite w;
+    struct nk_placed p;
+    struct nk_data_header h = data_header(data->bytes);
+    struct nk_hint_head head = {
+        .kind = NK_FILE_DATA, .number = h.number, .salt = h.salt, .first_lsn = h.first_lsn};
+    memcpy(head.store, STORE, sizeof head.store);
+    memfile_init(&from);
+    memfile_init(&to);
+    assert_int_equal(nk_vfs_write(&from.vfs, 3, data->p, data->bytes, 0, "test"), 0);
+    nk_datascan_init(&s, &from.vfs, nitro_mem_system(), 3, &h);
+    assert_int_equal(nk_hintwrite_init(&w, &to.vfs, nitro_mem_system(), 3, &head), NITRO_OK);
+    while (nk_datascan_record(&s, true, &p) == NITRO_OK) add_hint(&w, &p);
+    assert_true(s.at == h.end);
+    assert_int_equal(nk_hintwrite_finish(&w, h.end, h.time_ms), NITRO_OK);
+    nk_hintwrite_fini(&w);
+    nk_datascan_fini(&s);
+    assert_true(to.size <= sizeof im->p);
+    memcpy(im->p, to.p, to.size);
+    im->bytes = to.size;
+    memfile_fini(&from);
+    memfile_fini(&to);
+}
+
 /* make_all: the files as the engine writes them. */
 static void make_all(struct image im[GOLDEN_FILES]) {
     memset(im, 0, GOLDEN_FILES * sizeof im[0]);
     size_t end = make_log(&im[THE_LOG]);
-    make_manifest(&im[THE_MANIFEST], EDITS_BEFORE);
-    make_control(&im[THE_CONTROL], end);
+    make_manifest(&im[THE_MANIFEST], NK_MODE_MEMORY, edits, EDITS_BEFORE);
+    make_control(&im[THE_CONTROL], 1, 5, LAST_LSN, end);
     make_snapshot(&im[THE_SNAPSHOT], entries, COUNT(entries), NITRO_COMPRESSION_NONE);
-    make_manifest(&im[MANIFEST_2], COUNT(edits));
+    make_manifest(&im[MANIFEST_2], NK_MODE_MEMORY, edits, COUNT(edits));
+    make_data(&im[MERGED]);
+    make_hint(&im[MERGED_HINT], &im[MERGED]);
+    end = make_next_log(&im[NEXT_LOG]);
+    make_manifest(&im[MANIFEST_3], NK_MODE_BITCASK, bitcask_edits, COUNT(bitcask_edits));
+    make_control(&im[CONTROL_3], 2, LAST_LSN, LAST_LSN + 1, end);
 }
 
 /* ---- snapshots that are compressed ----------------------------------------------------------------*/
@@ -237,17 +334,6 @@ static const struct {
 } packed[] = {{"lz4.snap", NITRO_COMPRESSION_LZ4}, {"zstd.snap", NITRO_COMPRESSION_ZSTD}};
 
 /* ---- files -------------------------------------------------------------------------------------*/
-
-static void load(const char *name, struct image *im) {
-    char path[128];
-    snprintf(path, sizeof path, FOLDER "%s", name);
-    FILE *f = fopen(path, "rb");
-    if (f == NULL) test_fail("%s cannot be opened; run the test from the repository's root", path);
-    im->bytes = fread(im->p, 1, sizeof im->p, f);
-    if (ferror(f) || im->bytes == sizeof im->p)
-        test_fail("%s cannot be read, or is too long", path);
-    fclose(f);
-}
 
 static void save(const char *name, const struct image *im) {
     char path[128];
@@ -333,29 +419,32 @@ static void golden_log__read__every_field(void **state) {
     assert_true(f.number == 1 && f.salt == LOG_SALT && f.end == at && f.last_lsn == LAST_LSN);
 }
 
-static void check_manifest(const char *name, uint32_t count) {
+static void check_manifest(const char *name, enum nk_mode mode, const struct nk_manifest_edit *want,
+                           uint32_t count) {
     struct image im;
     load(name, &im);
     struct nk_manifest_head h;
     assert_int_equal(nk_manifest_head_decode(im.p, &h), NITRO_OK);
-    assert_true(h.version == 1 && h.mode == NK_MODE_MEMORY && h.salt == MANIFEST_SALT);
+    assert_true(h.version == 1 && h.mode == (uint32_t)mode && h.salt == MANIFEST_SALT);
     assert_memory_equal(h.store, STORE, sizeof h.store);
     assert_int_equal(im.bytes, NK_MANIFEST_HEADER + count * NK_MANIFEST_EDIT);
     for (uint32_t i = 0; i < count; i++) {
         struct nk_manifest_edit e;
         size_t at = NK_MANIFEST_HEADER + i * NK_MANIFEST_EDIT;
         assert_true(nk_manifest_edit_decode(im.p + at, at, MANIFEST_SALT, &e));
-        assert_true(e.op == edits[i].op && e.kind == edits[i].kind && e.number == edits[i].number);
-        assert_true(e.salt == edits[i].salt && e.sequence == i + 1);
-        assert_true(e.first_lsn == edits[i].first_lsn && e.last_lsn == edits[i].last_lsn);
+        assert_true(e.op == want[i].op && e.kind == want[i].kind && e.number == want[i].number);
+        assert_true(e.salt == want[i].salt && e.sequence == i + 1);
+        assert_true(e.first_lsn == want[i].first_lsn && e.last_lsn == want[i].last_lsn);
     }
 }
 
-/* MANIFEST says what was put in: head, and each edit with all its fields; before the snapshot and after it. */
+/* MANIFEST says what was put in: head, and each edit with all its fields; before the snapshot, after it, and in mode
+ * bitcask. */
 static void golden_manifests__read__every_field(void **state) {
     (void)state;
-    check_manifest(names[THE_MANIFEST], EDITS_BEFORE);
-    check_manifest(names[MANIFEST_2], COUNT(edits));
+    check_manifest(names[THE_MANIFEST], NK_MODE_MEMORY, edits, EDITS_BEFORE);
+    check_manifest(names[MANIFEST_2], NK_MODE_MEMORY, edits, COUNT(edits));
+    check_manifest(names[MANIFEST_3], NK_MODE_BITCASK, bitcask_edits, COUNT(bitcask_edits));
 }
 
 /* check_snapshot: that a golden snapshot holds these entries, in this order, in a block of this kind. */
@@ -413,148 +502,77 @@ static void golden_control__read__every_field(void **state) {
     assert_true(c.file == 1 && c.time_ms == CREATED_MS + 15);
 }
 
-/* ---- as a store --------------------------------------------------------------------------------*/
-
-/* copy_file: a golden file to a folder, under its name there. */
-static void copy_file(const char *name, const char *dir, const char *as) {
+/* load_file: a golden file, as one in memory. */
+static void load_file(const char *name, struct memfile *file) {
     struct image im;
-    char path[64];
     load(name, &im);
-    snprintf(path, sizeof path, "%s/%s", dir, as);
-    FILE *f = fopen(path, "wb");
-    if (f == NULL || fwrite(im.p, 1, im.bytes, f) != im.bytes || fclose(f) != 0)
-        test_fail("%s cannot be written", path);
+    memfile_init(file);
+    assert_int_equal(nk_vfs_write(&file->vfs, 3, im.p, im.bytes, 0, "test"), 0);
 }
 
-/* copy_folder: the golden files in a new folder, whose name goes to dir; with the snapshot or without. */
-static void copy_folder(char dir[32], bool snapshot) {
-    strcpy(dir, "/tmp/nitrokv-golden-XXXXXX");
-    if (mkdtemp(dir) == NULL) test_fail("a folder in /tmp cannot be made");
-    copy_file(names[THE_LOG], dir, names[THE_LOG]);
-    copy_file(names[THE_CONTROL], dir, names[THE_CONTROL]);
-    copy_file(names[snapshot ? MANIFEST_2 : THE_MANIFEST], dir, names[THE_MANIFEST]);
-    if (snapshot) copy_file(names[THE_SNAPSHOT], dir, names[THE_SNAPSHOT]);
-}
-
-/* remove_folder: with what the store has left in it. */
-static void remove_folder(const char *dir) {
-    DIR *d = opendir(dir);
-    if (d == NULL) test_fail("%s cannot be listed", dir);
-    for (struct dirent *e; (e = readdir(d)) != NULL;)
-        if (e->d_name[0] != '.') assert_int_equal(unlinkat(dirfd(d), e->d_name, 0), 0);
-    closedir(d);
-    assert_int_equal(rmdir(dir), 0);
-}
-
-static void check_key(nitro_store *s, const char *key, const char *value, uint64_t version,
-                      int64_t expire_ms) {
-    char got[16] = "";
-    struct nitro_info info = {0};
-    int rc = nitro_get(s, CREATED_MS + 100, key, strlen(key), got, sizeof got, &info);
-    if (rc != NITRO_OK) test_fail("%s: %s", key, nitro_strerror(rc));
-    assert_int_equal(info.bytes, strlen(value));
-    assert_memory_equal(got, value, strlen(value));
-    assert_true(info.version == version && info.expire_ms == expire_ms);
-}
-
-static void check_keys(nitro_store *s) {
-    struct nitro_stats st;
-    nitro_stats(s, &st);
-    assert_int_equal(st.keys, 4);
-    check_key(s, "user_id", "42069", 3, 0);
-    check_key(s, "session", "abc", 5, CREATED_MS + 7200000);
-    check_key(s, "to", "110", 7, 0);
-    check_key(s, "moved", "20", 8, 0);
-}
-
-/* open_copy: opens a copy of the golden store, recovers it, and looks at its keys. */
-static void open_copy(bool snapshot) {
-    char dir[32];
-    struct test_mem mem;
-    struct nitro_recovery found;
-    struct nitro_err err;
-    int64_t newest_ms = 0;
-    copy_folder(dir, snapshot);
-    test_mem_init(&mem);
-    struct nitro_options opt = test_options(&mem, 4);
-    opt.dir = dir;
-    opt.log_file_bytes = 65536;
-    nitro_store *s = test_open(&opt);
-    assert_int_equal(nitro_recover_scan(s, CREATED_MS + 100, &found, &err), NITRO_OK);
-    assert_true(found.clean == 1 && found.created == 0 && found.cut_bytes == 0);
-    assert_true(found.durable_lsn == LAST_LSN && found.last_lsn == LAST_LSN);
-    assert_true(found.snapshot_lsn == (snapshot ? LAST_LSN : 0));
-    assert_true(found.snapshot_keys == (snapshot ? COUNT(entries) : 0));
-    assert_int_equal(nitro_recover_load(s, 0, 1, &err), NITRO_OK);
-    assert_int_equal(nitro_recover_replay(s, 0, 1, &err), NITRO_OK);
-    assert_int_equal(nitro_recover_finish(s, CREATED_MS + 100, &newest_ms, &err), NITRO_OK);
-    assert_true(newest_ms >= CREATED_MS + 30);
-    check_keys(s);
-    assert_int_equal(nitro_log_stop(s, CREATED_MS + 200, &err), NITRO_OK);
-    nitro_close(&s);
-    test_mem_check_empty(&mem);
-    remove_folder(dir);
-}
-
-/* Today's engine opens the store of version 1, finds it whole and cleanly stopped, and serves its keys. */
-static void golden_folder__opened_as_a_store__its_keys_are_there(void **state) {
+/* The merged file says what was put in: its header, and each record with its LSN. */
+static void golden_data__read__every_field(void **state) {
     (void)state;
-    open_copy(false);
-}
-
-/* … and the same from the snapshot, which covers all of the log. */
-static void golden_folder__opened_with_the_snapshot__the_same_keys(void **state) {
-    (void)state;
-    open_copy(true);
-}
-
-/* ---- docs/FORMAT.md ----------------------------------------------------------------------------
- * An example is a block that begins with "```hex FILE"; each of its lines is an offset of eight hex digits,
- * two blanks, bytes with one blank between them, and maybe two blanks and a remark. */
-
-#define EXAMPLE "```hex "
-#define EXAMPLE_BYTES_MIN 400u /* fewer mean that the examples were not found */
-
-/* check_line: that the golden file holds the bytes of a line; returns how many they are. */
-static size_t check_line(const char *file, const struct image *im, const char *line) {
-    char *p;
-    size_t at = strtoul(line, &p, 16), count = 0;
-    if (p != line + 8 || strncmp(p, "  ", 2) != 0)
-        test_fail(FORMAT_MD ": \"%s\" is no line of an example", line);
-    for (p += 1; p[0] == ' ' && p[1] != ' ' && p[1] != 0; count++) {
-        char *byte = p + 1;
-        unsigned long value = strtoul(byte, &p, 16);
-        if (p != byte + 2) test_fail(FORMAT_MD ": \"%s\" holds what is no byte", line);
-        if (at + count >= im->bytes || im->p[at + count] != value)
-            test_fail(FORMAT_MD ": %s has no %02lx at %zx", file, value, at + count);
+    struct memfile file;
+    struct nk_data_header h;
+    struct nk_datascan s;
+    struct nk_placed p;
+    load_file(names[MERGED], &file);
+    assert_int_equal(nk_data_header_decode(file.p, &h), NITRO_OK);
+    assert_true(h.version == 1 && h.number == DATA_NUMBER && h.salt == DATA_SALT);
+    assert_true(h.first_lsn == FIRST_LSN && h.last_lsn == LAST_LSN && h.prev_last_lsn == 0);
+    assert_true(h.end == file.size && h.records == COUNT(merged) && h.time_ms == CREATED_MS + 20);
+    assert_memory_equal(h.store, STORE, sizeof h.store);
+    nk_datascan_init(&s, &file.vfs, nitro_mem_system(), 3, &h);
+    for (uint32_t i = 0; i < COUNT(merged); i++) {
+        assert_int_equal(nk_datascan_record(&s, true, &p), NITRO_OK);
+        check_record(&p.r, &merged[i].e, merged[i].lsn);
     }
-    return count;
+    assert_int_equal(nk_datascan_record(&s, true, &p), NITRO_ENOTFOUND);
+    nk_datascan_fini(&s);
+    memfile_fini(&file);
 }
 
-/* The worked examples are bytes of the golden files, so the page cannot say anything else. */
-static void format_page__worked_examples__bytes_of_the_golden_files(void **state) {
+/* check_hint: that a hint is that of the record which lies at its place in the merged file. */
+static void check_hint(const struct nk_hint *got, const struct memfile *data, uint32_t i) {
+    struct nk_record r;
+    const uint8_t *p = data->p + got->offset;
+    assert_true(got->offset + got->bytes <= data->size);
+    assert_true(nk_record_parse(p, got->bytes, FIRST_LSN, &r) == got->bytes);
+    assert_true(nk_record_check(p, got->bytes, &r, got->offset, DATA_SALT));
+    check_record(&r, &merged[i].e, got->lsn);
+    assert_true(got->lsn == merged[i].lsn && got->kind == r.kind && got->expire_ms == r.expire_ms);
+    assert_int_equal(got->key_bytes, r.key_bytes);
+    assert_memory_equal(got->key, r.key, r.key_bytes);
+}
+
+/* The hint names the merged file, and says of each of its records where it lies. */
+static void golden_hint__read__every_field(void **state) {
     (void)state;
-    FILE *f = fopen(FORMAT_MD, "r");
-    if (f == NULL)
-        test_fail(FORMAT_MD " cannot be opened; run the test from the repository's root");
-    char line[512], file[64] = "";
-    struct image im = {.bytes = 0};
-    size_t bytes = 0, files = 0;
-    while (fgets(line, sizeof line, f) != NULL) {
-        line[strcspn(line, "\n")] = 0;
-        if (strncmp(line, EXAMPLE, strlen(EXAMPLE)) == 0) {
-            snprintf(file, sizeof file, "%.*s", (int)sizeof file - 1, line + strlen(EXAMPLE));
-            load(file, &im);
-            files++;
-        } else if (strncmp(line, "```", 3) == 0) {
-            file[0] = 0;
-        } else if (file[0] != 0) {
-            bytes += check_line(file, &im, line);
-        }
+    struct memfile file, data;
+    struct nk_hintread r;
+    struct nk_hint h;
+    uint64_t puts = 0;
+    load_file(names[MERGED], &data);
+    load_file(names[MERGED_HINT], &file);
+    assert_int_equal(nk_hintread_open(&r, &file.vfs, nitro_mem_system(), 3, file.size), NITRO_OK);
+    assert_true(r.head.version == 1 && r.head.kind == NK_FILE_DATA);
+    assert_true(r.head.number == DATA_NUMBER && r.head.salt == DATA_SALT);
+    assert_true(r.head.end == data.size && r.head.entries == COUNT(merged));
+    assert_true(r.head.first_lsn == FIRST_LSN && r.head.last_lsn == LAST_LSN);
+    assert_true(r.head.gone_lsn == 9 && r.head.time_ms == CREATED_MS + 20);
+    assert_memory_equal(r.head.store, STORE, sizeof r.head.store);
+    for (uint32_t i = 0; i < COUNT(merged); i++) {
+        assert_int_equal(nk_hintread_next(&r, &h), NITRO_OK);
+        check_hint(&h, &data, i);
+        if (h.kind == NK_REC_PUT) puts += h.bytes;
     }
-    fclose(f);
-    if (files < GOLDEN_FILES || bytes < EXAMPLE_BYTES_MIN)
-        test_fail(FORMAT_MD " has only %zu bytes of examples from %zu files", bytes, files);
+    assert_int_equal(nk_hintread_next(&r, &h), NITRO_ENOTFOUND);
+    assert_true(r.head.put_bytes == puts);
+    assert_true(r.head.gone_bytes == data.size - NK_SECTOR - puts);
+    nk_hintread_close(&r);
+    memfile_fini(&file);
+    memfile_fini(&data);
 }
 
 int main(void) {
@@ -564,9 +582,8 @@ int main(void) {
         cmocka_unit_test(golden_manifests__read__every_field),
         cmocka_unit_test(golden_snapshots__read__every_field),
         cmocka_unit_test(golden_control__read__every_field),
-        cmocka_unit_test(golden_folder__opened_as_a_store__its_keys_are_there),
-        cmocka_unit_test(golden_folder__opened_with_the_snapshot__the_same_keys),
-        cmocka_unit_test(format_page__worked_examples__bytes_of_the_golden_files),
+        cmocka_unit_test(golden_data__read__every_field),
+        cmocka_unit_test(golden_hint__read__every_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

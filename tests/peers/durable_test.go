@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,7 +44,16 @@ func TestSyncLoop(t *testing.T) {
 
 // TestReadLog counts the golden log file: two frames of 89 and 54 bytes, the second written after a sync.
 func TestReadLog(t *testing.T) {
-	got, err := readLog(filepath.Join("..", "golden", "v1"))
+	const name = "0000000001.log"
+	golden, err := os.ReadFile(filepath.Join("..", "golden", "v1", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), golden, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readLog(dir)
 	if want := (logTally{bytes: 2*frameHeader + 89 + 54, syncs: 1}); err != nil || got != want {
 		t.Errorf("readLog = %+v, %v; want %+v", got, err, want)
 	}
