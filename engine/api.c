@@ -3,17 +3,60 @@
  * api.c - direct use: one call, one effect on one key, or a batch of them (L5).
  */
 #include "db.h"
+#include "fetch.h"
 #include "mem.h"
 #include "num.h"
 
-/* The key and its segment, locked. */
-static int open_key(nitro_store *s, const void *key, size_t n, struct nk_key *k,
-                    struct nk_seg **seg) {
+/* A key that is looked up, and its value, if that is needed; several times, if it has to be read. */
+struct look {
+    struct nk_db *db;
+    struct nk_key k;
+    struct nk_seg *seg; /* locked, or NULL */
+    struct nk_item it;
+    struct nk_fetch fetch;
+};
+
+static void begin(struct look *w, struct nk_db *db) {
+    w->db = db;
+    w->seg = NULL;
+    w->fetch = (struct nk_fetch){0};
+}
+
+static void unlock(struct look *w) {
+    if (w->seg != NULL) nk_seg_unlock(w->seg);
+    w->seg = NULL;
+}
+
+/* What was found can be used no more. */
+static void end(struct look *w) {
+    unlock(w);
+    if (NK_UNLIKELY(w->fetch.tries != 0)) nk_fetch_free(&w->fetch, w->db);
+}
+
+static int find(struct look *w, nitro_store *s, int64_t now_ms, const void *key, size_t n,
+                bool count) {
     if (n > NITRO_KEY_MAX) return NITRO_EKEYSIZE;
     if (NK_UNLIKELY(s->db.loading)) return NITRO_ELOADING;
-    nk_key_init(&s->db, key, (uint32_t)n, k);
-    *seg = nk_db_seg(&s->db, k->seg);
-    return nk_seg_lock(*seg) ? NITRO_OK : NITRO_EBUSY;
+    nk_key_init(&s->db, key, (uint32_t)n, &w->k);
+    struct nk_seg *seg = nk_db_seg(&s->db, w->k.seg);
+    if (!nk_seg_lock(seg)) return NITRO_EBUSY;
+    w->seg = seg;
+    nk_seg_find(seg, &w->k, now_ms, count, &w->it);
+    return NITRO_OK;
+}
+
+/* The same, with the value of what is found. */
+static int find_value(struct look *w, nitro_store *s, int64_t now_ms, const void *key, size_t n,
+                      bool count) {
+    for (;;) {
+        int rc = find(w, s, now_ms, key, n, count && w->fetch.tries == 0);
+        if (rc != NITRO_OK || NK_LIKELY(!w->it.away)) return rc;
+        rc = nk_fetch_get(&w->fetch, w->seg, &w->k, &w->it);
+        if (rc == NITRO_OK) return rc;
+        unlock(w);
+        if (rc != NITRO_AWAY) return rc;
+        nk_fetch_run(&w->fetch, w->db);
+    }
 }
 
 static void fill_info(const struct nk_item *it, struct nitro_info *info) {
@@ -33,27 +76,72 @@ static void fill_written(int code, const struct nk_item *it, uint64_t version,
         info->shown_lsn = it->shown;
 }
 
+/* Copies what was found, and ends. */
+static int copy_out(struct look *w, void *buf, size_t cap, struct nitro_info *info) {
+    struct nk_item *it = &w->it;
+    size_t n = it->bytes < cap ? it->bytes : cap;
+    if (it->found && it->big != NULL)
+        nk_big_retain(it->big);
+    else if (it->found && n > 0)
+        memcpy(buf, it->val, n);
+    unlock(w);
+    info->shown_lsn = it->shown;
+    if (it->found) fill_info(it, info);
+    if (it->found && it->big != NULL) {
+        if (n > 0) memcpy(buf, it->big->data, n);
+        nk_big_release(w->db, it->big);
+    }
+    end(w);
+    return it->found ? NITRO_OK : NITRO_ENOTFOUND;
+}
+
+/* The value of what may have been found away; w is locked, and ends. */
+static int get_found(struct look *w, nitro_store *s, int64_t now_ms, const void *key,
+                     size_t key_bytes, void *buf, size_t cap, struct nitro_info *info) {
+    if (NK_UNLIKELY(w->it.away)) {
+        unlock(w);
+        int rc = find_value(w, s, now_ms, key, key_bytes, false);
+        if (rc != NITRO_OK) {
+            end(w);
+            return rc;
+        }
+    }
+    return copy_out(w, buf, cap, info);
+}
+
 int nitro_get(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes, void *buf,
               size_t cap, struct nitro_info *info) {
-    struct nk_key k;
-    struct nk_seg *seg;
-    struct nk_item it;
-    int rc = open_key(s, key, key_bytes, &k, &seg);
+    struct look w;
+    begin(&w, &s->db);
+    int rc = find(&w, s, now_ms, key, key_bytes, true);
     if (rc != NITRO_OK) return rc;
-    nk_seg_find(seg, &k, now_ms, true, &it);
-    size_t n = it.bytes < cap ? it.bytes : cap;
-    if (it.found && it.big != NULL)
-        nk_big_retain(it.big);
-    else if (it.found && n > 0)
-        memcpy(buf, it.val, n);
-    nk_seg_unlock(seg);
-    info->shown_lsn = it.shown;
-    if (!it.found) return NITRO_ENOTFOUND;
-    fill_info(&it, info);
-    if (it.big != NULL) {
-        if (n > 0) memcpy(buf, it.big->data, n);
-        nk_big_release(&s->db, it.big);
-    }
+    return get_found(&w, s, now_ms, key, key_bytes, buf, cap, info);
+}
+
+int nitro_get_away(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes, void *buf,
+                   size_t cap, struct nitro_info *info, struct nitro_away *away) {
+    struct look w;
+    begin(&w, &s->db);
+    int rc = find(&w, s, now_ms, key, key_bytes, true);
+    if (rc != NITRO_OK) return rc;
+    if (!w.it.away || !nk_fetch_hold(w.db, &w.it))
+        return get_found(&w, s, now_ms, key, key_bytes, buf, cap, info);
+    away->loc = w.it.loc;
+    away->bytes = nk_loc_bytes(w.it.loc);
+    info->shown_lsn = w.it.shown;
+    unlock(&w);
+    return NITRO_AWAY;
+}
+
+int nitro_fetch(nitro_store *s, const void *key, size_t key_bytes, void *buf, size_t cap,
+                struct nitro_info *info, struct nitro_away *away) {
+    struct nk_item it;
+    int rc = nk_fetch_one(&s->db, away->loc, key, key_bytes, buf, cap, &it);
+    away->loc = 0;
+    if (rc != NITRO_OK) return rc;
+    info->version = it.version;
+    info->expire_ms = it.expire_ms;
+    info->bytes = it.bytes;
     return NITRO_OK;
 }
 
@@ -69,23 +157,25 @@ static int check_set(const struct nk_item *it, unsigned flags, uint64_t expected
 static int set_effect(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
                       struct nk_effect *e, unsigned flags, uint64_t expected, uint64_t bytes,
                       struct nitro_info *info) {
-    struct nk_key k;
-    struct nk_seg *seg;
-    struct nk_item it;
-    int rc = open_key(s, key, key_bytes, &k, &seg);
-    if (rc != NITRO_OK) return rc;
+    struct look w;
+    begin(&w, &s->db);
+    int rc = flags & NITRO_SET_CAS ? find_value(&w, s, now_ms, key, key_bytes, false)
+                                   : find(&w, s, now_ms, key, key_bytes, false);
+    if (w.seg == NULL) {
+        end(&w);
+        return rc;
+    }
     uint64_t version = 0;
-    nk_seg_find(seg, &k, now_ms, false, &it);
-    rc = check_set(&it, flags, expected);
+    rc = check_set(&w.it, flags, expected);
     if (rc == NITRO_OK) {
-        if ((flags & NITRO_SET_KEEPTTL) && e->expire_ms != it.expire_ms) {
-            e->expire_ms = it.expire_ms;
+        if ((flags & NITRO_SET_KEEPTTL) && e->expire_ms != w.it.expire_ms) {
+            e->expire_ms = w.it.expire_ms;
             e->crc = 0;
         }
-        rc = nk_seg_put(seg, &k, &it, e, now_ms, &version);
+        rc = nk_seg_put(w.seg, &w.k, &w.it, e, now_ms, &version);
     }
-    nk_seg_unlock(seg);
-    fill_written(rc, &it, version, info);
+    end(&w);
+    fill_written(rc, &w.it, version, info);
     if (rc == NITRO_OK && info != NULL) {
         info->expire_ms = e->expire_ms;
         info->bytes = bytes;
@@ -116,17 +206,15 @@ int nitro_set(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
 
 int nitro_delete(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
                  struct nitro_info *info) {
-    struct nk_key k;
-    struct nk_seg *seg;
-    struct nk_item it;
-    int rc = open_key(s, key, key_bytes, &k, &seg);
+    struct look w;
+    begin(&w, &s->db);
+    int rc = find(&w, s, now_ms, key, key_bytes, false);
     if (rc != NITRO_OK) return rc;
-    nk_seg_find(seg, &k, now_ms, false, &it);
     uint64_t version = 0;
     struct nk_effect e = {.kind = NK_EFFECT_DELETE};
-    rc = it.found ? nk_seg_put(seg, &k, &it, &e, now_ms, &version) : NITRO_ENOTFOUND;
-    nk_seg_unlock(seg);
-    fill_written(rc, &it, version, info);
+    rc = w.it.found ? nk_seg_put(w.seg, &w.k, &w.it, &e, now_ms, &version) : NITRO_ENOTFOUND;
+    end(&w);
+    fill_written(rc, &w.it, version, info);
     return rc;
 }
 
@@ -140,42 +228,72 @@ static int add_number(const struct nk_item *it, int64_t delta, int64_t *sum) {
 
 int nitro_incr(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes, int64_t delta,
                int64_t *result, struct nitro_info *info) {
-    struct nk_key k;
-    struct nk_seg *seg;
-    struct nk_item it;
+    struct look w;
     int64_t sum = 0;
-    int rc = open_key(s, key, key_bytes, &k, &seg);
-    if (rc != NITRO_OK) return rc;
-    nk_seg_find(seg, &k, now_ms, false, &it);
+    begin(&w, &s->db);
+    int rc = find_value(&w, s, now_ms, key, key_bytes, false);
+    if (w.seg == NULL) {
+        end(&w);
+        return rc;
+    }
     uint64_t version = 0;
-    rc = add_number(&it, delta, &sum);
+    rc = add_number(&w.it, delta, &sum);
     if (rc == NITRO_OK) {
         uint8_t text[NK_NUM_MAX];
-        struct nk_effect e = {.kind = NK_EFFECT_PUT, .val = text, .expire_ms = it.expire_ms};
+        struct nk_effect e = {.kind = NK_EFFECT_PUT, .val = text, .expire_ms = w.it.expire_ms};
         e.bytes = (uint32_t)(nk_num_put_i64(text, sum) - text);
-        rc = nk_seg_put(seg, &k, &it, &e, now_ms, &version);
+        rc = nk_seg_put(w.seg, &w.k, &w.it, &e, now_ms, &version);
     }
-    nk_seg_unlock(seg);
-    fill_written(rc, &it, version, info);
+    end(&w);
+    fill_written(rc, &w.it, version, info);
     if (rc == NITRO_OK) *result = sum;
     return rc;
 }
 
+/* A put of the value that was found, with a new expiry. A large one's checksum is not computed under the lock, unless the
+ * key has changed meanwhile. */
+static int rewrite(struct look *w, nitro_store *s, int64_t now_ms, int64_t expire_ms,
+                   uint64_t *version) {
+    struct nk_effect e = {.kind = NK_EFFECT_PUT, .expire_ms = expire_ms, .big = w->it.big};
+    if (e.big != NULL) {
+        uint64_t loc = w->it.loc;
+        unlock(w);
+        nk_effect_crc(w->db, &w->k, &e);
+        int rc = find_value(w, s, now_ms, w->k.p, w->k.n, false);
+        if (rc != NITRO_OK) return rc;
+        if (!w->it.found) return NITRO_ENOTFOUND;
+        if (w->it.loc != loc) e = (struct nk_effect){.kind = NK_EFFECT_PUT, .expire_ms = expire_ms};
+    }
+    e.big = w->it.big;
+    e.val = e.big != NULL ? NULL : w->it.val;
+    e.bytes = e.big != NULL ? 0 : (uint32_t)w->it.bytes;
+    return nk_seg_put(w->seg, &w->k, &w->it, &e, now_ms, version);
+}
+
 int nitro_expire(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
                  int64_t expire_ms, struct nitro_info *info) {
-    struct nk_key k;
-    struct nk_seg *seg;
-    struct nk_item it;
+    struct look w;
     if (expire_ms < 0) return NITRO_EARGUMENT;
-    int rc = open_key(s, key, key_bytes, &k, &seg);
-    if (rc != NITRO_OK) return rc;
-    nk_seg_find(seg, &k, now_ms, false, &it);
-    struct nk_effect e = {.kind = NK_EFFECT_EXPIRE, .expire_ms = expire_ms};
-    if (expire_ms != 0 && expire_ms <= now_ms) e = (struct nk_effect){.kind = NK_EFFECT_DELETE};
+    bool gone = expire_ms != 0 && expire_ms <= now_ms, anew = !gone && nk_seg_rewrites(&s->db);
+    begin(&w, &s->db);
+    int rc = anew ? find_value(&w, s, now_ms, key, key_bytes, false)
+                  : find(&w, s, now_ms, key, key_bytes, false);
+    if (w.seg == NULL) {
+        end(&w);
+        return rc;
+    }
     uint64_t version = 0;
-    rc = it.found ? nk_seg_put(seg, &k, &it, &e, now_ms, &version) : NITRO_ENOTFOUND;
-    nk_seg_unlock(seg);
-    fill_written(rc, &it, version, info);
+    struct nk_effect e = {.kind = gone ? NK_EFFECT_DELETE : NK_EFFECT_EXPIRE,
+                          .expire_ms = gone ? 0 : expire_ms};
+    if (!w.it.found)
+        rc = NITRO_ENOTFOUND;
+    else if (anew)
+        rc = rewrite(&w, s, now_ms, expire_ms, &version);
+    else
+        rc = nk_seg_put(w.seg, &w.k, &w.it, &e, now_ms, &version);
+    end(&w);
+    fill_written(rc, &w.it, version, info);
+    if (anew && rc == NITRO_ELOGFULL && info != NULL) info->bytes = w.it.bytes;
     return rc;
 }
 
@@ -211,7 +329,11 @@ int nitro_move(nitro_store *s, int64_t now_ms, const void *from, size_t from_byt
                          .to = &target,
                          .keep = (flags & NITRO_MOVE_KEEP) != 0,
                          .only_new = (flags & NITRO_MOVE_NX) != 0};
-    int rc = nk_db_move(&s->db, &mv, now_ms);
+    struct nk_fetch fetch = {0};
+    mv.fetch = &fetch;
+    int rc;
+    while ((rc = nk_db_move(&s->db, &mv, now_ms)) == NITRO_AWAY) nk_fetch_run(&fetch, &s->db);
+    if (fetch.tries != 0) nk_fetch_free(&fetch, &s->db);
     bool told = rc == NITRO_OK || rc == NITRO_ENOTFOUND || rc == NITRO_ENOTSTORED;
     if (told && info != NULL) info->shown_lsn = nk_max_u64(mv.shown, mv.last_lsn);
     return rc;

@@ -2,10 +2,11 @@
  *
  * api_log.c - recovery, the log and the folder, as the host calls them (L5).
  *
- * NOT HERE  what they do: recover*.c, load.c, replay.c, log.c, logfill.c, logsnap.c.
+ * NOT HERE  what they do: recover*.c, load.c, replay.c, keydir_load.c, log.c, logfill.c, logsnap.c; which of
+ *   them loads what kind of store: store.h.
  */
 #include "recover.h"
-#include "replay.h"
+#include "store.h"
 
 #define PARTS_MAX 64u
 
@@ -13,6 +14,14 @@
 _Static_assert(NITRO_FORMAT_VERSION == NK_LOG_VERSION && NK_LOG_VERSION == NK_MANIFEST_VERSION &&
                    NK_LOG_VERSION == NK_CONTROL_VERSION && NK_LOG_VERSION == NK_SNAP_VERSION,
                "nitro.h");
+
+_Static_assert((int)NITRO_MODE_MEMORY == (int)NK_MODE_MEMORY &&
+                   (int)NITRO_MODE_BITCASK == (int)NK_MODE_BITCASK,
+               "nitro.h");
+
+enum nitro_mode nitro_mode_of(const nitro_store *s) {
+    return s->db.folder != NULL ? (enum nitro_mode)s->db.folder->mode : NITRO_MODE_MEMORY;
+}
 
 /* ---- recovery ----------------------------------------------------------------------------------*/
 
@@ -51,13 +60,13 @@ int nitro_recover_scan(nitro_store *store, int64_t now_ms, struct nitro_recovery
 
 int nitro_recover_load(nitro_store *store, uint32_t part, uint32_t parts, struct nitro_err *err) {
     int rc = check_part(&store->db, part, parts, err);
-    return rc == NITRO_OK ? nk_load_part(&store->db, part, parts, err) : rc;
+    return rc == NITRO_OK ? nk_store_load_part(&store->db, part, parts, err) : rc;
 }
 
 int nitro_recover_replay(nitro_store *store, uint32_t part, uint32_t parts, struct nitro_err *err) {
     int rc = check_part(&store->db, part, parts, err);
     if (rc == NITRO_OK) rc = check_loaded(&store->db, err);
-    return rc == NITRO_OK ? nk_replay_part(&store->db, part, parts, err) : rc;
+    return rc == NITRO_OK ? nk_store_replay_part(&store->db, part, parts, err) : rc;
 }
 
 void nitro_recover_progress(const nitro_store *store, uint64_t *done, uint64_t *total) {
@@ -79,6 +88,8 @@ int nitro_recover_finish(nitro_store *store, int64_t now_ms, int64_t *newest_ms,
     int rc = check_loading(db, err);
     if (rc == NITRO_OK) rc = check_loaded(db, err);
     if (rc == NITRO_OK) rc = nk_recover_finish(db->folder, now_ms, err);
+    if (rc == NITRO_OK) rc = nk_store_reload_tail(db, err);
+    if (rc == NITRO_OK) rc = nk_recover_clean(db->folder, err);
     if (rc != NITRO_OK) return rc;
     *newest_ms = db->folder->newest_ms;
     if (db->folder->wal_off) end_log(db);

@@ -14,7 +14,8 @@
  *   A batch too large for the log's ring is laid out in a block of its own, which the writer then takes from
  *   there. Its checksums are computed before the log's lock is taken, as far as that goes.
  */
-#include "db.h"
+#include "fetch.h"
+#include "store.h"
 
 #define RING_SHARE (NK_RING_BYTES / 4)
 #define SPLICES_MAX (NK_LOG_SPLICES / 4)
@@ -73,6 +74,19 @@ NK_INLINE struct nk_effect effect_of(const struct nk_batch *b, uint32_t i) {
                               .expire_ms = b->expiries != NULL ? b->expiries[i] : b->expire_ms};
 }
 
+/* The record of an effect; `more` is set by who knows. */
+NK_INLINE struct nk_record record_of(const struct nk_batch *b, uint32_t i) {
+    const struct nk_multi *m = &b->m[i];
+    struct nk_effect e = effect_of(b, i);
+    struct nk_record r = {.kind = m->remove ? NK_REC_DELETE : NK_REC_PUT,
+                          .expire_ms = e.expire_ms,
+                          .key = m->key.p,
+                          .key_bytes = m->key.n,
+                          .value = m->big != NULL ? m->big->data : m->val};
+    r.value_bytes = m->remove ? 0 : m->big != NULL ? (uint32_t)m->big->bytes : m->val_len;
+    return r;
+}
+
 static void abort_all(struct nk_db *db, struct nk_batch *b, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         struct nk_multi *m = &b->m[i];
@@ -111,23 +125,33 @@ static int reserve_all(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
     return NITRO_OK;
 }
 
-/* Makes every effect, the records having LSNs from `lsn` on (0 = no log), and counts the keys that were there.
- * A key that is deleted twice is gone the second time. */
-static void apply_all(struct nk_db *db, struct nk_batch *b, int64_t now_ms, uint64_t lsn) {
+/* Where the record of the next effect lies, that of the last one being at *at. Without a log nowhere. */
+static void go_on(const struct nk_db *db, const struct nk_batch *b, uint32_t i,
+                  struct nk_record *last, struct nk_logged *at) {
+    if (at->lsn == 0) return;
+    struct nk_record r = record_of(b, i);
+    if (last->kind != 0) *at = nk_store_next(db, last, *at, &r);
+    *last = r;
+}
+
+/* Makes every effect, the first of them having the record at `at` (zeros = no log), and counts the keys that were
+ * there. A key that is deleted twice is gone the second time. */
+static void apply_all(struct nk_db *db, struct nk_batch *b, int64_t now_ms, struct nk_logged at) {
     struct nk_item it;
+    struct nk_record last = {0}; /* the one at `at`; of kind 0 before the first */
     for (uint32_t i = 0; i < b->count; i++) {
         struct nk_multi *m = &b->m[i];
         if (!m->reserved) continue;
         m->reserved = false;
+        go_on(db, b, i, &last, &at);
         struct nk_seg *s = nk_db_seg(db, m->key.seg);
         struct nk_effect e = effect_of(b, i);
         nk_seg_find(s, &m->key, now_ms, false, &it);
         if (!m->remove || it.found)
-            nk_seg_apply(s, &m->key, &it, &e, &m->resv, now_ms, lsn);
+            nk_seg_apply(s, &m->key, &it, &e, &m->resv, now_ms, at);
         else
             nk_seg_abort(s, &m->resv);
         b->found += it.found;
-        if (lsn != 0) lsn++;
     }
 }
 
@@ -158,29 +182,24 @@ static struct need need_of(const struct nk_batch *b) {
 
 /* Appends the records; between begin and end. In a block large values are copied, too. */
 static void append_all(struct nk_db *db, const struct nk_batch *b, uint32_t records, bool in_block,
-                       uint64_t *first, uint64_t *last) {
+                       struct nk_logged *first, uint64_t *last) {
     for (uint32_t i = 0; i < b->count; i++) {
         const struct nk_multi *m = &b->m[i];
         if (!m->reserved) continue;
-        struct nk_effect e = effect_of(b, i);
-        struct nk_record r = {.kind = m->remove ? NK_REC_DELETE : NK_REC_PUT,
-                              .more = --records > 0,
-                              .expire_ms = e.expire_ms,
-                              .key = m->key.p,
-                              .key_bytes = m->key.n,
-                              .value = m->big != NULL ? m->big->data : m->val};
-        r.value_bytes = m->remove ? 0 : m->big != NULL ? (uint32_t)m->big->bytes : m->val_len;
+        struct nk_record r = record_of(b, i);
+        r.more = --records > 0;
         bool spliced = m->big != NULL && !in_block;
         if (spliced) nk_big_retain(m->big);
         bool known = m->big != NULL && m->big == b->crc_of;
         uint32_t crc = known ? b->crc : nk_record_body_crc(&r);
         nk_log_append(db->log, &r, crc, spliced ? m->big : NULL);
-        if (*first == 0) *first = r.lsn;
+        nk_store_logged(db, &r);
+        if (first->lsn == 0) *first = (struct nk_logged){.lsn = r.lsn, .loc = r.loc};
         *last = r.lsn;
     }
 }
 
-static int log_all(struct nk_db *db, struct nk_batch *b, uint64_t *first) {
+static int log_all(struct nk_db *db, struct nk_batch *b, struct nk_logged *first) {
     struct need n = need_of(b);
     if (n.records == 0) return NITRO_OK;
     b->log_bytes = n.bytes;
@@ -205,7 +224,7 @@ static int log_all(struct nk_db *db, struct nk_batch *b, uint64_t *first) {
 
 /* make: reserves, logs and applies; under all locks. */
 static int make(struct nk_db *db, struct nk_batch *b, int64_t now_ms) {
-    uint64_t first = 0;
+    struct nk_logged first = {0};
     int rc = reserve_all(db, b, now_ms);
     if (rc == NITRO_OK && db->log != NULL) {
         rc = log_all(db, b, &first);
@@ -253,14 +272,17 @@ struct moving {
     int64_t summed_expiry;
 };
 
-/* look: finds both keys and describes the batch. NITRO_OK, or why nothing is to be done. */
+/* look: finds both keys and describes the batch. NITRO_OK, or why nothing is to be done, or not now: NITRO_AWAY. */
 static int look(struct nk_db *db, struct nk_move *mv, struct moving *w, int64_t now_ms) {
     struct nk_item from, to;
+    struct nk_seg *s = nk_db_seg(db, mv->from->seg);
     nk_seg_find(nk_db_seg(db, mv->to->seg), mv->to, now_ms, false, &to);
-    nk_seg_find(nk_db_seg(db, mv->from->seg), mv->from, now_ms, false, &from);
+    nk_seg_find(s, mv->from, now_ms, false, &from);
     mv->shown = nk_max_u64(from.shown, to.shown);
     if (!from.found) return NITRO_ENOTFOUND;
     if (mv->only_new && to.found) return NITRO_ENOTSTORED;
+    int rc = nk_fetch_get(mv->fetch, s, mv->from, &from);
+    if (rc != NITRO_OK) return rc;
     w->m[0] = (struct nk_multi){.key = *mv->to,
                                 .val = from.big != NULL ? NULL : from.val,
                                 .val_len = from.big != NULL ? 0 : (uint32_t)from.bytes,

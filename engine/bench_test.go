@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -72,4 +73,54 @@ func benchRound(b *testing.B, s *Store, ss *Session, in []byte) {
 	ch.ClearOut()
 	ch.Compact()
 	ch.Release()
+}
+
+// BenchmarkBitcaskSet is a direct write of 1 KiB that no sync is waited for; merges are left out.
+func BenchmarkBitcaskSet(b *testing.B) {
+	s := logStore(b, b.TempDir(), Options{Mode: ModeBitcask, Level: LevelNever, Merge: MergeOptions{Off: true}})
+	value := bytes.Repeat([]byte("v"), 1024)
+	var worker atomic.Uint32
+	b.SetBytes(1024)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		first := worker.Add(1) << 24
+		for i := first; pb.Next(); i++ {
+			if err := s.Set(benchKey(i), value); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// BenchmarkBitcaskGet is a direct read of 1 KiB that lies in a data file, in the page cache; "memory" is the same in
+// ModeMemory, for comparison.
+func BenchmarkBitcaskGet(b *testing.B) {
+	for _, mode := range []Mode{ModeBitcask, ModeMemory} {
+		b.Run(mode.String(), func(b *testing.B) { benchmarkGet(b, mode) })
+	}
+}
+
+func benchmarkGet(b *testing.B, mode Mode) {
+	const keys = 100_000
+	s := logStore(b, b.TempDir(), Options{Mode: mode, Level: LevelNever})
+	value := bytes.Repeat([]byte("v"), 1024)
+	for i := range uint32(keys) {
+		must(b, s.Set(benchKey(i), value))
+	}
+	must(b, s.Sync(b.Context()))
+	b.SetBytes(1024)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		rng := rand.New(rand.NewPCG(1, rand.Uint64()))
+		buf := make([]byte, 0, 2048)
+		for pb.Next() {
+			if got, err := s.Get(buf, benchKey(rng.Uint32N(keys))); err != nil || len(got) != 1024 {
+				b.Errorf("%d bytes, %v", len(got), err)
+				return
+			}
+		}
+	})
 }

@@ -16,8 +16,10 @@ package engine
 #cgo nocallback nitro_prepare
 #cgo noescape nitro_execute
 #cgo nocallback nitro_execute
-#cgo noescape nitro_get
-#cgo nocallback nitro_get
+#cgo noescape nitro_get_away
+#cgo nocallback nitro_get_away
+#cgo noescape nitro_fetch
+#cgo nocallback nitro_fetch
 #cgo noescape nitro_set
 #cgo nocallback nitro_set
 #cgo noescape nitro_delete
@@ -46,6 +48,8 @@ package engine
 #cgo nocallback nitro_chunk_request
 #cgo noescape nitro_chunk_skip
 #cgo nocallback nitro_chunk_skip
+#cgo noescape nitro_chunk_fetch
+#cgo nocallback nitro_chunk_fetch
 #cgo noescape nitro_write
 #cgo nocallback nitro_write
 #cgo noescape nitro_flush
@@ -96,6 +100,14 @@ package engine
 #cgo nocallback nitro_folder_state
 #cgo noescape nitro_retain_some
 #cgo nocallback nitro_retain_some
+#cgo noescape nitro_merge_step
+#cgo nocallback nitro_merge_step
+#cgo noescape nitro_merge_roll
+#cgo nocallback nitro_merge_roll
+#cgo noescape nitro_data_files_of
+#cgo nocallback nitro_data_files_of
+#cgo noescape nitro_mode_of
+#cgo nocallback nitro_mode_of
 #include "nitro.h"
 */
 import "C"

@@ -16,8 +16,12 @@
  *   end < W is damage: something that was promised is gone. Else what lies behind the hole was
  *   never durable, and the next start drops it by itself.
  *
- * NOT HERE  reading the folder (check_folder.c), its snapshots (check_snap.c) and its records
- *           (check_scan.c), changing anything (check_repair.c).
+ *   Where the log is the data, only its end can be cut off: whatever lies before it stands for keys that
+ *   nothing else knows. So damage in a file that is full is found for itself, the rest is read on, and no
+ *   repair drops it.
+ *
+ * NOT HERE  reading the folder (check_folder.c, check_data.c), its snapshots (check_snap.c) and its records
+ *           (check_scan.c, check_piece.c), changing anything (check_repair.c).
  */
 #include "check.h"
 
@@ -63,6 +67,13 @@ void nk_check_hole(struct nk_check *c, uint64_t lsn, uint64_t number, uint64_t o
         .found = true, .lsn = lsn, .number = number, .offset = offset, .what = what};
 }
 
+void nk_check_inner(struct nk_check *c, uint64_t lsn, uint64_t number, uint64_t offset,
+                    const char *what) {
+    if (c->inner.found) return;
+    c->inner = (struct nk_check_hole){
+        .found = true, .lsn = lsn, .number = number, .offset = offset, .what = what};
+}
+
 int nk_check_io(const struct nk_check *c, struct nitro_err *err, const char *did, const char *name,
                 int64_t rc) {
     return nk_err_set(err, NITRO_EIO, (int)-rc, "check %s: cannot %s %s: %s", c->opt->dir, did,
@@ -73,6 +84,7 @@ int nk_check_io(const struct nk_check *c, struct nitro_err *err, const char *did
 
 static int read_chain(struct nk_check *c, const struct nk_check_file *newest,
                       struct nitro_err *err) {
+    if (c->keydir) return nk_check_read_pieces(c, err);
     for (uint32_t i = 0; i < c->count; i++) {
         const struct nk_check_file *f = &c->file[i];
         if (!f->on_chain) continue;
@@ -104,10 +116,11 @@ static int read_others(struct nk_check *c, uint64_t newest, struct nitro_err *er
 
 /* A folder without MANIFEST that holds data; without data its creation did not get through. */
 static void judge_folder(struct nk_check *c) {
-    bool snap = false;
+    bool other = false; /* than logs */
     if (c->manifest_there) return;
-    for (uint32_t i = 0; i < c->snap_count; i++) snap |= c->snap[i].there;
-    if (nk_check_newest(c, UINT64_MAX) != NULL || c->control.durable_lsn > 0 || snap)
+    for (uint32_t i = 0; i < c->snap_count; i++) other |= c->snap[i].there;
+    for (uint32_t i = 0; i < c->data_count; i++) other |= c->data[i].valid;
+    if (nk_check_newest(c, UINT64_MAX) != NULL || c->control.durable_lsn > 0 || other)
         damage(c, NK_PATH_MANIFEST, 0, "it is not there, but the folder holds data");
     else
         nk_check_found(c, NITRO_CHECK_NOTE, NK_PATH_MANIFEST, 0, 0,
@@ -159,7 +172,28 @@ static int judge_clean(struct nk_check *c, const struct nk_check_file *newest,
 }
 
 bool nk_check_repairable(const struct nk_check *c) {
-    return !c->newest_lost || c->end.lsn >= c->listed_lsn;
+    return !c->inner.found && (!c->newest_lost || c->end.lsn >= c->listed_lsn);
+}
+
+/* A merge drops what a newer record has made superfluous. If that one goes with the end of the log, nothing
+ * is left. */
+static void warn_merged(struct nk_check *c) {
+    bool merged = false;
+    for (uint32_t i = 0; i < c->data_count; i++) merged |= c->data[i].on_chain;
+    if (!merged || c->sum.bad_lsn == 0 || !nk_check_repairable(c)) return;
+    nk_check_found(
+        c, NITRO_CHECK_NOTE, NK_PATH_MANIFEST, 0, 0,
+        "of keys that were written behind LSN %llu, merges may have dropped what they had "
+        "before; a repair does not bring that back",
+        (unsigned long long)c->end.lsn);
+}
+
+/* Where the first damage is, if it is not at the end. */
+static void name_inner(struct nk_check *c) {
+    if (!c->inner.found || (c->sum.bad_lsn != 0 && c->sum.bad_lsn <= c->inner.lsn)) return;
+    c->sum.bad_lsn = c->inner.lsn;
+    c->sum.bad_file = c->inner.number;
+    c->sum.bad_offset = c->inner.offset;
 }
 
 int nk_check_look(struct nk_check *c, struct nitro_err *err) {
@@ -175,7 +209,11 @@ int nk_check_look(struct nk_check *c, struct nitro_err *err) {
     c->seen_lsn = nk_max_u64(c->seen_lsn, nk_max_u64(c->sum.durable_lsn, c->end.lsn));
     c->sum.last_lsn = c->end.lsn;
     judge_hole(c);
-    return judge_clean(c, newest, err);
+    rc = judge_clean(c, newest, err);
+    if (rc != NITRO_OK) return rc;
+    warn_merged(c);
+    name_inner(c);
+    return NITRO_OK;
 }
 
 /* ---- entry -------------------------------------------------------------------------------------*/
@@ -192,7 +230,8 @@ static int open_folder(struct nk_check *c, struct nitro_err *err) {
     c->dirfd = fd;
     struct nk_check names = *c;
     int rc = nk_check_names(&names, err);
-    bool store = names.manifest_there || names.control_there || names.count + names.snap_count > 0;
+    bool store = names.manifest_there || names.control_there ||
+                 names.count + names.snap_count + names.data_count > 0;
     nk_check_fini(&names);
     if (rc == NITRO_OK && !store)
         return nk_err_set(err, NITRO_ENOTFOUND, 0, "check %s: there is no store in this folder",

@@ -9,9 +9,11 @@
  *   whether a file that is not listed was removed in good order, or may have been lost with its
  *   edit.
  *
- * NOT HERE  frames and records (check_scan.c), what is kept (check.c, check_repair.c).
+ * NOT HERE  merged files, and the chain where there are such (check_data.c), frames and records
+ *           (check_scan.c), what is kept (check.c, check_repair.c).
  */
 #include "check.h"
+#include "recover.h"
 
 /* ---- findings ----------------------------------------------------------------------------------*/
 
@@ -23,8 +25,8 @@ static int out_of_memory(const struct nk_check *c, struct nitro_err *err) {
     return nk_err_set(err, NITRO_ENOMEM, 0, "check %s: out of memory", c->opt->dir);
 }
 
-static int newer(const struct nk_check *c, struct nitro_err *err, const char *name,
-                 uint32_t version) {
+int nk_check_newer(const struct nk_check *c, struct nitro_err *err, const char *name,
+                   uint32_t version) {
     return nk_err_set(
         err, NITRO_EFORMAT, 0,
         "check %s: %s has format version %u, this program knows up to %u; use a newer "
@@ -34,7 +36,7 @@ static int newer(const struct nk_check *c, struct nitro_err *err, const char *na
 
 /* ---- the list of files -------------------------------------------------------------------------*/
 
-static struct nk_check_file *find_file(const struct nk_check *c, uint64_t number) {
+struct nk_check_file *nk_check_find(const struct nk_check *c, uint64_t number) {
     for (uint32_t i = 0; i < c->count; i++)
         if (c->file[i].number == number) return &c->file[i];
     return NULL;
@@ -43,7 +45,7 @@ static struct nk_check_file *find_file(const struct nk_check *c, uint64_t number
 /* add_file: the file with this number, put into its place in the list if it is new; NULL without
  * memory. */
 static struct nk_check_file *add_file(struct nk_check *c, uint64_t number) {
-    struct nk_check_file *f = find_file(c, number);
+    struct nk_check_file *f = nk_check_find(c, number);
     if (f != NULL) return f;
     if (c->count == c->cap) {
         uint32_t cap = c->cap == 0 ? 16 : c->cap * 2;
@@ -59,13 +61,16 @@ static struct nk_check_file *add_file(struct nk_check *c, uint64_t number) {
     return &c->file[at];
 }
 
-/* note_file: notes that a log or a snapshot is there; false without memory. */
+/* note_file: notes that a file with a number is there; false without memory. */
 static bool note_file(struct nk_check *c, enum nk_path_kind kind, uint64_t number) {
     if (kind == NK_PATH_IS_LOG) {
         struct nk_check_file *f = add_file(c, number);
         if (f != NULL) f->there = true;
         return f != NULL;
     }
+    if (kind == NK_PATH_IS_DATA) return nk_check_note_data(c, number);
+    if (kind == NK_PATH_IS_HINT || kind == NK_PATH_IS_HINT_TMP)
+        return nk_check_note_hint(c, number, kind == NK_PATH_IS_HINT_TMP);
     struct nk_check_snap *s = nk_check_add_snap(c, number);
     if (s == NULL) return false;
     if (kind == NK_PATH_IS_SNAP)
@@ -89,6 +94,9 @@ static int note_name(void *arg, const char *name) {
     case NK_PATH_IS_LOG:
     case NK_PATH_IS_SNAP:
     case NK_PATH_IS_SNAP_TMP:
+    case NK_PATH_IS_DATA:
+    case NK_PATH_IS_HINT:
+    case NK_PATH_IS_HINT_TMP:
         c->out_of_memory = !note_file(c, kind, number);
         break;
     default:
@@ -105,16 +113,25 @@ int nk_check_names(struct nk_check *c, struct nitro_err *err) {
 
 /* ---- MANIFEST ----------------------------------------------------------------------------------*/
 
+/* Whether a file of another kind is listed under the number. */
+static bool is_other(const struct nk_check *c, const struct nk_manifest_edit *e) {
+    const struct nk_check_file *f = nk_check_find(c, e->number);
+    const struct nk_check_snap *s = nk_check_find_snap(c, e->number);
+    const struct nk_check_data *d = nk_check_find_data(c, e->number);
+    return (e->kind != NK_FILE_LOG && f != NULL && f->listed) ||
+           (e->kind != NK_FILE_SNAP && s != NULL && s->listed) ||
+           (e->kind != NK_FILE_DATA && d != NULL && d->listed);
+}
+
 /* Logs are added with ascending numbers. False if the edit contradicts the ones before. */
 static bool edit_log(struct nk_check *c, const struct nk_manifest_edit *e) {
-    struct nk_check_file *f = find_file(c, e->number);
-    const struct nk_check_snap *s = nk_check_find_snap(c, e->number);
+    struct nk_check_file *f = nk_check_find(c, e->number);
     if (e->op == NK_MANIFEST_REMOVE) {
         if (f == NULL || !f->listed) return false;
         f->listed = false;
         return true;
     }
-    if (s != NULL && s->listed) return false;
+    if (is_other(c, e)) return false;
     for (uint32_t i = c->count; i > 0 && c->file[i - 1].number >= e->number; i--)
         if (c->file[i - 1].listed) return false;
     f = add_file(c, e->number);
@@ -128,13 +145,12 @@ static bool edit_log(struct nk_check *c, const struct nk_manifest_edit *e) {
 /* A snapshot has its number since it was begun: logs with greater ones may be listed already. */
 static bool edit_snap(struct nk_check *c, const struct nk_manifest_edit *e) {
     struct nk_check_snap *s = nk_check_find_snap(c, e->number);
-    const struct nk_check_file *f = find_file(c, e->number);
     if (e->op == NK_MANIFEST_REMOVE) {
         if (s == NULL || !s->listed) return false;
         s->listed = false;
         return true;
     }
-    if ((s != NULL && s->listed) || (f != NULL && f->listed)) return false;
+    if ((s != NULL && s->listed) || is_other(c, e)) return false;
     s = nk_check_add_snap(c, e->number);
     c->out_of_memory |= s == NULL;
     if (s == NULL) return true;
@@ -148,6 +164,8 @@ static bool edit_snap(struct nk_check *c, const struct nk_manifest_edit *e) {
 static bool take_edit(struct nk_check *c, const struct nk_manifest_edit *e) {
     if (e->number >= NK_PATH_LOG_MAX) return false;
     c->listed_next = nk_max_u64(c->listed_next, e->number + 1);
+    if (e->kind == (c->keydir ? NK_FILE_SNAP : NK_FILE_DATA)) return false; /* as folder.c */
+    if (e->kind == NK_FILE_DATA) return !is_other(c, e) && nk_check_edit_data(c, e);
     return e->kind == NK_FILE_LOG ? edit_log(c, e) : edit_snap(c, e);
 }
 
@@ -181,23 +199,29 @@ static int read_edits(struct nk_check *c, int fd, uint64_t salt, struct nitro_er
     return NITRO_OK;
 }
 
+static void set_mode(struct nk_check *c, enum nk_mode mode) {
+    c->mode = mode;
+    c->keydir = nk_mode_info(mode)->log_is_data;
+}
+
 static int take_manifest(struct nk_check *c, int fd, struct nitro_err *err) {
     uint8_t p[NK_MANIFEST_HEADER];
     struct nk_manifest_head h = {0};
     int64_t got = nk_vfs_read(c->vfs, fd, p, sizeof p, 0);
     if (got < 0) return nk_check_io(c, err, "read", NK_PATH_MANIFEST, got);
     int rc = got == (int64_t)sizeof p ? nk_manifest_head_decode(p, &h) : NITRO_ECORRUPT;
-    if (rc == NITRO_EFORMAT) return newer(c, err, NK_PATH_MANIFEST, h.version);
+    if (rc == NITRO_EFORMAT) return nk_check_newer(c, err, NK_PATH_MANIFEST, h.version);
     if (rc != NITRO_OK) {
         damage(c, NK_PATH_MANIFEST, 0, "its header is not valid");
         return NITRO_OK;
     }
-    if (h.mode != NK_MODE_MEMORY)
-        return nk_err_set(
-            err, NITRO_EFORMAT, 0,
-            "check %s: the folder was made for another mode than memory, the one that "
-            "this program serves",
-            c->opt->dir);
+    const struct nk_mode_info *mode = nk_mode_info(h.mode);
+    if (mode == NULL || !mode->served)
+        return nk_err_set(err, NITRO_EFORMAT, 0,
+                          "check %s: the folder was made for mode %s, which this program does not "
+                          "serve; use the nitrokv that has made it",
+                          c->opt->dir, mode != NULL ? mode->name : "unknown");
+    set_mode(c, (enum nk_mode)h.mode);
     memcpy(c->store, h.store, sizeof c->store);
     c->store_known = c->manifest_whole = true;
     return read_edits(c, fd, h.salt, err);
@@ -218,7 +242,7 @@ static int read_manifest(struct nk_check *c, struct nitro_err *err) {
 static int take_control(struct nk_check *c, const uint8_t *p, size_t n, struct nitro_err *err) {
     struct nk_control got = {0};
     int rc = nk_control_newest(p, n, &got);
-    if (rc == NITRO_EFORMAT) return newer(c, err, NK_PATH_CONTROL, got.version);
+    if (rc == NITRO_EFORMAT) return nk_check_newer(c, err, NK_PATH_CONTROL, got.version);
     if (rc != NITRO_OK) {
         if (c->manifest_there) damage(c, NK_PATH_CONTROL, 0, "it has no valid slot");
         return NITRO_OK;
@@ -252,16 +276,15 @@ static int read_control(struct nk_check *c, struct nitro_err *err) {
 
 /* ---- headers -----------------------------------------------------------------------------------*/
 
-/* Reads the first sector and the size of a file that is there. */
-static int read_sector(struct nk_check *c, struct nk_check_file *f, const char *name,
-                       uint8_t sector[NK_SECTOR], bool *whole, struct nitro_err *err) {
+int nk_check_sector(struct nk_check *c, const char *name, uint8_t sector[NK_SECTOR], uint64_t *size,
+                    bool *whole, struct nitro_err *err) {
     int fd = nk_vfs_open(c->vfs, c->dirfd, name, NITRO_FILE_READ);
     if (fd < 0) return nk_check_io(c, err, "open", name, fd);
-    int64_t size = c->vfs->size(c->vfs->ctx, fd);
-    int64_t got = size < 0 ? size : nk_vfs_read(c->vfs, fd, sector, NK_SECTOR, 0);
+    int64_t n = c->vfs->size(c->vfs->ctx, fd);
+    int64_t got = n < 0 ? n : nk_vfs_read(c->vfs, fd, sector, NK_SECTOR, 0);
     (void)c->vfs->close(c->vfs->ctx, fd); /* only read */
     if (got < 0) return nk_check_io(c, err, "read", name, got);
-    f->size = (uint64_t)size;
+    *size = (uint64_t)n;
     *whole = got == (int64_t)NK_SECTOR;
     return NITRO_OK;
 }
@@ -305,10 +328,10 @@ static int read_header(struct nk_check *c, struct nk_check_file *f, struct nitro
     struct nk_log_header h = {0};
     bool whole = false;
     nk_path_log(f->number, name);
-    int rc = read_sector(c, f, name, sector, &whole, err);
+    int rc = nk_check_sector(c, name, sector, &f->size, &whole, err);
     if (rc != NITRO_OK) return rc;
     rc = whole ? nk_log_header_decode(sector, &h) : NITRO_ECORRUPT;
-    if (rc == NITRO_EFORMAT) return newer(c, err, name, h.version);
+    if (rc == NITRO_EFORMAT) return nk_check_newer(c, err, name, h.version);
     const char *wrong = rc == NITRO_OK ? misplaced(c, f, &h) : "its header is not valid";
     bool used = rc == NITRO_OK && h.used != 0;
     f->state = wrong != NULL ? NK_FILE_BAD : used ? NK_FILE_USED : NK_FILE_BLANK;
@@ -359,13 +382,14 @@ bool nk_check_lost(const struct nk_check *c) {
             return true;
     for (uint32_t i = 0; i < c->snap_count; i++)
         if (c->snap[i].listed && !c->snap[i].there) return true;
+    for (uint32_t i = 0; i < c->data_count; i++)
+        if (c->data[i].listed && !c->data[i].valid) return true;
     return false;
 }
 
-/* The file with this number, which a newer one names as the one before it, is not there as a used
- * one. What is there of it may hold data. */
-static void lose_file(struct nk_check *c, uint64_t number) {
-    struct nk_check_file *f = find_file(c, number);
+/* What is there of it may hold data. */
+void nk_check_lose(struct nk_check *c, uint64_t number) {
+    struct nk_check_file *f = nk_check_find(c, number);
     if (f == NULL || !f->listed)
         nk_check_file_found(c, NITRO_CHECK_DAMAGE, number,
                             "a newer file follows it, but MANIFEST does not list it");
@@ -397,7 +421,7 @@ static void walk_chain(struct nk_check *c) {
     struct nk_check_file *f = nk_check_newest(c, UINT64_MAX);
     while (f != NULL) {
         uint64_t prev = f->head.prev_number;
-        struct nk_check_file *before = find_file(c, prev);
+        struct nk_check_file *before = nk_check_find(c, prev);
         f->on_chain = true;
         if (before != NULL && before->state == NK_FILE_USED) {
             before->last_lsn = f->head.prev_last_lsn;
@@ -410,7 +434,7 @@ static void walk_chain(struct nk_check *c) {
         }
         f->gap = true;
         if (prev != 0)
-            lose_file(c, prev);
+            nk_check_lose(c, prev);
         else
             nk_check_file_found(c, NITRO_CHECK_DAMAGE, f->number,
                                 "what came before it is in no snapshot");
@@ -422,18 +446,25 @@ static void walk_chain(struct nk_check *c) {
 
 int nk_check_folder(struct nk_check *c, struct nitro_err *err) {
     c->next_number = 1;
+    set_mode(c, NK_MODE_MEMORY);
     int rc = nk_check_names(c, err);
     if (rc == NITRO_OK) rc = read_manifest(c, err);
+    if (!c->store_known && c->data_count + c->hint_count > 0)
+        set_mode(c, NK_MODE_BITCASK); /* only there they are made */
     if (rc == NITRO_OK) rc = read_control(c, err);
     if (rc == NITRO_OK) rc = read_headers(c, err);
+    if (rc == NITRO_OK) rc = nk_check_data_headers(c, err);
     if (rc == NITRO_OK) rc = nk_check_snaps(c, err);
-    if (rc == NITRO_OK) walk_chain(c);
-    return rc;
+    if (rc != NITRO_OK) return rc;
+    if (c->keydir) return nk_check_pieces(c, err);
+    walk_chain(c);
+    return NITRO_OK;
 }
 
 void nk_check_fini(struct nk_check *c) {
     nk_mem_free(c->mem, c->file, c->cap * sizeof *c->file);
     nk_mem_free(c->mem, c->snap, c->snap_cap * sizeof *c->snap);
+    nk_check_data_fini(c);
     c->file = NULL;
     c->snap = NULL;
     c->count = c->cap = c->snap_count = c->snap_cap = 0;

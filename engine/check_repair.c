@@ -3,13 +3,14 @@
  * check_repair.c - making a damaged folder one that starts, with the longest valid prefix (L5).
  *
  * DESIGN
- *   No log file is written to. What comes before the hole stays where it is; a new file, used but
- *   empty, says in its header that its predecessor ends at the last LSN that is kept, and so makes
- *   void what lies behind it in that file (the same way in which recovery supersedes a tail). Its
- *   own first LSN is far above every LSN that was ever seen, so that no version is given twice.
- *   Whole files behind the hole, and those whose header is not valid, get another name; so do
- *   snapshots that are damaged. With the newest of them goes what a start begins with: the next older one
- *   takes its place if the log leads from there beyond it. If not, nothing is changed.
+ *   No log file is written to. What comes before the hole stays where it is; a new file, used but empty,
+ *   says in its header that its predecessor ends at the last LSN that is kept, and so makes void what lies
+ *   behind it in that file (the same way in which recovery supersedes a tail). Its own first LSN is far
+ *   above every LSN that was ever seen, so that no version is given twice. Whole files behind the hole, and
+ *   those whose header is not valid, get another name; so do snapshots that are damaged. With the newest of
+ *   them goes what a start begins with: the next older one takes its place if the log leads from there
+ *   beyond it. If not, nothing is changed. Likewise if the log is the data and the damage is not at its end
+ *   (check.c).
  *
  * ORDER  (each step is durable before the next)
  *   1. what is kept is synced: it may have been read from memory that the disk does not have yet;
@@ -66,6 +67,11 @@ static int sync_kept(const struct nk_check *c, struct nitro_err *err) {
     for (uint32_t i = 0; i < c->snap_count && rc == NITRO_OK; i++) {
         if (!nk_check_snap_kept(c, &c->snap[i])) continue;
         nk_path_snap(c->snap[i].number, name);
+        rc = sync_file(c, name, err);
+    }
+    for (uint32_t i = 0; i < c->data_count && rc == NITRO_OK; i++) {
+        if (!c->data[i].on_chain) continue;
+        nk_path_data(c->data[i].number, name);
         rc = sync_file(c, name, err);
     }
     return rc;
@@ -191,19 +197,28 @@ static uint64_t put_edits(const struct nk_check *c, uint8_t *list) {
             .kind = NK_FILE_SNAP, .number = s->number, .salt = s->salt, .last_lsn = s->lsn};
         if (nk_check_snap_kept(c, s)) end = put_edit(c, list, end, e);
     }
+    for (uint32_t i = 0; i < c->data_count; i++) {
+        const struct nk_check_data *d = &c->data[i];
+        struct nk_manifest_edit e = {.kind = NK_FILE_DATA,
+                                     .number = d->number,
+                                     .salt = d->head.salt,
+                                     .first_lsn = d->head.first_lsn,
+                                     .last_lsn = d->head.last_lsn};
+        if (d->on_chain) end = put_edit(c, list, end, e);
+    }
     struct nk_manifest_edit e = {.kind = NK_FILE_LOG, .number = c->next_number, .salt = salt(c, 0)};
     return put_edit(c, list, end, e);
 }
 
 static int write_manifest(const struct nk_check *c, struct nitro_err *err) {
-    size_t files = (size_t)c->count + c->snap_count + 1;
+    size_t files = (size_t)c->count + c->snap_count + c->data_count + 1;
     size_t cap = NK_MANIFEST_HEADER + files * NK_MANIFEST_EDIT;
     uint8_t *list = nk_mem_alloc(c->mem, cap);
     if (list == NULL)
         return nk_err_set(err, NITRO_ENOMEM, 0, "check %s: out of memory for MANIFEST",
                           c->opt->dir);
     struct nk_manifest_head h = {
-        .version = NK_MANIFEST_VERSION, .mode = NK_MODE_MEMORY, .salt = salt(c, 1)};
+        .version = NK_MANIFEST_VERSION, .mode = c->mode, .salt = salt(c, 1)};
     memcpy(h.store, c->store, sizeof h.store);
     nk_manifest_head_encode(&h, list);
     uint64_t end = put_edits(c, list);
@@ -247,11 +262,30 @@ static int is_lost(const struct nk_check *c, struct nitro_err *err) {
         c->opt->dir, (unsigned long long)c->listed_lsn, (unsigned long long)c->end.lsn, way);
 }
 
+/* Damage before the end of the log: to cut it off would be to give up files that hold other keys. */
+static int is_inside(const struct nk_check *c, struct nitro_err *err) {
+    return nk_err_set(
+        err, NITRO_ECORRUPT, 0,
+        "repair %s: what is damaged is not the end of the log, and a key's newest value may lie "
+        "behind it; nothing was changed; %s",
+        c->opt->dir,
+        c->tolerated < c->sum.damages
+            ? "put back a copy of the folder"
+            : "start the store as it is: reads of what is damaged answer errors, until it is "
+              "written anew; or put back a copy of the folder");
+}
+
 static int is_possible(const struct nk_check *c, struct nitro_err *err) {
     if (!c->store_known)
         return nk_err_set(err, NITRO_ECORRUPT, 0,
                           "repair %s: nothing that is valid says which store it was; restore a "
                           "backup",
+                          c->opt->dir);
+    if (c->inner.found) return is_inside(c, err);
+    if (c->keydir && !c->manifest_whole && c->data_count > 0)
+        return nk_err_set(err, NITRO_ECORRUPT, 0,
+                          "repair %s: without MANIFEST nothing says which merged files belong to "
+                          "the store; nothing was changed; put back a copy of the folder",
                           c->opt->dir);
     if (!nk_check_repairable(c)) return is_lost(c, err);
     if (c->next_number > NK_PATH_LOG_MAX || c->seen_lsn > UINT64_MAX - NK_LSN_JUMP)

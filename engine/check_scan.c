@@ -79,6 +79,75 @@ int nk_check_frames(struct nk_check *c, const struct nk_check_file *f, struct ni
     return scan_close(c, f, &s, drop_frames(c, &s, UINT64_MAX), err);
 }
 
+int nk_check_heads(struct nk_check *c, const struct nk_check_file *f, struct nitro_err *err) {
+    struct nk_logscan s;
+    int rc = scan_open(c, f, f->salt, f->head.first_lsn, &s, err);
+    if (rc != NITRO_OK) return rc;
+    while ((rc = nk_logscan_resync(&s)) == NITRO_OK) {
+        take_frame(c, &s);
+        nk_logscan_skip(&s);
+    }
+    return scan_close(c, f, &s, rc == NITRO_ENOTFOUND ? NITRO_OK : rc, err);
+}
+
+/* ---- settled files -----------------------------------------------------------------------------*/
+
+static void note_bad(const struct nk_check_file *f, uint64_t lsn, uint64_t at, const char *what,
+                     struct nk_check_hole *bad, uint64_t *count) {
+    if ((*count)++ > 0) return;
+    *bad = (struct nk_check_hole){
+        .found = true, .lsn = lsn, .number = f->number, .offset = at, .what = what};
+}
+
+/* The records of one frame. One whose checksum alone is wrong is passed over; behind a head that is not
+ * valid nobody knows where the next one begins. */
+static int settled_frame(struct nk_check *c, const struct nk_check_file *f, struct nk_logscan *s,
+                         struct nk_check_hole *bad, uint64_t *count) {
+    struct nk_placed p;
+    int rc = NITRO_OK;
+    take_frame(c, s);
+    while (s->lsn <= f->last_lsn && (rc = nk_logscan_record(s, false, &p)) == NITRO_OK) {
+        if (nk_record_check(p.p, p.bytes, &p.r, p.offset, f->head.salt)) {
+            c->sum.records++;
+            continue;
+        }
+        note_bad(f, p.r.lsn, p.offset, "the record's checksum is wrong", bad, count);
+    }
+    if (rc == NITRO_ECORRUPT) {
+        note_bad(f, s->lsn, s->at, "the record is not valid", bad, count);
+        s->lsn += s->left; /* as many as the frame says */
+        nk_logscan_skip(s);
+    }
+    return rc == NITRO_ECORRUPT || rc == NITRO_ENOTFOUND ? NITRO_OK : rc;
+}
+
+static int settled_frames(struct nk_check *c, const struct nk_check_file *f, struct nk_logscan *s,
+                          struct nk_check_hole *bad, uint64_t *count) {
+    for (uint64_t next = f->head.first_lsn; next <= f->last_lsn; next = s->lsn) {
+        uint64_t at = s->at;
+        int rc = nk_logscan_frame(s);
+        if (rc == NITRO_ENOTFOUND || (rc == NITRO_OK && s->frame.first_lsn != next)) {
+            note_bad(f, next, at, "records are missing", bad, count);
+            if (rc == NITRO_ENOTFOUND) rc = nk_logscan_resync(s);
+            if (rc == NITRO_ENOTFOUND) return NITRO_OK; /* all the rest is */
+        }
+        if (rc == NITRO_OK) rc = settled_frame(c, f, s, bad, count);
+        if (rc != NITRO_OK) return rc;
+    }
+    return NITRO_OK;
+}
+
+int nk_check_settled(struct nk_check *c, const struct nk_check_file *f, struct nk_check_hole *bad,
+                     uint64_t *count, struct nitro_err *err) {
+    struct nk_logscan s;
+    int rc = scan_open(c, f, f->head.salt, f->head.first_lsn, &s, err);
+    if (rc != NITRO_OK) return rc;
+    rc = settled_frames(c, f, &s, bad, count);
+    c->end = (struct nk_check_end){
+        .lsn = nk_max_u64(c->end.lsn, f->last_lsn), .number = f->number, .offset = s.at};
+    return scan_close(c, f, &s, rc, err);
+}
+
 /* ---- history -----------------------------------------------------------------------------------*/
 
 /* The first record that is missing or not valid among those that no start needs. */

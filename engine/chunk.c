@@ -105,6 +105,7 @@ static void drop_requests(struct nk_db *db, struct nk_chunk *c) {
     if (c->tail.ref != NULL) nk_big_release(db, c->tail.ref);
     memset(&c->tail, 0, sizeof c->tail);
     nk_composed_drop(db, c);
+    nk_fetch_drop(&c->fetch, db);
     while (c->loans != NULL) {
         struct nk_loan *l = c->loans;
         c->loans = l->next;
@@ -136,6 +137,7 @@ void nitro_chunk_close(nitro_store *s, nitro_chunk **cp) {
     struct nk_db *db = nk_front_db(s);
     struct nk_chunk *c = nk_chunk_of(*cp);
     drop_requests(db, c);
+    nk_fetch_free(&c->fetch, db);
     drop_arrays(db, c);
     release(db, c->spans, c->span_cap * sizeof *c->spans);
     release(db, c->pub.gates, c->pub.gate_cap * sizeof *c->pub.gates);

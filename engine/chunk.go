@@ -66,6 +66,7 @@ const (
 	HostSnapshot HostVerb = C.NITRO_HOST_SNAPSHOT
 	HostSlowLog  HostVerb = C.NITRO_HOST_SLOWLOG
 	HostLatency  HostVerb = C.NITRO_HOST_LATENCY
+	HostMerge    HostVerb = C.NITRO_HOST_MERGE
 )
 
 // StashMax is the most input that Stash takes.
@@ -281,17 +282,22 @@ func (c *Chunk) Closing() bool { return c.c.closing != 0 }
 // busyMost is how often Execute waits before it lets its caller look whether to go on.
 const busyMost = 64
 
-// Execute runs prepared requests and waits, in Go, for segments that other threads hold.
+// Execute runs prepared requests. It waits, in Go, for segments that other threads hold, and reads from disk the values
+// that lie there, of as many requests at once as the engine finds right; meanwhile it is not in the gate.
 func (c *Chunk) Execute(ss *Session, now int64) Stop {
 	var b backoff
 	for b.tries < busyMost {
 		c.stripe.mu.RLock()
 		stop := C.nitro_execute(c.s.c, ss.c, c.c, C.int64_t(now))
 		c.stripe.mu.RUnlock()
-		if stop != C.NITRO_STOP_BUSY {
+		switch stop {
+		case C.NITRO_STOP_BUSY:
+			b.wait()
+		case C.NITRO_STOP_IO: // the store stays open: Close comes when all chunks have been released
+			C.nitro_chunk_fetch(c.s.c, c.c)
+		default:
 			return Stop(stop)
 		}
-		b.wait()
 	}
 	return StopBusy
 }

@@ -46,6 +46,8 @@ func (c *client) run(ch *Chunk) string {
 			case StopOut:
 				out = append(out, ch.Out()...)
 				ch.ClearOut()
+			case StopRoom:
+				must(c.t, c.s.MakeRoom(ch.RoomBytes()))
 			case StopBusy:
 			default:
 				c.t.Fatalf("stop %d", stop)
@@ -66,8 +68,10 @@ func resp(args ...string) string {
 	return b.String()
 }
 
-func TestChunkPipeline(t *testing.T) {
-	c := newClient(t, openStore(t, Options{}))
+func TestChunkPipeline(t *testing.T) { everyMode(t, chunkPipeline) }
+
+func chunkPipeline(t *testing.T, mode Mode) {
+	c := newClient(t, modeStore(t, mode, Options{}))
 	out, left := c.send(resp("SET", "k", "v") + resp("GET", "k") + "GET nothing\r\n" + resp("INFO") + resp("PING") +
 		"*2\r\n$3\r\nGE")
 	want := fmt.Sprintf("+OK\r\n$1\r\nv\r\n$-1\r\n+host %d INFO\r\n+PONG\r\n", HostInfo)
@@ -80,8 +84,10 @@ func TestChunkPipeline(t *testing.T) {
 }
 
 // TestChunkStash splits a request at every byte, with the chunk given back in between.
-func TestChunkStash(t *testing.T) {
-	c := newClient(t, openStore(t, Options{}))
+func TestChunkStash(t *testing.T) { everyMode(t, chunkStash) }
+
+func chunkStash(t *testing.T, mode Mode) {
+	c := newClient(t, modeStore(t, mode, Options{}))
 	in := resp("SET", "key", "value") + resp("GET", "key")
 	for cut := 1; cut < len(in); cut++ {
 		ch, err := c.s.Acquire()
@@ -104,8 +110,10 @@ func TestChunkStash(t *testing.T) {
 
 // TestChunkGrows sends a value larger than the input buffer, in the pieces that the buffer has room for, and
 // gets it back.
-func TestChunkGrows(t *testing.T) {
-	c := newClient(t, openStore(t, Options{}))
+func TestChunkGrows(t *testing.T) { everyMode(t, chunkGrows) }
+
+func chunkGrows(t *testing.T, mode Mode) {
+	c := newClient(t, modeStore(t, mode, Options{}))
 	value := strings.Repeat("0123456789abcdef", 200_000)
 	in := []byte(resp("SET", "k", value) + resp("GET", "k"))
 	ch, err := c.s.Acquire()
@@ -150,8 +158,10 @@ func TestChunkPoolIsBounded(t *testing.T) {
 }
 
 // TestChunkAllocatesNothing is the whole path of a request except the system calls.
-func TestChunkAllocatesNothing(t *testing.T) {
-	s := openStore(t, Options{ManualSteps: true})
+func TestChunkAllocatesNothing(t *testing.T) { everyMode(t, chunkAllocatesNothing) }
+
+func chunkAllocatesNothing(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{ManualSteps: true})
 	c := newClient(t, s)
 	in := []byte(resp("SET", "k", "v") + resp("GET", "k"))
 	want := []byte("+OK\r\n$1\r\nv\r\n")
@@ -173,8 +183,10 @@ func TestChunkAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestChunksOfManyClients(t *testing.T) {
-	s := openStore(t, Options{Segments: 2})
+func TestChunksOfManyClients(t *testing.T) { everyMode(t, chunksOfManyClients) }
+
+func chunksOfManyClients(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{Segments: 2})
 	var wg sync.WaitGroup
 	for w := range 8 {
 		c := newClient(t, s)

@@ -44,9 +44,10 @@ import (
 //
 // With Options.ManualSteps there are no drivers: who waits does the work, and releases the others himself.
 type committer struct {
-	log    journal
-	now    func() int64 // the store's time
-	manual bool         // no drivers
+	log     journal
+	now     func() int64  // the store's time
+	manual  bool          // no drivers
+	promise time.Duration // the longest that a record of level everysec may stay unsynced
 
 	turn    sync.Mutex    // held to sync and to note; order: gate → turn → writing → filling → mu
 	writing sync.Mutex    // held to write
@@ -94,9 +95,12 @@ type logView struct {
 	fill                       bool // the filler should come
 }
 
-// newCommitter returns one that makes no call of the log until it is opened.
-func newCommitter(log journal, now func() int64, manual bool) *committer {
-	return &committer{log: log, now: now, manual: manual,
+// newCommitter returns one that makes no call of the log until it is opened. A promise of 0 is a second's.
+func newCommitter(log journal, now func() int64, manual bool, promise time.Duration) *committer {
+	if promise == 0 {
+		promise = everysec
+	}
+	return &committer{log: log, now: now, manual: manual, promise: promise,
 		failed: make(chan struct{}), started: time.Now(),
 		wantSync: make(chan struct{}, 1), wantFill: make(chan struct{}, 1), wantRelease: make(chan struct{}, 1)}
 }
@@ -247,15 +251,20 @@ func (c *committer) serve() {
 	}
 }
 
-// background is what the syncer does when nobody waits: everysec records, at each tick; others, every few seconds; and
-// CONTROL is told how far the log is durable.
+// tick is how often the syncer looks what there is to sync.
+func (c *committer) tick() time.Duration { return min(c.promise/2, syncTickMost) }
+
+// background is what the syncer does when nobody waits: records of level everysec, before half of the promise is over;
+// others, every few seconds; and CONTROL is told how far the log is durable.
 func (c *committer) background(others bool) {
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	if c.refusal() != nil {
 		return
 	}
-	if c.unsynced.Load() != 0 || others && c.log.look().appended > c.durable.Load() {
+	// With the next tick half of the promise would be over; the other half is for the sync.
+	due := c.aged(&c.unsynced, c.promise/2-c.tick())
+	if due || others && c.log.look().appended > c.durable.Load() {
 		if c.round() != nil {
 			return
 		}
@@ -300,7 +309,8 @@ func (s *Store) TryCommit(lsn uint64) bool {
 }
 
 // WaitWritten returns when lsn is written, that is when killing the process can't take it back: after one write to a
-// file at most, which it makes itself unless somebody else has. At LevelEverysec lsn will be durable within a second.
+// file at most, which it makes itself unless somebody else has. At LevelEverysec lsn will be durable within a second, or
+// what Options.SyncInterval says.
 // ErrNotDurable: the log has failed before.
 func (s *Store) WaitWritten(lsn uint64, l Level) error {
 	c := s.commit
@@ -317,8 +327,8 @@ func (s *Store) WaitWritten(lsn uint64, l Level) error {
 }
 
 // Throttle parks a caller that is about to write at LevelEverysec while the oldest record of that level that is not
-// durable is a second old: that is how "a second at most" is kept when the disk can't follow. Otherwise it returns at
-// once.
+// durable is a second old (Options.SyncInterval): that is how "a second at most" is kept when the disk can't follow.
+// Otherwise it returns at once.
 func (s *Store) Throttle(l Level) {
 	c := s.commit
 	if l != LevelEverysec || c.unsynced.Load() == 0 && c.syncing.Load() == 0 {
@@ -333,11 +343,11 @@ func (s *Store) Throttle(l Level) {
 
 // late reports whether the oldest everysec record that is not durable is too old.
 func (c *committer) late() bool {
-	now := int64(time.Since(c.started))
-	for _, mark := range [...]int64{c.syncing.Load(), c.unsynced.Load()} {
-		if mark != 0 && now-mark >= int64(throttleAge) {
-			return true
-		}
-	}
-	return false
+	return c.aged(&c.syncing, c.promise) || c.aged(&c.unsynced, c.promise)
+}
+
+// aged reports whether there is a mark, and it is at least so old.
+func (c *committer) aged(mark *atomic.Int64, age time.Duration) bool {
+	at := mark.Load()
+	return at != 0 && int64(time.Since(c.started))-at >= int64(age)
 }

@@ -339,7 +339,7 @@ func TestThrottle(t *testing.T) {
 	if f.syncs.Load() != 0 {
 		t.Error("a fresh record throttles")
 	}
-	s.commit.started = s.commit.started.Add(-throttleAge) // now it is a second old
+	s.commit.started = s.commit.started.Add(-everysec) // now it is a second old
 	s.Throttle(LevelNever)
 	s.Throttle(LevelAlways)
 	if f.syncs.Load() != 0 {
@@ -362,6 +362,55 @@ func TestThrottle(t *testing.T) {
 	close(f.syncGate)
 	eventually(t, "the slow sync", slow)
 	eventually(t, "the throttled writer", parked)
+}
+
+// TestSyncInterval: another promise than a second's is kept by the driver, and by writers that wait.
+func TestSyncInterval(t *testing.T) {
+	f := newFakeLog(t)
+	s := fakeStore(t, f, false)
+	s.commit.promise = time.Minute
+	if tick := s.commit.tick(); tick != syncTickMost {
+		t.Errorf("a tick of %v", tick)
+	}
+	lsn := f.append()
+	must(t, s.WaitWritten(lsn, LevelEverysec))
+	s.commit.background(false)
+	s.Throttle(LevelEverysec)
+	if f.syncs.Load() != 0 {
+		t.Error("a sync long before it is due")
+	}
+	s.commit.started = s.commit.started.Add(-30 * time.Second) // the record is so much older now
+	s.Throttle(LevelEverysec)
+	if f.syncs.Load() != 0 {
+		t.Error("a writer is held up before the minute is over")
+	}
+	s.commit.background(false)
+	if s.Durable() != lsn {
+		t.Errorf("durable %d at half of the interval, want %d", s.Durable(), lsn)
+	}
+	lsn = f.append()
+	must(t, s.WaitWritten(lsn, LevelEverysec))
+	s.commit.started = s.commit.started.Add(-time.Minute)
+	s.Throttle(LevelEverysec)
+	if s.Durable() != lsn {
+		t.Errorf("durable %d after the interval, want %d", s.Durable(), lsn)
+	}
+}
+
+// TestShortSyncInterval: the driver's ticks follow it.
+func TestShortSyncInterval(t *testing.T) {
+	f := newFakeLog(t)
+	s := fakeStore(t, f, false)
+	s.commit.promise = 20 * time.Millisecond
+	if tick := s.commit.tick(); tick != 10*time.Millisecond {
+		t.Errorf("a tick of %v", tick)
+	}
+	s.startLogDrivers()
+	for range 3 {
+		lsn := f.append()
+		must(t, s.WaitWritten(lsn, LevelEverysec))
+		waitFor(t, "the tick", func() bool { return s.Durable() == lsn })
+	}
 }
 
 func TestMakeRoomIsShared(t *testing.T) {

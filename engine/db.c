@@ -4,6 +4,7 @@
  */
 #include "db.h"
 #include "err.h"
+#include "merge.h"
 #include "recover.h"
 #include "snap.h"
 
@@ -16,6 +17,10 @@ static int check_options(const struct nitro_options *o, struct nitro_err *err) {
         return nk_err_set(err, NITRO_EARGUMENT, 0,
                           "open a store: segments is %u, but must be a power of two up to %u", n,
                           NITRO_SEGMENTS_MAX);
+    if (o->mode > NITRO_MODE_BITCASK || (o->mode == NITRO_MODE_BITCASK && o->dir == NULL))
+        return nk_err_set(err, NITRO_EARGUMENT, 0,
+                          o->dir == NULL ? "open a store: mode bitcask needs a data folder"
+                                         : "open a store: there is no such mode");
     if (o->max_value > NITRO_VALUE_MAX)
         return nk_err_set(err, NITRO_EARGUMENT, 0,
                           "open a store: max_value is %u bytes, but at most %u are possible",
@@ -35,20 +40,30 @@ static void set_secrets(struct nk_db *db, const uint8_t *seed, struct nk_sip_key
 }
 
 static void release_big(void *ctx, void *object) { nk_big_release(ctx, object); }
+static void retain_big(void *ctx, void *object) {
+    (void)ctx;
+    nk_big_retain(object);
+}
 
 /* The log of a store that is otherwise ready; the store is loading from now on. */
 static int open_log(struct nk_db *db, const struct nitro_options *o, struct nitro_err *err) {
     struct nk_log_options lo = {.mem = db->mem,
                                 .vfs = o->vfs != NULL ? o->vfs : nitro_vfs_system(),
                                 .dir = o->dir,
-                                .file_bytes = o->log_file_bytes != 0 ? o->log_file_bytes
-                                                                     : NK_LOG_FILE_DEFAULT,
+                                .file_bytes = o->log_file_bytes,
                                 .seed = o->log_seed,
                                 .release = release_big,
-                                .release_ctx = db};
+                                .retain = retain_big,
+                                .release_ctx = db,
+                                .mode = o->mode};
     int rc = nk_log_open(&lo, &db->folder, err);
     if (rc != NITRO_OK) return rc;
     db->log = db->folder;
+    db->files = db->folder->files;
+    if (o->wal_off && db->files != NULL)
+        return nk_err_set(err, NITRO_EARGUMENT, 0,
+                          "open %s: in mode bitcask the log is the data, so it can't be left out",
+                          o->dir);
     db->folder->wal_off = db->wal_off = o->wal_off != 0;
     db->marks = nk_mem_zalloc(db->mem, NK_MARKS * sizeof *db->marks);
     if (db->marks == NULL)
@@ -101,6 +116,7 @@ void nitro_close(nitro_store **sp) {
     *sp = NULL;
     struct nk_db *db = &s->db;
     nk_snap_close(db);
+    nk_merge_free(db);
     for (uint32_t i = 0; i < db->segments; i++) nk_seg_free_all(&db->seg[i]);
     nk_garbage_free_all(db);
     nk_log_close(&db->folder);

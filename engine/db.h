@@ -9,6 +9,7 @@
 #define NK_DB_H
 
 #include "arena.h"
+#include "files.h"
 #include "hash.h"
 #include "log.h"
 #include "seg.h"
@@ -108,6 +109,8 @@ struct nk_db {
     uint32_t max_value, max_args;
     struct nk_log *log;    /* NULL = nothing is logged */
     struct nk_log *folder; /* the same, also with --wal off; NULL = there is no folder */
+    struct nk_files
+        *files; /* the table of data files, where the log is the data; else NULL. See store.h */
     bool wal_off;
     uint64_t *marks;    /* NK_MARKS; with a log: see nk_db_mark */
     uint64_t draws;     /* atomic: see nk_db_draw */
@@ -141,6 +144,11 @@ struct nk_db {
     uint64_t snap_emitted, snap_busy; /* under the side buffer's lock */
     uint64_t snap_keys, snap_bytes;   /* atomic: progress */
     uint64_t snap_buffers;            /* atomic: bytes */
+
+    struct nk_merge *merge; /* what nitro_merge_step is at, or NULL */
+    struct {
+        uint64_t hints_loaded, hints_rebuilt;
+    } data_start; /* what the start has found of hints */
 };
 
 struct nitro_store {
@@ -154,6 +162,10 @@ void nk_seg_init(struct nk_seg *s, struct nk_db *db, uint32_t index, const struc
 void nk_seg_work_done(struct nk_seg *s);
 /* nk_seg_report: tells db->used_bytes about this segment's growth. Under the lock. */
 void nk_seg_report(struct nk_seg *s);
+/* nk_seg_locate: where the key's entry is, live or expired; it->ref = 0 if nowhere. Under the lock. */
+void nk_seg_locate(struct nk_seg *s, struct nk_key *k, struct nk_item *it);
+/* nk_seg_remove: removes the entry that was located in this lock hold; nobody is told. */
+void nk_seg_remove(struct nk_seg *s, const struct nk_key *k, const struct nk_item *it);
 /* nk_seg_drop: removes the (expired) entry in a slot of the current table. Under the lock. False: not now,
  * because a snapshot has no room to save it. */
 bool nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at);

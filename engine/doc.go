@@ -1,5 +1,5 @@
-// Package engine embeds the NitroKV engine: a key-value store in memory with a log on disk, written in C, as a Go
-// library.
+// Package engine embeds the NitroKV engine, written in C, as a Go library: a key-value store in memory with a log on
+// disk, or with the keys in memory and the values on disk.
 //
 //	store, err := engine.Open(engine.Options{Dir: "data", MaxMemory: 1 << 30})
 //	if err != nil {
@@ -32,6 +32,14 @@
 //
 // Without Options.Dir nothing is kept beyond the life of the process, and all of this costs nothing.
 //
+// # Larger than memory
+//
+// With Options.Mode ModeBitcask the values stay in the files of the log, and only the keys are in memory, with some 20
+// bytes each beside them. A read that finds its value on disk costs one read of a file, whose checksum is compared each
+// time: a damaged record is ErrCorrupt for its key, never wrong bytes. All else is as above. What is overwritten or
+// deleted stays in the files until they are merged, which happens in the background when much of them is dead
+// (Options.Merge), and by Merge. There are no snapshots in this mode.
+//
 // # Snapshots
 //
 // A snapshot is a file of the folder that holds exactly the store at one LSN. It is written while requests run, without
@@ -44,9 +52,9 @@
 //
 // # Memory
 //
-// Keys and values live in C memory: the garbage collector neither sees nor scans them. Get appends a copy to
-// the caller's slice, Set copies its arguments; there is nothing to free but the Store itself. GOMEMLIMIT does
-// not cover this memory, Options.MaxMemory does.
+// Keys, and values in memory, live in C memory: the garbage collector neither sees nor scans them. Get appends a copy
+// to the caller's slice, Set copies its arguments; there is nothing to free but the Store itself. GOMEMLIMIT does not
+// cover this memory, Options.MaxMemory does.
 //
 // # Errors
 //
@@ -61,10 +69,10 @@
 //
 // # Layout
 //
-// engine.go opens and closes, recover.go loads; kv.go and scan.go are the calls of an embedding program, chunk.go is
-// what a server uses: a whole read buffer of requests per call into C. commit.go brings the log to the disk, with
-// wait.go for those who wait and room.go for space ahead; journal.go is its way into C. snapshot.go has those who ask
-// for snapshots, snaptake.go takes one, snapdrive.go decides when; restore.go and check.go work on folders that no
-// store has open. gate.go keeps exclusive work
-// apart from all other, drive.go runs the background work, clock.go is the time.
+// engine.go opens and closes, with mode.go for where values lie; recover.go loads. kv.go, read.go and scan.go are the
+// calls of an embedding program, chunk.go is what a server uses: a whole read buffer of requests per call into C.
+// commit.go brings the log to the disk, with wait.go for those who wait and room.go for space ahead; journal.go is its
+// way into C. snapshot.go has those who ask for snapshots, snaptake.go takes one, snapdrive.go decides when; merge.go has
+// those who ask for merges, mergedrive.go makes them. restore.go and check.go work on folders that no store has open.
+// gate.go keeps exclusive work apart from all other, drive.go runs the background work, clock.go is the time.
 package engine

@@ -42,15 +42,14 @@ const (
 
 // What the drivers of the log do without being asked.
 const (
-	syncTick   = 500 * time.Millisecond // everysec records are synced within this
-	otherTicks = 10                     // and all others within so many ticks
-	noteEvery  = time.Second            // how often CONTROL is told the durable LSN
-
-	// throttleAge is the age of an everysec record that is not durable at which writers of that level park.
-	throttleAge = time.Second
+	everysec     = time.Second            // how long records of that level may stay unsynced
+	syncTickMost = 500 * time.Millisecond // between two looks at what there is to sync
+	syncOthers   = 5 * time.Second        // how often records of level never are synced
+	noteEvery    = time.Second            // how often CONTROL is told the durable LSN
 )
 
-// startDrivers runs one goroutine for each kind of step, one for the clock, and those of the log, until Close.
+// startDrivers runs one goroutine for each kind of step, one for the clock, those of the log, and one for snapshots or
+// merges, until Close.
 func (s *Store) startDrivers() {
 	if s.opt.OnLogFailure != nil {
 		s.wg.Go(s.reportFailure)
@@ -65,7 +64,11 @@ func (s *Store) startDrivers() {
 	if s.LogState() != LogNone {
 		s.startLogDrivers()
 	}
-	if s.opt.Dir != "" {
+	switch {
+	case s.opt.Dir == "":
+	case s.mode == ModeBitcask:
+		s.wg.Go(s.driveMerges)
+	default:
 		s.wg.Go(s.driveSnapshots)
 	}
 }
@@ -84,17 +87,21 @@ func releasers() int { return min(runtime.GOMAXPROCS(0), 4) }
 
 // driveSync is the syncer: it makes durable what is waited for, at once, and what is not, in its own time.
 func (s *Store) driveSync() {
-	tick := time.NewTicker(syncTick)
+	tick := time.NewTicker(s.commit.tick())
 	defer tick.Stop()
-	for n := 1; ; {
+	others := time.Now() // when they were looked at
+	for {
 		select {
 		case <-s.stop:
 			return
 		case <-s.commit.wantSync:
 			s.commit.serve()
-		case <-tick.C:
-			s.commit.background(n%otherTicks == 0)
-			n++
+		case now := <-tick.C:
+			due := now.Sub(others) >= syncOthers
+			if due {
+				others = now
+			}
+			s.commit.background(due)
 		}
 	}
 }

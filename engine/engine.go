@@ -24,10 +24,21 @@ type Options struct {
 	// Dir is the data folder; it is created if it is missing, and locked. Every write goes to the log in it, and Open
 	// loads what is there. Empty: no log, nothing is kept.
 	Dir string
-	// LogFileBytes is the size of one file of the log, 64 KiB to 1 TiB. 0: 64 MiB.
+	// Mode is what Dir was made with, or is made with if it is new: ErrFormat if it was another one. 0: that of the
+	// folder, ModeMemory for a new one.
+	Mode Mode
+	// LogFileBytes is the size of one file of the log, 64 KiB to 1 TiB; in ModeMemory. 0: 64 MiB.
 	LogFileBytes int64
+	// MaxFileBytes is the size of one data file in ModeBitcask, 64 KiB to 4 GiB less 4 MiB. 0: 1 GiB. A file of a merge
+	// may be as large, and a merge needs room on the disk for one.
+	MaxFileBytes int64
+	// Merge says when data files are merged in ModeBitcask.
+	Merge MergeOptions
 	// Level says when the direct calls (Set, Get, …) return, and is the first level of new sessions. 0: LevelAlways.
 	Level Level
+	// SyncInterval is the longest time that what is written at LevelEverysec may stay unsynced, 10 ms or more: writers
+	// wait when the disk can't keep up with it. 0: a second.
+	SyncInterval time.Duration
 	// WALOff leaves the log out: Dir holds snapshots alone, and a crash takes what is newer than the newest one. Nothing
 	// waits for the disk then, and Level does not count. Close takes a last snapshot, unless SaveInterval is negative.
 	WALOff bool
@@ -72,12 +83,14 @@ type Options struct {
 type Store struct {
 	c       *C.nitro_store
 	opt     Options
+	mode    Mode  // ModeMemory or ModeBitcask
 	level   Level // of direct calls
 	gate    *gate
 	clock   *clock
 	commit  *committer
 	chunks  chunkPool
 	snaps   snapshots
+	merges  merges
 	flushes atomic.Uint64 // calls of Flush that have done it
 	closed  atomic.Bool   // set under the exclusive gate; read under the shared one or under poolMu
 	poolMu  sync.Mutex    // keeps StepPool and Close apart; order: gate, then poolMu
@@ -95,8 +108,9 @@ type Store struct {
 var ErrClosed = errors.New("nitrokv: the store is closed")
 
 // Open returns a store: with Options.Dir what the folder holds, else an empty one. It must be closed. ErrInUse:
-// another process has the folder. ErrFormat: it is of another mode or a newer format. ErrCorrupt, ErrIO: the error
-// says what is wrong, where, and what to do; nothing in the folder has been changed.
+// another process has the folder. ErrFormat: it is of another mode or a newer format. ErrArgument: options that can't be
+// had, or not in the folder's mode. ErrCorrupt, ErrIO: the error says what is wrong, where, and what to do; nothing in
+// the folder has been changed.
 func Open(opt Options) (*Store, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
@@ -109,15 +123,12 @@ func Open(opt Options) (*Store, error) {
 	}
 	s := &Store{opt: opt, level: opt.Level, gate: newGate(), clock: newClock(opt.Logger), stop: make(chan struct{})}
 	s.snaps.want = make(chan struct{}, 1)
-	if err := s.openC(); err != nil {
-		return nil, err
-	}
-	if err := s.openRoot(); err != nil {
-		C.nitro_close(&s.c)
+	s.merges.want = make(chan struct{}, 1)
+	if err := s.openFolder(); err != nil {
 		return nil, err
 	}
 	s.chunks.limit = idleChunksPerStripe * len(s.gate.stripes)
-	s.commit = newCommitter(newEngineLog(s.c, opt.WALOff), s.Now, opt.ManualSteps)
+	s.commit = newCommitter(newEngineLog(s.c, opt.WALOff), s.Now, opt.ManualSteps, opt.SyncInterval)
 	if opt.Dir == "" {
 		s.commit.open()
 		s.startDrivers()
@@ -133,6 +144,22 @@ func Open(opt Options) (*Store, error) {
 	return s, nil
 }
 
+// openFolder opens the engine's store, and with it the folder, which may be of a mode that doesn't suit the options.
+func (s *Store) openFolder() error {
+	if err := s.openC(); err != nil {
+		return err
+	}
+	s.mode = Mode(C.nitro_mode_of(s.c))
+	err := s.opt.checkMode(s.mode)
+	if err == nil {
+		err = s.openRoot()
+	}
+	if err != nil {
+		C.nitro_close(&s.c)
+	}
+	return err
+}
+
 // openC opens the engine's store.
 func (s *Store) openC() error {
 	var copt C.struct_nitro_options
@@ -141,7 +168,8 @@ func (s *Store) openC() error {
 	copt.max_value = C.uint32_t(s.opt.MaxValue)
 	copt.max_args = C.uint32_t(s.opt.MaxArgs)
 	copt.huge_page_bytes = C.uint64_t(s.opt.HugePageBytes) // negative: a threshold that is never reached
-	copt.log_file_bytes = C.uint64_t(s.opt.LogFileBytes)
+	copt.mode = C.uint32_t(s.opt.Mode)
+	copt.log_file_bytes = C.uint64_t(max(s.opt.LogFileBytes, s.opt.MaxFileBytes)) // one of them is 0
 	if s.opt.WALOff {
 		copt.wal_off = 1
 	}
@@ -179,14 +207,18 @@ func (o Options) check() error {
 		return fmt.Errorf("engine: open: max value of %d bytes, want 1 to %d: %w", o.MaxValue, ValueMax, ErrArgument)
 	case o.MaxArgs < 0 || int64(o.MaxArgs) > 1<<31:
 		return fmt.Errorf("engine: open: %d arguments at most, want 1 to %d: %w", o.MaxArgs, 1<<31, ErrArgument)
-	case o.LogFileBytes < 0:
-		return fmt.Errorf("engine: open: log files of %d bytes, want 64 KiB to 1 TiB: %w", o.LogFileBytes, ErrArgument)
 	case o.Level > LevelAlways:
 		return fmt.Errorf("engine: open: %v, want always, everysec or never: %w", o.Level, ErrArgument)
 	case strings.IndexByte(o.Dir, 0) >= 0:
 		return fmt.Errorf("engine: open: the folder's name %q holds a zero byte: %w", o.Dir, ErrArgument)
 	}
-	return o.checkSnapshots()
+	if err := o.checkSnapshots(); err != nil {
+		return err
+	}
+	if err := o.checkFiles(); err != nil {
+		return err
+	}
+	return o.checkMode(o.Mode)
 }
 
 // checkSnapshots refuses what can't be had: nobody should think that his data is kept when it is not.
@@ -207,7 +239,7 @@ func (o Options) checkSnapshots() error {
 	return nil
 }
 
-// Close ends the background work, gives up a snapshot that is under way, makes everything durable (with WALOff by a
+// Close ends the background work, gives up a snapshot or a merge that is under way, makes everything durable (with WALOff by a
 // last snapshot), marks the folder as cleanly stopped, and releases everything. Sessions must be closed and chunks
 // released before. Calls that come later fail with ErrClosed; so does a second Close. Another error says that the clean
 // stop has failed: what was acknowledged is safe, and recovered at the next start. With WALOff it says that the last
@@ -223,6 +255,7 @@ func (s *Store) Close() error {
 	defer s.recovering.Unlock()
 	close(s.stop)
 	s.wg.Wait()
+	s.closeMerges()
 	err := errors.Join(s.closeSnapshots(), s.closeC())
 	s.commit.release() // writers whose record the clean stop has made durable
 	return err
@@ -230,6 +263,7 @@ func (s *Store) Close() error {
 
 // closeC stops the log and closes the engine's store.
 func (s *Store) closeC() error {
+	s.gate.drain()
 	s.gate.lock()
 	defer s.gate.unlock()
 	s.poolMu.Lock()
@@ -241,10 +275,14 @@ func (s *Store) closeC() error {
 	err := s.commit.shut(stop)
 	s.freeChunks()
 	C.nitro_close(&s.c)
-	if s.snaps.root != nil {
-		err = errors.Join(err, s.snaps.root.Close())
+	return errors.Join(err, s.closeRoot())
+}
+
+func (s *Store) closeRoot() error {
+	if s.snaps.root == nil {
+		return nil
 	}
-	return err
+	return s.snaps.root.Close()
 }
 
 // Now is the store's time in Unix milliseconds: never backwards, and steered slowly towards the system's clock.

@@ -24,6 +24,33 @@ func openStore(t testing.TB, opt Options) *Store {
 	return s
 }
 
+// everyMode runs a test in every mode.
+func everyMode(t *testing.T, test func(t *testing.T, mode Mode)) {
+	for _, mode := range []Mode{ModeMemory, ModeBitcask} {
+		t.Run(mode.String(), func(t *testing.T) { test(t, mode) })
+	}
+}
+
+// inMode makes options of mode memory those of another one: with small files, and merges of all that is dead.
+func inMode(mode Mode, opt Options) Options {
+	if mode != ModeMemory {
+		opt.Mode = mode
+		opt.MaxFileBytes, opt.LogFileBytes = max(opt.LogFileBytes, 64<<10), 0
+		opt.Merge.DeadPercent = 1
+	}
+	return opt
+}
+
+// modeStore is openStore for tests that need no folder: in a mode that does, calls wait no longer than without one.
+func modeStore(t testing.TB, mode Mode, opt Options) *Store {
+	t.Helper()
+	if mode == ModeMemory {
+		return openStore(t, opt)
+	}
+	opt.Level = LevelNever
+	return logStore(t, t.TempDir(), inMode(mode, opt))
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -69,8 +96,10 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 	}
 }
 
-func TestStoreSetGetDelete(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreSetGetDelete(t *testing.T) { everyMode(t, storeSetGetDelete) }
+
+func storeSetGetDelete(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	key := []byte("k")
 	_, err := s.Get(nil, key)
 	wantErr(t, "get of nothing", err, ErrNotFound)
@@ -86,8 +115,10 @@ func TestStoreSetGetDelete(t *testing.T) {
 	wantValue(t, s, "", "")
 }
 
-func TestStoreGetOfAnySize(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreGetOfAnySize(t *testing.T) { everyMode(t, storeGetOfAnySize) }
+
+func storeGetOfAnySize(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	for _, n := range []int{0, 1, 100, 65535, 65536, 65537, 3 << 20} {
 		key, value := fmt.Appendf(nil, "size %d", n), bytes.Repeat([]byte{byte(n), 7}, n/2+1)[:n]
 		must(t, s.Set(key, value))
@@ -100,8 +131,10 @@ func TestStoreGetOfAnySize(t *testing.T) {
 	}
 }
 
-func TestStoreConditions(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreConditions(t *testing.T) { everyMode(t, storeConditions) }
+
+func storeConditions(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	key := []byte("k")
 	_, err := s.SetWith(key, []byte("x"), SetOptions{IfExists: true})
 	wantErr(t, "if it exists", err, ErrNotStored)
@@ -123,8 +156,10 @@ func TestStoreConditions(t *testing.T) {
 	}
 }
 
-func TestStoreIncr(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreIncr(t *testing.T) { everyMode(t, storeIncr) }
+
+func storeIncr(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	for _, c := range []struct{ delta, want int64 }{{5, 5}, {-7, -2}, {0, -2}} {
 		if got, err := s.Incr([]byte("n"), c.delta); err != nil || got != c.want {
 			t.Errorf("incr by %d: %d, %v, want %d", c.delta, got, err, c.want)
@@ -138,8 +173,10 @@ func TestStoreIncr(t *testing.T) {
 	wantErr(t, "incr of the largest number", err, ErrOverflow)
 }
 
-func TestStoreExpiry(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreExpiry(t *testing.T) { everyMode(t, storeExpiry) }
+
+func storeExpiry(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	key, soon := []byte("k"), time.UnixMilli(s.Now()+3_600_000)
 	_, err := s.SetWith(key, []byte("v"), SetOptions{Expire: soon})
 	must(t, err)
@@ -163,8 +200,10 @@ func TestStoreExpiry(t *testing.T) {
 }
 
 // TestStoreReclaimsExpired waits for the driver to remove keys that nobody reads.
-func TestStoreReclaimsExpired(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreReclaimsExpired(t *testing.T) { everyMode(t, storeReclaimsExpired) }
+
+func storeReclaimsExpired(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	at := time.UnixMilli(s.Now() + 20)
 	for i := range 1000 {
 		_, err := s.SetWith(fmt.Appendf(nil, "k%d", i), nil, SetOptions{Expire: at})
@@ -176,8 +215,10 @@ func TestStoreReclaimsExpired(t *testing.T) {
 	}
 }
 
-func TestStoreScan(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreScan(t *testing.T) { everyMode(t, storeScan) }
+
+func storeScan(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	want := map[string]bool{}
 	for i := range 5000 {
 		key := fmt.Sprintf("key:%d", i)
@@ -207,8 +248,10 @@ func TestStoreScan(t *testing.T) {
 	}
 }
 
-func TestStoreFlush(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreFlush(t *testing.T) { everyMode(t, storeFlush) }
+
+func storeFlush(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	for i := range 100 {
 		must(t, s.Set(fmt.Appendf(nil, "k%d", i), nil))
 	}
@@ -229,8 +272,10 @@ func TestStoreMaxMemory(t *testing.T) {
 	wantErr(t, "a negative limit", s.SetMaxMemory(-1), ErrArgument)
 }
 
-func TestStoreClosed(t *testing.T) {
-	s := openStore(t, Options{})
+func TestStoreClosed(t *testing.T) { everyMode(t, storeClosed) }
+
+func storeClosed(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{})
 	must(t, s.Close())
 	_, err := s.Get(nil, nil)
 	wantErr(t, "get", err, ErrClosed)
@@ -250,8 +295,10 @@ func TestStoreClosed(t *testing.T) {
 }
 
 // TestStoreConcurrent counts with two goroutines per processor while others flush, scan and step.
-func TestStoreConcurrent(t *testing.T) {
-	s := openStore(t, Options{Segments: 4})
+func TestStoreConcurrent(t *testing.T) { everyMode(t, storeConcurrent) }
+
+func storeConcurrent(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{Segments: 4})
 	const perWorker = 3000
 	workers := 2 * runtime.GOMAXPROCS(0)
 	var wg, others sync.WaitGroup
@@ -292,8 +339,10 @@ func TestStoreConcurrent(t *testing.T) {
 }
 
 // TestStoreAllocatesNothing: keys and values never enter the Go heap.
-func TestStoreAllocatesNothing(t *testing.T) {
-	s := openStore(t, Options{ManualSteps: true})
+func TestStoreAllocatesNothing(t *testing.T) { everyMode(t, storeAllocatesNothing) }
+
+func storeAllocatesNothing(t *testing.T, mode Mode) {
+	s := modeStore(t, mode, Options{ManualSteps: true})
 	key, value, buf := []byte("key"), make([]byte, 100), make([]byte, 0, 128)
 	n := testing.AllocsPerRun(1000, func() {
 		if s.Set(key, value) != nil {

@@ -11,7 +11,7 @@
  *                       bit 5..7   padding of the block beyond its contents, in 4-byte words
  *                       bit 8..15  key bytes (0 with LONG_KEY)
  *                       bit 16..31 value bytes (0 with BIG)
- *     4     8  version
+ *     4     8  version; in a keydir (store.h) the location of the record
  *    12     8  expiry, ms since the epoch     (EXPIRY)
  *     …     4  key bytes                      (LONG_KEY)
  *     …        key, then value (or 8 bytes of pointer)
@@ -38,6 +38,7 @@
 
 NK_INLINE uint32_t nk_entry_meta(const uint8_t *e) { return nk_load32(e); }
 NK_INLINE uint64_t nk_entry_version(const uint8_t *e) { return nk_load64(e + 4); }
+NK_INLINE uint64_t nk_entry_loc(const uint8_t *e) { return nk_load64(e + 4); }
 NK_INLINE uint32_t nk_entry_key_off(uint32_t meta) {
     return NK_ENTRY_HEADER + ((meta & NK_META_EXPIRY) << 1) + ((meta & NK_META_LONG_KEY) >> 2);
 }

@@ -131,3 +131,29 @@ func ExampleStore_Write() {
 	// <nil> <nil>
 	// 90 <nil> <nil>
 }
+
+// With ModeBitcask the values stay on disk; Merge gives back the room of what has been overwritten.
+func ExampleStore_Merge() {
+	dir, err := os.MkdirTemp("", "nitrokv")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	store, err := engine.Open(engine.Options{Dir: dir, Mode: engine.ModeBitcask, Level: engine.LevelNever})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i := range 1000 {
+		if err := store.Set([]byte("counter"), fmt.Append(nil, i)); err != nil {
+			log.Print(err)
+		}
+	}
+	fmt.Println(store.Merge(context.Background()))
+	value, err := store.Get(nil, []byte("counter"))
+	fmt.Printf("%s %v\n", value, err)
+	fmt.Println(store.DataFiles().MergeDroppedBytes > 0, store.Close())
+	// Output:
+	// <nil>
+	// 999 <nil>
+	// true <nil>
+}

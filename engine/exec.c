@@ -335,6 +335,7 @@ NK_INLINE void finish(struct nk_exec *x, struct nk_req *r) {
     if (NK_UNLIKELY(r->big != NULL || r->op == NK_OP_MSET)) nk_req_drop(x->db, c, r);
     c->started = false;
     c->shown = 0;
+    c->fetch.tries = 0;
     c->pub.next++;
     x->ss->requests++;
 }
@@ -347,6 +348,7 @@ static NK_NOINLINE int no_gate(struct nk_exec *x, size_t from) {
     c->pub.out_len = from;
     c->pub.closing = 1;
     nk_composed_drop(x->db, c);
+    nk_fetch_drop(&c->fetch, x->db);
     while (c->pub.next < c->pub.count) {
         nk_req_drop(x->db, c, &c->reqs[c->pub.next]);
         c->pub.next++;
@@ -377,7 +379,7 @@ static int loop(struct nk_exec *x) {
             c->shown = x->shown; /* for the rest of the reply, if this is not all of it */
             if (nk_exec_gate(x, r, from, stop) != NITRO_OK) return no_gate(x, from);
         }
-        c->halted = stop == NITRO_STOP_BUSY;
+        c->halted = stop == NITRO_STOP_BUSY || stop == NITRO_STOP_IO;
         c->begun = from;
         if (NK_UNLIKELY(stop != NITRO_STOP_DONE)) return stop;
         finish(x, r);
@@ -413,6 +415,8 @@ int nitro_execute(nitro_store *s, nitro_session *ss, nitro_chunk *pub, int64_t n
     if (NK_UNLIKELY(x.c->tail.active)) stop = resume_tail(&x);
     if (NK_LIKELY(stop == NITRO_STOP_DONE)) stop = loop(&x);
     nk_exec_release(&x);
+    if (NK_UNLIKELY(x.c->fetch.count != 0) && pub->next == pub->count)
+        nk_fetch_drop(&x.c->fetch, x.db);
     if (NK_LIKELY(x.kind_runs != 0)) tally_run(&x);
     return stop;
 }

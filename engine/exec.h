@@ -67,6 +67,25 @@ NK_INLINE void nk_exec_missed(struct nk_exec *x, int status) { x->status = (uint
  * room; else NITRO_STOP_DONE: reply with the error. */
 int nk_exec_no_room(struct nk_exec *x, uint64_t bytes);
 
+/* ---- values on disk (exec_load.c) --------------------------------------------------------------*/
+/* nk_exec_load: the value of a found item. True: it is there. False: the lock has been given up, and the operation returns
+ * *stop: IO, BUSY, or DONE with an error as its reply. `counted`: nk_seg_find has counted the look-up. */
+bool nk_exec_load_away(struct nk_exec *x, const struct nk_req *r, struct nk_seg *s,
+                       struct nk_item *it, bool counted, int *stop);
+NK_INLINE bool nk_exec_load(struct nk_exec *x, const struct nk_req *r, struct nk_seg *s,
+                            struct nk_item *it, bool counted, int *stop) {
+    return NK_LIKELY(!it->away) || nk_exec_load_away(x, r, s, it, counted, stop);
+}
+/* nk_exec_fetch: likewise for any key. NITRO_OK, or a code of nk_fetch_get: then the lock has been given up. */
+NITRO_MUST_CHECK int nk_exec_fetch(struct nk_exec *x, struct nk_seg *s, const struct nk_key *k,
+                                   struct nk_item *it, bool counted);
+/* nk_exec_want_keys: notes the values of keys that will be needed next. No lock is held. False: no more than that. */
+bool nk_exec_want_keys(struct nk_exec *x, struct nk_multi *m, uint32_t count);
+/* nk_exec_expiry: e is a new expiry of the found item; where that is a put, it becomes one. As nk_exec_load. *s may have been
+ * unlocked and locked again, and *it looked up again. */
+bool nk_exec_expiry(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, struct nk_item *it,
+                    bool counted, struct nk_effect *e, int *stop);
+
 /* ---- locks (exec.c) ---------------------------------------------------------------------------*/
 /* nk_exec_release: gives up the lock that is held, if any. */
 void nk_exec_release(struct nk_exec *x);

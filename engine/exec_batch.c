@@ -72,9 +72,11 @@ int nk_exec_rename(struct nk_exec *x, struct nk_req *r) {
     struct nk_move mv = {.from = &m[0].key,
                          .to = &m[1].key,
                          .keep = r->op == NK_OP_COPY,
-                         .only_new = (r->flags & NK_F_NX) != 0};
+                         .only_new = (r->flags & NK_F_NX) != 0,
+                         .fetch = &x->c->fetch};
     int code = nk_db_move(x->db, &mv, x->now);
     if (code == NITRO_EBUSY) return NITRO_STOP_BUSY;
+    if (code == NITRO_AWAY) return NITRO_STOP_IO;
     if (code == NITRO_ELOGFULL) {
         int stop = nk_exec_no_room(x, mv.log_bytes);
         if (stop != NITRO_STOP_DONE) return stop;

@@ -35,6 +35,7 @@ int nk_exec_del(struct nk_exec *x, struct nk_req *r) {
     int code = NITRO_OK, stop = NITRO_STOP_DONE;
     nk_seg_find(s, &r->key, x->now, false, &it);
     nk_exec_show(x, it.shown);
+    if ((r->flags & NK_F_CAS) != 0 && !nk_exec_load(x, r, s, &it, false, &stop)) return stop;
     if (!it.found)
         code = NITRO_ENOTFOUND;
     else if ((r->flags & NK_F_CAS) != 0 && r->num != it.version)
@@ -88,6 +89,8 @@ int nk_exec_expire(struct nk_exec *x, struct nk_req *r) {
             .kind = r->expire_ms > x->now ? NK_EFFECT_EXPIRE : NK_EFFECT_DELETE,
             .expire_ms = r->expire_ms,
         };
+        if (e.kind == NK_EFFECT_EXPIRE && !nk_exec_expiry(x, r, s, &it, false, &e, &stop))
+            return stop;
         stop = nk_exec_effect(x, r, s, &it, &e, &code);
     }
     nk_exec_leave(x, it.found ? it.bytes : 0);
@@ -130,6 +133,7 @@ int nk_exec_persist(struct nk_exec *x, struct nk_req *r) {
     uint8_t removed = it.found && it.expire_ms != 0;
     if (removed) {
         struct nk_effect e = {.kind = NK_EFFECT_EXPIRE, .expire_ms = 0};
+        if (!nk_exec_expiry(x, r, s, &it, false, &e, &stop)) return stop;
         stop = nk_exec_effect(x, r, s, &it, &e, &code);
     }
     nk_exec_leave(x, it.found ? it.bytes : 0);
@@ -172,9 +176,11 @@ int nk_exec_object(struct nk_exec *x, struct nk_req *r) {
     struct nk_seg *s = nk_exec_enter(x, &r->key);
     if (s == NULL) return NITRO_STOP_BUSY;
     struct nk_item it;
+    int stop;
     nk_seg_find(s, &r->key, x->now, false, &it);
     nk_exec_show(x, it.shown);
-    const char *encoding = it.found ? encoding_of(&it) : "";
+    if (r->code == NK_FACT_ENCODING && !nk_exec_load(x, r, s, &it, false, &stop)) return stop;
+    const char *encoding = it.found && r->code == NK_FACT_ENCODING ? encoding_of(&it) : "";
     nk_exec_leave(x, 0);
     if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     if (!it.found)

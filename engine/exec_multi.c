@@ -22,16 +22,31 @@ static void prefetch_keys(struct nk_exec *x, const struct nk_req *r, uint32_t fr
     for (uint32_t i = from; i < to; i++) nk_key_prefetch_over(x->db, &m[i].key);
 }
 
-/* look: finds key i of r. Locked if the result is not NULL. */
-static struct nk_seg *look(struct nk_exec *x, struct nk_req *r, uint32_t i, struct nk_item *it) {
+/* look: finds key i of r. DONE with its segment locked, or BUSY. */
+static int look(struct nk_exec *x, struct nk_req *r, uint32_t i, struct nk_item *it) {
     struct nk_multi *m = &x->c->multi[r->arg_at + i];
     if (i % NK_EXEC_WINDOW == 0) prefetch_keys(x, r, i);
     struct nk_seg *s = nk_exec_enter(x, &m->key);
-    if (s == NULL) return NULL;
+    if (s == NULL) return NITRO_STOP_BUSY;
     nk_seg_find(s, &m->key, x->now, true, it);
     nk_exec_show(x, it->shown);
     x->c->shown = x->shown;
-    return s;
+    return NITRO_STOP_DONE;
+}
+
+/* look_value: likewise, with the value of what is found. DONE also with *code not NITRO_OK: the value can't be had, and
+ * nothing is locked. IO: it has to be read, with those of the keys behind it. */
+static int look_value(struct nk_exec *x, struct nk_req *r, uint32_t i, struct nk_item *it,
+                      int *code) {
+    struct nk_multi *m = &x->c->multi[r->arg_at + i];
+    int stop = look(x, r, i, it);
+    *code = NITRO_OK;
+    if (stop != NITRO_STOP_DONE || NK_LIKELY(!it->away)) return stop;
+    *code = nk_exec_fetch(x, x->held, &m->key, it, true);
+    if (*code == NITRO_EBUSY) return NITRO_STOP_BUSY;
+    if (*code != NITRO_AWAY) return NITRO_STOP_DONE;
+    (void)nk_exec_want_keys(x, m + 1, r->arg_count - i - 1);
+    return NITRO_STOP_IO;
 }
 
 int nk_exec_mexists(struct nk_exec *x, struct nk_req *r) {
@@ -43,7 +58,7 @@ int nk_exec_mexists(struct nk_exec *x, struct nk_req *r) {
         c->found = 0;
     }
     for (; c->step < r->arg_count; c->step++) {
-        if (look(x, r, c->step, &it) == NULL) return NITRO_STOP_BUSY;
+        if (look(x, r, c->step, &it) != NITRO_STOP_DONE) return NITRO_STOP_BUSY;
         nk_exec_release(x);
         c->found += it.found;
     }
@@ -67,9 +82,13 @@ static int mget_resp(struct nk_exec *x, struct nk_req *r) {
     }
     while (c->step < r->arg_count) {
         if (c->pub.out_len >= NK_OUT_SOFT) return NITRO_STOP_OUT;
-        if (look(x, r, c->step, &it) == NULL) return NITRO_STOP_BUSY;
+        int code, stop = look_value(x, r, c->step, &it, &code);
+        if (stop != NITRO_STOP_DONE) return stop;
         c->step++;
-        if (!it.found) {
+        c->fetch.tries = 0;
+        if (code != NITRO_OK) {
+            nk_reply_error(x, r, code);
+        } else if (!it.found) {
             nk_reply_null(x);
         } else if (it.big == NULL) {
             nk_reply_value(x, r, it.val, it.bytes);
@@ -88,12 +107,13 @@ static int mget_resp(struct nk_exec *x, struct nk_req *r) {
 
 /* ---- MGET in the binary protocol --------------------------------------------------------------*/
 
-/* out_element: status and length of an element, and its bytes if they are inline. */
-static void out_element(struct nk_exec *x, const struct nk_item *it) {
-    uint8_t head[5] = {it->found ? NITRO_OK : NITRO_ENOTFOUND};
-    nk_store32(head + 1, it->found ? (uint32_t)it->bytes : 0);
+/* out_element: status and length of an element, and its bytes if they are inline. `code`: of look_value. */
+static void out_element(struct nk_exec *x, const struct nk_item *it, int code) {
+    bool there = it->found && code == NITRO_OK;
+    uint8_t head[5] = {(uint8_t)(it->found ? code : NITRO_ENOTFOUND)};
+    nk_store32(head + 1, there ? (uint32_t)it->bytes : 0);
     nk_out_bytes(x, head, sizeof head);
-    if (it->found && it->big == NULL && it->bytes > 0) nk_out_bytes(x, it->val, it->bytes);
+    if (there && it->big == NULL && it->bytes > 0) nk_out_bytes(x, it->val, it->bytes);
 }
 
 /* stop_frame: closes the frame because the reply can't go on now; one that says nothing
@@ -120,10 +140,12 @@ static int mget_binary(struct nk_exec *x, struct nk_req *r) {
     }
     while (c->step < r->arg_count) {
         if (c->pub.out_len >= NK_OUT_SOFT) return stop_frame(x, r, &f, begun, NITRO_STOP_OUT);
-        if (look(x, r, c->step, &it) == NULL) return stop_frame(x, r, &f, begun, NITRO_STOP_BUSY);
-        out_element(x, &it);
+        int code, stop = look_value(x, r, c->step, &it, &code);
+        if (stop != NITRO_STOP_DONE) return stop_frame(x, r, &f, begun, stop);
+        out_element(x, &it, code);
         c->step++;
-        struct nk_big *big = it.found ? it.big : NULL;
+        c->fetch.tries = 0;
+        struct nk_big *big = it.found && code == NITRO_OK ? it.big : NULL;
         if (big != NULL) nk_big_retain(big);
         nk_exec_release(x);
         if (big != NULL)

@@ -19,8 +19,10 @@ int nk_exec_strlen(struct nk_exec *x, struct nk_req *r) {
     struct nk_seg *s = nk_exec_enter(x, &r->key);
     if (s == NULL) return NITRO_STOP_BUSY;
     struct nk_item it;
+    int stop;
     nk_seg_find(s, &r->key, x->now, true, &it);
     nk_exec_show(x, it.shown);
+    if (!nk_exec_load(x, r, s, &it, true, &stop)) return stop;
     nk_exec_leave(x, 0);
     if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     nk_reply_int(x, it.found ? (int64_t)it.bytes : 0);
@@ -46,8 +48,10 @@ int nk_exec_getrange(struct nk_exec *x, struct nk_req *r) {
     struct nk_item it;
     uint64_t from = 0, n = 0;
     bool backwards = (int64_t)r->num < 0 && r->end < 0 && (int64_t)r->num > r->end;
+    int stop;
     nk_seg_find(s, &r->key, x->now, true, &it);
     nk_exec_show(x, it.shown);
+    if (!nk_exec_load(x, r, s, &it, true, &stop)) return stop;
     if (!it.found) nk_exec_missed(x, NITRO_ENOTFOUND);
     if (it.found && !backwards) n = range_of((int64_t)r->num, r->end, it.bytes, &from);
     if (n <= NK_VALUE_BIG) {
@@ -80,12 +84,14 @@ struct change {
     uint64_t bytes; /* of the new value */
 };
 
-/* look: what is there, and what it is to become. Locked if the result is not NULL. */
-static struct nk_seg *look(struct nk_exec *x, struct nk_req *r, struct change *t) {
+/* look: what is there, and what it is to become. Locked if the result is not NULL; else see *stop. */
+static struct nk_seg *look(struct nk_exec *x, struct nk_req *r, struct change *t, int *stop) {
     struct nk_seg *s = nk_exec_enter(x, &r->key);
+    *stop = NITRO_STOP_BUSY;
     if (s == NULL) return NULL;
     nk_seg_find(s, &r->key, x->now, false, &t->it);
     nk_exec_show(x, t->it.shown);
+    if (!nk_exec_load(x, r, s, &t->it, false, stop)) return NULL;
     if (!t->it.found) t->it.bytes = 0;
     t->add = r->big != NULL ? r->big->data : r->val;
     t->add_bytes = r->big != NULL ? r->big->bytes : r->val_len;
@@ -163,8 +169,9 @@ static int change_large(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, s
             nk_reply_error(x, r, rc);
             return NITRO_STOP_DONE;
         }
-        s = look(x, r, t);
-        if (s == NULL) return NITRO_STOP_BUSY;
+        int stop;
+        s = look(x, r, t, &stop);
+        if (s == NULL) return stop;
     }
     if (made->version != (t->it.found ? t->it.version : 0)) {
         nk_exec_release(x);
@@ -183,8 +190,9 @@ static int change(struct nk_exec *x, struct nk_req *r) {
         nk_reply_error(x, r, rc);
         return NITRO_STOP_DONE;
     }
-    struct nk_seg *s = look(x, r, &t);
-    if (s == NULL) return NITRO_STOP_BUSY;
+    int stop;
+    struct nk_seg *s = look(x, r, &t, &stop);
+    if (s == NULL) return stop;
     if (r->op == NK_OP_SETRANGE && t.add_bytes == 0) {
         nk_exec_leave(x, 0);
         return reply_length(x, r, t.it.bytes);

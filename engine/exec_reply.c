@@ -167,6 +167,10 @@ enum nk_fault nk_fault_of(int code) {
         return NK_FAULT_NOT_DURABLE;
     case NITRO_EUNKNOWNOUTCOME:
         return NK_FAULT_UNKNOWN_OUTCOME;
+    case NITRO_EIO:
+        return NK_FAULT_READ;
+    case NITRO_ECORRUPT:
+        return NK_FAULT_DAMAGED;
     default:
         return NK_FAULT_INTERNAL;
     }

@@ -7,6 +7,9 @@
  *   memory, under a lock, so nothing else happens there; if they don't fit, the step is
  *   taken back (the cursor is ours) and repeated with more memory. Filter: patterns are matched
  *   without a lock, within a budget of steps. Encode: the size of the reply is known by then.
+ *   Where values lie on disk, versions and sizes are read between the last two, if they are asked for; then the
+ *   request may stop, and goes on there. A key that is gone by then is left out; one whose record can't be read has
+ *   version and size 0.
  *   SCAN changes nothing, so at any failure the client still has the cursor it came with.
  *
  * NOT HERE  the walk and its guarantee (nk_db_scan), patterns (exec_glob.c).
@@ -116,6 +119,57 @@ static bool filter(struct nk_exec *x, const struct nk_req *r, struct collect *t,
     return true;
 }
 
+/* describe: version and size of one collected key. DONE, IO, BUSY. */
+static int describe(struct nk_exec *x, struct raw *k, struct collect *t, size_t *bytes) {
+    struct nk_item it;
+    struct nk_key key;
+    nk_key_init(x->db, k + 1, k->key_bytes, &key);
+    struct nk_seg *s = nk_exec_enter(x, &key);
+    if (s == NULL) return NITRO_STOP_BUSY;
+    nk_seg_find(s, &key, x->now, false, &it);
+    nk_exec_show(x, it.shown);
+    int rc = it.found ? nk_exec_fetch(x, s, &key, &it, false) : NITRO_ENOTFOUND;
+    if (rc == NITRO_EBUSY) return NITRO_STOP_BUSY;
+    if (rc == NITRO_AWAY) return NITRO_STOP_IO;
+    nk_exec_release(x);
+    x->c->fetch.tries = 0;
+    k->dropped = !it.found;
+    if (!it.found) {
+        t->count--;
+        *bytes -= k->key_bytes;
+    } else if (rc == NITRO_OK) {
+        k->version = it.version;
+        k->expire_ms = it.expire_ms;
+        k->value_bytes = (uint32_t)it.bytes;
+    }
+    return NITRO_STOP_DONE;
+}
+
+/* note_others: what the keys behind the one that is read will need. */
+static void note_others(struct nk_exec *x, size_t at, size_t used) {
+    struct nk_multi m;
+    for (; at < used; at += raw_size(raw_at(x, at)->key_bytes)) {
+        const struct raw *k = raw_at(x, at);
+        if (k->dropped || k->version != 0) continue;
+        nk_key_init(x->db, k + 1, k->key_bytes, &m.key);
+        if (!nk_exec_want_keys(x, &m, 1)) return;
+    }
+}
+
+/* describe_all: of the keys from where the request has stopped before. DONE, IO, BUSY. */
+static int describe_all(struct nk_exec *x, struct collect *t, size_t *bytes) {
+    struct nk_walk *w = &x->c->walk;
+    while (w->at < t->used) {
+        struct raw *k = raw_at(x, w->at);
+        size_t next = w->at + raw_size(k->key_bytes);
+        int stop = k->dropped || k->version != 0 ? NITRO_STOP_DONE : describe(x, k, t, bytes);
+        if (stop == NITRO_STOP_IO) note_others(x, next, t->used);
+        if (stop != NITRO_STOP_DONE) return stop;
+        w->at = next;
+    }
+    return NITRO_STOP_DONE;
+}
+
 static void encode_resp(struct nk_exec *x, uint64_t cursor, const struct collect *t) {
     uint8_t digits[NK_NUM_MAX];
     size_t n = (size_t)(nk_num_put_u64(digits, cursor) - digits);
@@ -155,25 +209,55 @@ static void encode_binary(struct nk_exec *x, const struct nk_req *r, uint64_t cu
     nk_frame_close(x, r, &f, NITRO_OK, false, NULL, 0);
 }
 
-int nk_exec_scan(struct nk_exec *x, struct nk_req *r) {
-    struct collect t = {.c = x->c};
-    uint64_t cursor = r->num;
-    size_t bytes = 0;
-    int rc = collect(x, r, &cursor, &t);
-    nk_exec_show(x, t.shown);
-    if (rc == NITRO_EBUSY) return NITRO_STOP_BUSY;
-    if (rc == NITRO_OK && !filter(x, r, &t, &bytes)) {
-        nk_reply_fault(x, r, NK_FAULT_PATTERN_COST, NULL, 0);
-        return NITRO_STOP_DONE;
-    }
-    if (rc == NITRO_OK) rc = nk_chunk_out(x->db, x->c, bytes + (t.count + 4ull) * ELEMENT_EXTRA);
-    if (rc == NITRO_OK && x->binary && bytes + t.count * ELEMENT_EXTRA > SCAN_BODY_MAX)
+/* gather: collects and filters. NITRO_OK, an error, or NITRO_ELIMIT: the pattern is too costly. */
+static int gather(struct nk_exec *x, const struct nk_req *r, struct collect *t) {
+    struct nk_walk *w = &x->c->walk;
+    *w = (struct nk_walk){.cursor = r->num};
+    int rc = collect(x, r, &w->cursor, t);
+    if (rc != NITRO_OK) return rc;
+    size_t bytes;
+    if (!filter(x, r, t, &bytes)) return NITRO_ELIMIT;
+    w->used = t->used;
+    w->count = t->count;
+    w->bytes = bytes;
+    return NITRO_OK;
+}
+
+static int answer(struct nk_exec *x, const struct nk_req *r, const struct collect *t,
+                  size_t bytes) {
+    int rc = nk_chunk_out(x->db, x->c, bytes + (t->count + 4ull) * ELEMENT_EXTRA);
+    if (rc == NITRO_OK && x->binary && bytes + t->count * ELEMENT_EXTRA > SCAN_BODY_MAX)
         rc = NITRO_EINTERNAL;
     if (rc != NITRO_OK)
         nk_reply_error(x, r, rc);
     else if (x->binary)
-        encode_binary(x, r, cursor, &t);
+        encode_binary(x, r, x->c->walk.cursor, t);
     else
-        encode_resp(x, cursor, &t);
+        encode_resp(x, x->c->walk.cursor, t);
     return NITRO_STOP_DONE;
+}
+
+int nk_exec_scan(struct nk_exec *x, struct nk_req *r) {
+    struct nk_walk *w = &x->c->walk;
+    struct collect t = {.c = x->c};
+    if (!x->c->started) {
+        int rc = gather(x, r, &t);
+        nk_exec_show(x, t.shown);
+        if (rc == NITRO_EBUSY) return NITRO_STOP_BUSY;
+        if (rc == NITRO_ELIMIT)
+            nk_reply_fault(x, r, NK_FAULT_PATTERN_COST, NULL, 0);
+        else if (rc != NITRO_OK)
+            nk_reply_error(x, r, rc);
+        if (rc != NITRO_OK) return NITRO_STOP_DONE;
+    }
+    t.used = w->used;
+    t.count = (uint32_t)w->count;
+    size_t bytes = w->bytes;
+    int stop = NITRO_STOP_DONE;
+    if ((r->flags & NK_F_VERSION) != 0) stop = describe_all(x, &t, &bytes);
+    w->count = t.count;
+    w->bytes = bytes;
+    x->c->started = stop != NITRO_STOP_DONE;
+    x->c->shown = x->shown;
+    return stop == NITRO_STOP_DONE ? answer(x, r, &t, bytes) : stop;
 }

@@ -70,6 +70,8 @@ int nk_exec_get(struct nk_exec *x, struct nk_req *r) {
     nk_seg_find(s, &r->key, x->now, true, &it);
     nk_exec_show(x, it.shown);
     if (NK_UNLIKELY(!it.found)) return get_missing(x, r);
+    int stop;
+    if (!nk_exec_load(x, r, s, &it, true, &stop)) return stop;
     if (NK_UNLIKELY(r->flags != 0)) return get_described(x, r, &it);
     if (NK_UNLIKELY(it.big != NULL)) return get_big(x, r, &it);
     nk_reply_value(x, r, it.val, it.bytes);
@@ -201,6 +203,9 @@ static void reply_stored(struct nk_exec *x, const struct nk_req *r, uint64_t ver
 /* set_options: a SET with any option. */
 static NK_NOINLINE int set_options(struct nk_exec *x, struct nk_req *r, struct nk_seg *s,
                                    struct setting *t) {
+    int halt;
+    bool looks = (r->flags & (NK_F_GET | NK_F_CAS)) != 0;
+    if (looks && !nk_exec_load(x, r, s, &t->it, false, &halt)) return halt;
     int code = refusal(r, &t->it);
     if (code != NITRO_OK || (r->flags & NK_F_GET) != 0) nk_exec_show(x, t->it.shown);
     if (code != NITRO_OK) return set_refused(x, r, t, code);
@@ -265,6 +270,7 @@ int nk_exec_incr(struct nk_exec *x, struct nk_req *r) {
     int code = NITRO_OK, stop = NITRO_STOP_DONE;
     nk_seg_find(s, &r->key, x->now, false, &it);
     nk_exec_show(x, it.shown);
+    if (!nk_exec_load(x, r, s, &it, false, &stop)) return stop;
     if (it.found && !nk_num_i64(it.val, it.bytes, &v))
         code = NITRO_ENOTNUMBER;
     else if (__builtin_add_overflow(v, (int64_t)r->num, &v))
@@ -310,6 +316,7 @@ int nk_exec_incrfloat(struct nk_exec *x, struct nk_req *r) {
     uint32_t n = 0;
     nk_seg_find(s, &r->key, x->now, false, &it);
     nk_exec_show(x, it.shown);
+    if (!nk_exec_load(x, r, s, &it, false, &stop)) return stop;
     enum nk_fault bad = add_decimal(r, &it, &sum);
     if (bad == NK_FAULT_NONE) {
         n = nk_decimal_put(text, sum);

@@ -74,8 +74,10 @@ int nk_exec_getdel(struct nk_exec *x, struct nk_req *r) {
     if (s == NULL) return NITRO_STOP_BUSY;
     struct nk_item it;
     struct nk_effect e = {.kind = NK_EFFECT_DELETE};
+    int stop;
     nk_seg_find(s, &r->key, x->now, true, &it);
     nk_exec_show(x, it.shown);
+    if (!nk_exec_load(x, r, s, &it, true, &stop)) return stop;
     if (it.found) return take(x, r, s, &it, &e);
     nk_exec_leave(x, 0);
     return missing(x, r);
@@ -94,10 +96,16 @@ int nk_exec_getex(struct nk_exec *x, struct nk_req *r) {
         return NITRO_STOP_DONE;
     }
     struct nk_effect e = {.kind = NK_EFFECT_EXPIRE, .expire_ms = r->expire_ms};
+    bool changes = true;
+    int stop;
+    if (!nk_exec_load(x, r, s, &it, true, &stop)) return stop;
     if ((r->flags & NK_F_PERSIST) != 0) {
         e.expire_ms = 0;
-        return take(x, r, s, &it, it.expire_ms != 0 ? &e : NULL);
+        changes = it.expire_ms != 0;
+    } else if (r->expire_ms <= x->now) {
+        e = (struct nk_effect){.kind = NK_EFFECT_DELETE};
     }
-    if (r->expire_ms <= x->now) e = (struct nk_effect){.kind = NK_EFFECT_DELETE};
-    return take(x, r, s, &it, &e);
+    if (changes && e.kind == NK_EFFECT_EXPIRE && !nk_exec_expiry(x, r, s, &it, true, &e, &stop))
+        return stop;
+    return take(x, r, s, &it, changes ? &e : NULL);
 }

@@ -149,7 +149,7 @@ func (f *fakeLog) set(change func()) {
 // fakeStore is a store with a log and nothing else; the log's drivers run if they are asked for.
 func fakeStore(t testing.TB, f *fakeLog, drivers bool) *Store {
 	s := &Store{gate: newGate(), stop: make(chan struct{}), level: LevelAlways}
-	s.commit = newCommitter(f, func() int64 { return 1 }, false)
+	s.commit = newCommitter(f, func() int64 { return 1 }, false, 0)
 	s.commit.open()
 	if drivers {
 		s.startLogDrivers()

@@ -6,9 +6,9 @@
  * empty ones. The FREE step then lets go of large values (walking only arenas that have some), spans
  * and pages, a piece at a time. Versions go on counting, and a hash switch stays switched.
  */
-#include "db.h"
 #include "mem.h"
 #include "snap.h"
+#include "store.h"
 
 /* A segment whose tables and arena have been taken or freed has empty ones. Versions and the hash go on. */
 static void begin_empty(struct nk_seg *s) {
@@ -43,6 +43,7 @@ static int log_flush(struct nk_db *db, uint64_t *lsn) {
     if (rc != NITRO_OK) return rc == NK_ROOM ? NITRO_ELOGFULL : rc;
     nk_log_append(db->log, &r, nk_record_body_crc(&r), NULL);
     nk_log_end(db->log);
+    nk_store_logged(db, &r);
     *lsn = r.lsn;
     return NITRO_OK;
 }
@@ -67,6 +68,7 @@ int nitro_flush(nitro_store *store, struct nitro_info *info) {
     g->count = db->segments;
     g->span = 1;
     for (uint32_t i = 0; i < db->segments; i++) take_segment(&db->seg[i], g, i);
+    nk_store_flushed(db);
     nk_snap_flush(db, g);
     g->next = db->garbage; /* exclusive: no FREE step is running */
     db->garbage = g;
@@ -77,9 +79,7 @@ int nitro_flush(nitro_store *store, struct nitro_info *info) {
 static void release_big(void *ctx, const uint8_t *e) {
     uint32_t meta = nk_entry_meta(e);
     if (!(meta & NK_META_BIG)) return;
-    struct nk_big *b;
-    memcpy(&b, e + nk_entry_key_off(meta) + nk_entry_key_bytes(e, meta), sizeof b);
-    nk_big_release(ctx, b);
+    nk_big_release(ctx, nk_entry_big(e + nk_entry_key_off(meta) + nk_entry_key_bytes(e, meta)));
 }
 
 /* Frees one span or page of the current part; true when the part is done. */
@@ -141,7 +141,14 @@ void nk_seg_free_all(struct nk_seg *s) {
     while (nk_over_drop_page(&s->over)) {}
 }
 
+static void forget(void *ctx, const uint8_t *e) {
+    uint32_t meta = nk_entry_meta(e);
+    nk_store_forget(ctx, e, meta, e + nk_entry_key_off(meta) + nk_entry_key_bytes(e, meta));
+}
+
 void nk_seg_clear(struct nk_seg *s) {
+    for (uint32_t n = 1; n < s->arena.span_count; n++) nk_arena_walk(&s->arena, n, forget, s);
+    s->bigs = 0; /* all are released */
     nk_seg_free_all(s);
     begin_empty(s);
 }

@@ -12,17 +12,14 @@
  *   of those that were). The newest one that is listed must be there. An older one that is missing or
  *   damaged is of no use, and no harm.
  *
- *   The chain: the newest used file, the one that its header says came before, and so on, back to the one of
- *   which the file before is not needed: what it held is in the snapshot. A used file that is not on it
- *   was superseded by a recovery that wrote its tail anew.
+ *   A merged file is listed when it is whole, and what it replaces goes after that. So one that is not listed holds
+ *   nothing that is not elsewhere; one that is listed must be there. A hint is never listed: it belongs to the file
+ *   that has its number, and to nothing if that is not listed.
  *
- * NOT HERE  what frames say (recover.c), changing the folder (folder_write.c).
+ * NOT HERE  how the files follow one another (folder_chain.c), what frames say (recover.c), changing the folder
+ *   (folder_write.c).
  */
 #include "recover.h"
-
-#include "mutant.h"
-
-#include <stdio.h>
 
 #define MANIFEST_BYTES_MAX (64u << 20)
 
@@ -37,8 +34,8 @@ static int out_of_memory(const struct nk_log *l, struct nitro_err *err) {
     return nk_err_set(err, NITRO_ENOMEM, 0, "open %s: out of memory", l->dir);
 }
 
-static int damage(const struct nk_log *l, struct nitro_err *err, const char *name,
-                  const char *what) {
+int nk_folder_damage(const struct nk_log *l, struct nitro_err *err, const char *name,
+                     const char *what) {
     return nk_err_set(err, NITRO_ECORRUPT, 0,
                       "open %s: %s: %s; nothing was changed; see: nitrokv check %s", l->dir, name,
                       what, l->dir);
@@ -57,6 +54,44 @@ static int io(const struct nk_log *l, struct nitro_err *err, const char *name, i
                       strerror((int)-rc));
 }
 
+/* ---- modes -------------------------------------------------------------------------------------*/
+
+const struct nk_mode_info *nk_mode_info(uint32_t mode) {
+    static const struct nk_mode_info modes[] = {
+        [NK_MODE_MEMORY] = {.name = "memory",
+                            .served = true,
+                            .file_bytes = NK_LOG_FILE_DEFAULT,
+                            .file_bytes_max = NK_LOG_FILE_MAX,
+                            .file_range = "64 KiB to 1 TiB"},
+        [NK_MODE_BITCASK] = {.name = "bitcask",
+                             .served = true,
+                             .log_is_data = true,
+                             .file_bytes = NK_DATA_FILE_DEFAULT,
+                             .file_bytes_max = NK_DATA_FILE_MAX,
+                             .file_range = "64 KiB to 4092 MiB"},
+        [NK_MODE_LSM] = {.name = "lsm"},
+    };
+    bool known = mode >= NK_MODE_MEMORY && mode <= NK_MODE_LSM;
+    return known ? &modes[mode] : NULL;
+}
+
+/* The mode of the folder is that of the store, if nobody has asked for another one. */
+static int take_mode(struct nk_log *l, uint32_t mode, struct nitro_err *err) {
+    const struct nk_mode_info *is = nk_mode_info(mode);
+    if (!is->served)
+        return nk_err_set(err, NITRO_EFORMAT, 0,
+                          "open %s: the folder was made for mode %s, which this program does not "
+                          "serve; use a newer nitrokv",
+                          l->dir, is->name);
+    if (l->mode != 0 && l->mode != mode)
+        return nk_err_set(err, NITRO_EFORMAT, 0,
+                          "open %s: the folder was made for mode %s, not for mode %s; serve it "
+                          "with: nitrokv serve --mode %s --dir %s; or choose another folder",
+                          l->dir, is->name, nk_mode_info(l->mode)->name, is->name, l->dir);
+    l->mode = mode;
+    return NITRO_OK;
+}
+
 /* ---- names -------------------------------------------------------------------------------------*/
 
 /* Makes room for one more element in an array of `size`-byte elements. */
@@ -71,12 +106,26 @@ static bool grow(struct nk_log *l, void **p, uint32_t count, uint32_t *cap, size
 }
 
 void nk_orphan_path(const struct nk_orphan *o, char *out) {
-    if (o->kind == NK_PATH_IS_LOG)
+    switch (o->kind) {
+    case NK_PATH_IS_LOG:
         nk_path_log(o->number, out);
-    else if (o->kind == NK_PATH_IS_SNAP)
+        break;
+    case NK_PATH_IS_SNAP:
         nk_path_snap(o->number, out);
-    else
+        break;
+    case NK_PATH_IS_SNAP_TMP:
         nk_path_snap_tmp(o->number, out);
+        break;
+    case NK_PATH_IS_DATA:
+        nk_path_data(o->number, out);
+        break;
+    case NK_PATH_IS_HINT:
+        nk_path_hint(o->number, out);
+        break;
+    default:
+        NK_ASSERT(o->kind == NK_PATH_IS_HINT_TMP);
+        nk_path_hint_tmp(o->number, out);
+    }
 }
 
 static int note_name(void *arg, const char *name) {
@@ -97,6 +146,9 @@ static int note_name(void *arg, const char *name) {
     case NK_PATH_IS_LOG:
     case NK_PATH_IS_SNAP:
     case NK_PATH_IS_SNAP_TMP:
+    case NK_PATH_IS_DATA:
+    case NK_PATH_IS_HINT:
+    case NK_PATH_IS_HINT_TMP:
         n->memory = !grow(n->l, &files, n->count, &n->cap, sizeof *n->file);
         if (n->memory) return 1;
         n->file = files;
@@ -108,9 +160,9 @@ static int note_name(void *arg, const char *name) {
     return 0;
 }
 
-static bool has_log(const struct names *n, uint64_t number) {
+static bool is_there(const struct names *n, enum nk_path_kind kind, uint64_t number) {
     for (uint32_t i = 0; i < n->count; i++)
-        if (n->file[i].kind == NK_PATH_IS_LOG && n->file[i].number == number) return true;
+        if (n->file[i].kind == kind && n->file[i].number == number) return true;
     return false;
 }
 
@@ -150,13 +202,30 @@ struct nk_log_snap *nk_folder_find_snap(struct nk_log *l, uint64_t number) {
     return NULL;
 }
 
+struct nk_log_data *nk_folder_find_data(struct nk_log *l, uint64_t number) {
+    for (uint32_t i = 0; i < l->data_count; i++)
+        if (l->data[i].number == number) return &l->data[i];
+    return NULL;
+}
+
+/* Logs, snapshots and merged files are numbered together. */
+static bool is_taken(struct nk_log *l, uint64_t number) {
+    return nk_folder_find(l, number) != NULL || nk_folder_find_snap(l, number) != NULL ||
+           nk_folder_find_data(l, number) != NULL;
+}
+
 bool nk_folder_reserve(struct nk_log *l, enum nk_manifest_kind kind) {
-    void *live = l->live, *snaps = l->snaps;
-    bool log = kind == NK_FILE_LOG;
-    bool ok = log ? grow(l, &live, l->live_count, &l->live_cap, sizeof *l->live)
-                  : grow(l, &snaps, l->snap_count, &l->snap_cap, sizeof *l->snaps);
+    void *live = l->live, *snaps = l->snaps, *data = l->data;
+    bool ok;
+    if (kind == NK_FILE_LOG)
+        ok = grow(l, &live, l->live_count, &l->live_cap, sizeof *l->live);
+    else if (kind == NK_FILE_SNAP)
+        ok = grow(l, &snaps, l->snap_count, &l->snap_cap, sizeof *l->snaps);
+    else
+        ok = grow(l, &data, l->data_count, &l->data_cap, sizeof *l->data);
     l->live = live;
     l->snaps = snaps;
+    l->data = data;
     return ok;
 }
 
@@ -164,7 +233,7 @@ bool nk_folder_reserve(struct nk_log *l, enum nk_manifest_kind kind) {
 static int edit_log(struct nk_log *l, const struct nk_manifest_edit *e) {
     struct nk_live *f = nk_folder_find(l, e->number);
     if (e->op == NK_MANIFEST_ADD) {
-        if (nk_folder_find_snap(l, e->number) != NULL ||
+        if (is_taken(l, e->number) ||
             (l->live_count > 0 && l->live[l->live_count - 1].number >= e->number))
             return NITRO_ECORRUPT;
         if (!nk_folder_reserve(l, NK_FILE_LOG)) return NITRO_ENOMEM;
@@ -181,7 +250,7 @@ static int edit_log(struct nk_log *l, const struct nk_manifest_edit *e) {
 static int edit_snap(struct nk_log *l, const struct nk_manifest_edit *e) {
     struct nk_log_snap *s = nk_folder_find_snap(l, e->number);
     if (e->op == NK_MANIFEST_ADD) {
-        if (s != NULL || nk_folder_find(l, e->number) != NULL) return NITRO_ECORRUPT;
+        if (is_taken(l, e->number)) return NITRO_ECORRUPT;
         if (!nk_folder_reserve(l, NK_FILE_SNAP)) return NITRO_ENOMEM;
         uint32_t i = l->snap_count++;
         for (; i > 0 && l->snaps[i - 1].lsn > e->last_lsn; i--) l->snaps[i] = l->snaps[i - 1];
@@ -195,9 +264,34 @@ static int edit_snap(struct nk_log *l, const struct nk_manifest_edit *e) {
     return NITRO_OK;
 }
 
+/* So has a merged file. What it stands for is known here already; its header has to say the same. */
+static int edit_data(struct nk_log *l, const struct nk_manifest_edit *e) {
+    struct nk_log_data *d = nk_folder_find_data(l, e->number);
+    if (e->op == NK_MANIFEST_ADD) {
+        if (is_taken(l, e->number)) return NITRO_ECORRUPT;
+        if (!nk_folder_reserve(l, NK_FILE_DATA)) return NITRO_ENOMEM;
+        uint32_t i = l->data_count++;
+        for (; i > 0 && l->data[i - 1].number > e->number; i--) l->data[i] = l->data[i - 1];
+        l->data[i] =
+            (struct nk_log_data){.number = e->number,
+                                 .salt = e->salt,
+                                 .head = {.first_lsn = e->first_lsn, .last_lsn = e->last_lsn}};
+        return NITRO_OK;
+    }
+    if (d == NULL) return NITRO_ECORRUPT;
+    l->data_count--;
+    memmove(d, d + 1, (l->data_count - (uint32_t)(d - l->data)) * sizeof *d);
+    return NITRO_OK;
+}
+
 int nk_folder_edit(struct nk_log *l, const struct nk_manifest_edit *e) {
+    /* snapshots of what is in memory, merged files of what is not */
+    bool log_is_data = nk_mode_info(l->mode)->log_is_data;
     if (e->number == 0 || e->number >= NK_PATH_LOG_MAX) return NITRO_ECORRUPT;
-    int rc = e->kind == NK_FILE_LOG ? edit_log(l, e) : edit_snap(l, e);
+    if (e->kind == (log_is_data ? NK_FILE_SNAP : NK_FILE_DATA)) return NITRO_ECORRUPT;
+    int rc = e->kind == NK_FILE_LOG    ? edit_log(l, e)
+             : e->kind == NK_FILE_SNAP ? edit_snap(l, e)
+                                       : edit_data(l, e);
     if (e->number >= l->next_number) l->next_number = e->number + 1;
     return rc;
 }
@@ -212,19 +306,14 @@ static bool edit_behind(const uint8_t *p, uint64_t size, uint64_t at, uint64_t s
 
 static int take_manifest(struct nk_log *l, const uint8_t *p, uint64_t size, struct nitro_err *err) {
     struct nk_manifest_head h = {0};
-    if (size < NK_MANIFEST_HEADER) return damage(l, err, NK_PATH_MANIFEST, "it is too short");
+    if (size < NK_MANIFEST_HEADER)
+        return nk_folder_damage(l, err, NK_PATH_MANIFEST, "it is too short");
     int rc = nk_manifest_head_decode(p, &h);
     if (rc == NITRO_EFORMAT) return newer(l, err, NK_PATH_MANIFEST, h.version);
-    if (rc != NITRO_OK) return damage(l, err, NK_PATH_MANIFEST, "its header is not valid");
-    if (h.mode != NK_MODE_MEMORY)
-        return nk_err_set(
-            err, NITRO_EFORMAT, 0,
-            "open %s: the folder was made for mode %s, this program serves mode memory "
-            "alone",
-            l->dir,
-            h.mode == NK_MODE_BITCASK ? "bitcask"
-            : h.mode == NK_MODE_LSM   ? "lsm"
-                                      : "unknown");
+    if (rc != NITRO_OK)
+        return nk_folder_damage(l, err, NK_PATH_MANIFEST, "its header is not valid");
+    rc = take_mode(l, h.mode, err);
+    if (rc != NITRO_OK) return rc;
     memcpy(l->store, h.store, sizeof l->store);
     l->manifest_salt = h.salt;
     l->manifest_seq = 1;
@@ -236,10 +325,11 @@ static int take_manifest(struct nk_log *l, const uint8_t *p, uint64_t size, stru
         rc = nk_folder_edit(l, &e);
         if (rc == NITRO_ENOMEM) return out_of_memory(l, err);
         if (rc != NITRO_OK)
-            return damage(l, err, NK_PATH_MANIFEST, "an entry contradicts those before it");
+            return nk_folder_damage(l, err, NK_PATH_MANIFEST,
+                                    "an entry contradicts those before it, or the mode");
     }
     if (edit_behind(p, size, at, h.salt))
-        return damage(l, err, NK_PATH_MANIFEST, "an entry in its middle is not valid");
+        return nk_folder_damage(l, err, NK_PATH_MANIFEST, "an entry in its middle is not valid");
     l->manifest_at = at;
     return NITRO_OK;
 }
@@ -248,7 +338,8 @@ static int read_manifest(struct nk_log *l, struct nitro_err *err) {
     uint64_t size = 0;
     int rc = open_file(l, NK_PATH_MANIFEST, small_file_flags(l), &l->manifest_fd, &size, err);
     if (rc != NITRO_OK) return rc;
-    if (size > MANIFEST_BYTES_MAX) return damage(l, err, NK_PATH_MANIFEST, "it is too long");
+    if (size > MANIFEST_BYTES_MAX)
+        return nk_folder_damage(l, err, NK_PATH_MANIFEST, "it is too long");
     uint8_t *p = nk_mem_alloc(l->mem, (size_t)size + 1);
     if (p == NULL) return out_of_memory(l, err);
     int64_t got = nk_vfs_read(l->vfs, l->manifest_fd, p, (size_t)size, 0);
@@ -269,23 +360,30 @@ static int read_control(struct nk_log *l, struct nitro_err *err) {
     rc = nk_control_newest(p, (size_t)got, &l->control);
     if (rc == NITRO_EFORMAT) return newer(l, err, NK_PATH_CONTROL, l->control.version);
     if (rc == NITRO_OK && l->control.file < NK_PATH_LOG_MAX) return rc;
-    return damage(l, err, NK_PATH_CONTROL, "it has no valid slot");
+    return nk_folder_damage(l, err, NK_PATH_CONTROL, "it has no valid slot");
 }
 
 /* ---- headers -----------------------------------------------------------------------------------*/
+
+/* The first sector of a file. NITRO_ENOTFOUND: it is not that long. */
+static int read_sector(struct nk_log *l, const char *name, uint8_t sector[NK_SECTOR],
+                       uint64_t *size, struct nitro_err *err) {
+    int fd = -1;
+    int rc = open_file(l, name, NITRO_FILE_READ, &fd, size, err);
+    if (rc != NITRO_OK) return rc;
+    int64_t got = nk_vfs_read(l->vfs, fd, sector, NK_SECTOR, 0);
+    (void)l->vfs->close(l->vfs->ctx, fd); /* only read */
+    if (got < 0) return io(l, err, name, got);
+    return got < (int64_t)NK_SECTOR ? NITRO_ENOTFOUND : NITRO_OK;
+}
 
 int nk_folder_header(struct nk_log *l, uint64_t number, struct nk_log_header *h, uint64_t *size,
                      struct nitro_err *err) {
     uint8_t sector[NK_SECTOR];
     char name[NK_PATH_MAX];
-    int fd = -1;
     nk_path_log(number, name);
-    int rc = open_file(l, name, NITRO_FILE_READ, &fd, size, err);
+    int rc = read_sector(l, name, sector, size, err);
     if (rc != NITRO_OK) return rc;
-    int64_t got = nk_vfs_read(l->vfs, fd, sector, sizeof sector, 0);
-    (void)l->vfs->close(l->vfs->ctx, fd); /* only read */
-    if (got < 0) return io(l, err, name, got);
-    if (got < (int64_t)sizeof sector) return NITRO_ENOTFOUND;
     rc = nk_log_header_decode(sector, h);
     if (rc == NITRO_EFORMAT) return newer(l, err, name, h->version);
     return rc == NITRO_OK ? rc : NITRO_ENOTFOUND;
@@ -295,12 +393,33 @@ static int read_listed(struct nk_log *l, struct nk_live *f, struct nitro_err *er
     char name[NK_PATH_MAX];
     nk_path_log(f->number, name);
     int rc = nk_folder_header(l, f->number, &f->head, &f->size, err);
-    if (rc == NITRO_ENOTFOUND) return damage(l, err, name, "its header is not valid");
+    if (rc == NITRO_ENOTFOUND) return nk_folder_damage(l, err, name, "its header is not valid");
     if (rc != NITRO_OK) return rc;
     if (memcmp(f->head.store, l->store, sizeof l->store) != 0)
-        return damage(l, err, name, "it belongs to another store");
+        return nk_folder_damage(l, err, name, "it belongs to another store");
     if (f->head.number != f->number || f->head.salt != f->salt)
-        return damage(l, err, name, "it is not the file that MANIFEST lists");
+        return nk_folder_damage(l, err, name, "it is not the file that MANIFEST lists");
+    return NITRO_OK;
+}
+
+static int read_listed_data(struct nk_log *l, struct nk_log_data *d, struct nitro_err *err) {
+    uint8_t sector[NK_SECTOR];
+    char name[NK_PATH_MAX];
+    uint64_t size = 0;
+    struct nk_data_header h = {0};
+    nk_path_data(d->number, name);
+    int rc = read_sector(l, name, sector, &size, err);
+    if (rc != NITRO_OK && rc != NITRO_ENOTFOUND) return rc;
+    if (rc == NITRO_OK) rc = nk_data_header_decode(sector, &h);
+    if (rc == NITRO_EFORMAT) return newer(l, err, name, h.version);
+    if (rc != NITRO_OK) return nk_folder_damage(l, err, name, "its header is not valid");
+    if (memcmp(h.store, l->store, sizeof l->store) != 0)
+        return nk_folder_damage(l, err, name, "it belongs to another store");
+    if (h.number != d->number || h.salt != d->salt || h.first_lsn != d->head.first_lsn ||
+        h.last_lsn != d->head.last_lsn)
+        return nk_folder_damage(l, err, name, "it is not the file that MANIFEST lists");
+    if (h.end > size) return nk_folder_damage(l, err, name, "it is shorter than its header says");
+    d->head = h;
     return NITRO_OK;
 }
 
@@ -313,7 +432,7 @@ static int judge_unlisted(struct nk_log *l, uint64_t number, bool removed, struc
     int rc = nk_folder_header(l, number, &h, &size, err);
     if (rc != NITRO_OK && rc != NITRO_ENOTFOUND) return rc;
     if (rc == NITRO_OK && h.used && !removed)
-        return damage(l, err, name, "it holds data, but MANIFEST does not list it");
+        return nk_folder_damage(l, err, name, "it holds data, but MANIFEST does not list it");
     return NITRO_OK;
 }
 
@@ -323,7 +442,8 @@ static int take_unlisted(struct nk_log *l, const struct nk_orphan *o, bool remov
     char name[NK_PATH_MAX];
     nk_orphan_path(o, name);
     if (o->number >= NK_PATH_LOG_MAX)
-        return damage(l, err, name, "no file of the store can have this number; move it away");
+        return nk_folder_damage(l, err, name,
+                                "no file of the store can have this number; move it away");
     int rc = o->kind == NK_PATH_IS_LOG ? judge_unlisted(l, o->number, removed, err) : NITRO_OK;
     if (rc != NITRO_OK) return rc;
     void *p = l->orphans;
@@ -335,28 +455,52 @@ static int take_unlisted(struct nk_log *l, const struct nk_orphan *o, bool remov
     return NITRO_OK;
 }
 
+/* Of a hint that was not finished nobody knows what it would have been: it always goes. */
 static bool is_listed(struct nk_log *l, const struct nk_orphan *o) {
-    if (o->kind == NK_PATH_IS_LOG) return nk_folder_find(l, o->number) != NULL;
-    return o->kind == NK_PATH_IS_SNAP && nk_folder_find_snap(l, o->number) != NULL;
+    switch (o->kind) {
+    case NK_PATH_IS_LOG:
+        return nk_folder_find(l, o->number) != NULL;
+    case NK_PATH_IS_SNAP:
+        return nk_folder_find_snap(l, o->number) != NULL;
+    case NK_PATH_IS_DATA:
+        return nk_folder_find_data(l, o->number) != NULL;
+    case NK_PATH_IS_HINT:
+        return nk_folder_find(l, o->number) != NULL || nk_folder_find_data(l, o->number) != NULL;
+    default:
+        return false;
+    }
+}
+
+static int not_there(const struct nk_log *l, const char *name, struct nitro_err *err) {
+    return nk_folder_damage(l, err, name, "MANIFEST lists it, but it is not there");
+}
+
+/* The headers of all files that MANIFEST lists. */
+static int read_all_listed(struct nk_log *l, const struct names *n, struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    int rc = NITRO_OK;
+    for (uint32_t i = 0; i < l->live_count && rc == NITRO_OK; i++) {
+        nk_path_log(l->live[i].number, name);
+        rc = is_there(n, NK_PATH_IS_LOG, l->live[i].number) ? read_listed(l, &l->live[i], err)
+                                                            : not_there(l, name, err);
+    }
+    for (uint32_t i = 0; i < l->data_count && rc == NITRO_OK; i++) {
+        nk_path_data(l->data[i].number, name);
+        rc = is_there(n, NK_PATH_IS_DATA, l->data[i].number) ? read_listed_data(l, &l->data[i], err)
+                                                             : not_there(l, name, err);
+    }
+    return rc;
 }
 
 static int read_headers(struct nk_log *l, const struct names *n, struct nitro_err *err) {
     uint64_t listed_next = l->next_number;
-    for (uint32_t i = 0; i < l->live_count; i++) {
-        char name[NK_PATH_MAX];
-        nk_path_log(l->live[i].number, name);
-        if (!has_log(n, l->live[i].number))
-            return damage(l, err, name, "MANIFEST lists it, but it is not there");
-        int rc = read_listed(l, &l->live[i], err);
-        if (rc != NITRO_OK) return rc;
-    }
-    for (uint32_t i = 0; i < n->count; i++) {
+    int rc = read_all_listed(l, n, err);
+    for (uint32_t i = 0; i < n->count && rc == NITRO_OK; i++) {
         if (is_listed(l, &n->file[i])) continue;
         /* a number below the next one was listed once, and has been removed */
-        int rc = take_unlisted(l, &n->file[i], n->file[i].number < listed_next, err);
-        if (rc != NITRO_OK) return rc;
+        rc = take_unlisted(l, &n->file[i], n->file[i].number < listed_next, err);
     }
-    return NITRO_OK;
+    return rc;
 }
 
 /* ---- snapshots ---------------------------------------------------------------------------------*/
@@ -386,80 +530,18 @@ static int read_snaps(struct nk_log *l, struct nitro_err *err) {
     return NITRO_OK;
 }
 
-/* ---- the chain ---------------------------------------------------------------------------------*/
-
-/* The newest used file with a number below `below`. */
-static struct nk_live *newest_used(struct nk_log *l, uint64_t below) {
-    struct nk_live *newest = NULL;
-    for (uint32_t i = 0; i < l->live_count; i++)
-        if (l->live[i].head.used && l->live[i].number < below) newest = &l->live[i];
-    return newest;
-}
-
-/* What came before a file is neither in a file that is listed nor in the snapshot. */
-static int beheaded(const struct nk_log *l, const struct nk_live *f, struct nitro_err *err) {
-    char name[NK_PATH_MAX];
-    bool named = f->head.prev_number != 0;
-    nk_path_log(named ? f->head.prev_number : f->number, name);
-    return damage(l, err, name,
-                  named ? "a newer file follows it, but MANIFEST does not list it"
-                        : "what came before it is in no snapshot");
-}
-
-/* Marks the files from `newest` back. NITRO_ENOTFOUND with *blank: a file that was used then has a header that
- * says that it is blank. */
-static int mark_chain(struct nk_log *l, struct nk_live *newest, uint64_t *blank,
-                      struct nitro_err *err) {
-    for (uint32_t i = 0; i < l->live_count; i++) l->live[i].on_chain = false;
-    for (struct nk_live *f = newest; f != NULL;) {
-        f->on_chain = true;
-        struct nk_live *before = nk_folder_find(l, f->head.prev_number);
-        if (before == NULL &&
-            (l->read_only || f->head.prev_last_lsn <= NK_MUTATE(40, 0, l->base.lsn)))
-            break; /* what came before is in the snapshot */
-        if (before == NULL) return beheaded(l, f, err);
-        if (!before->head.used) {
-            *blank = before->number;
-            return NITRO_ENOTFOUND;
-        }
-        before->last_lsn = f->head.prev_last_lsn;
-        f = before;
-    }
-    return NITRO_OK;
-}
-
-/* Marks the files on the chain and sets last_lsn of all but the newest. A power cut may have kept a newer file's
- * header and lost an older one's, if neither was synced: then the newer file is behind the end of the tail. (If
- * it was synced, W says so, and the missing records are damage.) */
-int nk_folder_chain(struct nk_log *l, struct nitro_err *err) {
-    uint64_t below = UINT64_MAX;
-    int rc = NITRO_ENOTFOUND;
-    while (rc == NITRO_ENOTFOUND) rc = mark_chain(l, newest_used(l, below), &below, err);
-    return rc;
-}
-
-uint64_t nk_live_begin(const struct nk_log *l) {
-    uint64_t begin = UINT64_MAX;
-    for (uint32_t i = 0; i < l->live_count && begin == UINT64_MAX; i++)
-        if (l->live[i].on_chain) begin = l->live[i].head.prev_last_lsn;
-    /* what a life without a log has done up to its snapshot is in that alone */
-    for (uint32_t i = 0; i < l->snap_count && begin != UINT64_MAX; i++)
-        if (l->snaps[i].bytes != 0 && l->snaps[i].wal_off)
-            begin = nk_max_u64(begin, l->snaps[i].lsn);
-    return begin;
-}
-
 /* ---- entry -------------------------------------------------------------------------------------*/
 
 /* A folder without MANIFEST: new, or what is left of a creation that did not get through, which holds
- * nothing; or else its MANIFEST is lost. A finished snapshot is no rest of a creation, and may be all that
- * somebody has of a store: it is not removed. */
+ * nothing; or else its MANIFEST is lost. A finished snapshot or a merged file is no rest of a creation, and may be
+ * all that somebody has of a store: it is not removed. */
 static int take_new(struct nk_log *l, const struct names *n, struct nitro_err *err) {
     if (n->control) {
         int rc = read_control(l, err);
         if (rc != NITRO_OK && rc != NITRO_ECORRUPT) return rc;
         if (rc == NITRO_OK && l->control.durable_lsn > 0)
-            return damage(l, err, NK_PATH_MANIFEST, "it is not there, but CONTROL knows of data");
+            return nk_folder_damage(l, err, NK_PATH_MANIFEST,
+                                    "it is not there, but CONTROL knows of data");
         if (l->control_fd >= 0) (void)l->vfs->close(l->vfs->ctx, l->control_fd);
         l->control_fd = -1;
     }
@@ -467,7 +549,9 @@ static int take_new(struct nk_log *l, const struct names *n, struct nitro_err *e
         char name[NK_PATH_MAX];
         nk_orphan_path(&n->file[i], name);
         if (n->file[i].kind == NK_PATH_IS_SNAP)
-            return damage(l, err, name, "it is a snapshot, but there is no MANIFEST");
+            return nk_folder_damage(l, err, name, "it is a snapshot, but there is no MANIFEST");
+        if (n->file[i].kind == NK_PATH_IS_DATA)
+            return nk_folder_damage(l, err, name, "it is a merged file, but there is no MANIFEST");
         int rc = take_unlisted(l, &n->file[i], false, err);
         if (rc != NITRO_OK) return rc;
     }
@@ -479,10 +563,10 @@ static int take_new(struct nk_log *l, const struct names *n, struct nitro_err *e
 static int take_old(struct nk_log *l, const struct names *n, struct nitro_err *err) {
     int rc = read_manifest(l, err);
     if (rc == NITRO_OK && !n->control)
-        rc = damage(l, err, NK_PATH_CONTROL, "it is not there, but MANIFEST is");
+        rc = nk_folder_damage(l, err, NK_PATH_CONTROL, "it is not there, but MANIFEST is");
     if (rc == NITRO_OK) rc = read_control(l, err);
     if (rc == NITRO_OK && memcmp(l->control.store, l->store, sizeof l->store) != 0)
-        rc = damage(l, err, NK_PATH_CONTROL, "it belongs to another store");
+        rc = nk_folder_damage(l, err, NK_PATH_CONTROL, "it belongs to another store");
     if (rc == NITRO_OK) rc = read_headers(l, n, err);
     if (rc == NITRO_OK) rc = read_snaps(l, err);
     return rc == NITRO_OK ? nk_folder_chain(l, err) : rc;

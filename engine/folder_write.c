@@ -13,7 +13,7 @@
  */
 #include "recover.h"
 
-/* Edits that a MANIFEST may have before it is written anew: two for each log and snapshot that came and went.
+/* Edits that a MANIFEST may have before it is written anew: two for each file that came and went.
  * 64 KiB are read in no time, and a list this long is at least half waste. */
 #define EDITS_MAX 1024u
 
@@ -45,7 +45,7 @@ int nk_folder_create(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     l->control = (struct nk_control){.sequence = 2, .time_ms = now_ms};
     memcpy(l->control.store, l->store, sizeof l->store);
     nk_control_encode(&l->control, control);
-    struct nk_manifest_head h = {.mode = NK_MODE_MEMORY, .salt = nk_log_salt(l)};
+    struct nk_manifest_head h = {.mode = l->mode, .salt = nk_log_salt(l)};
     memcpy(h.store, l->store, sizeof h.store);
     nk_manifest_head_encode(&h, manifest);
     int rc =
@@ -71,16 +71,17 @@ struct list {
     uint64_t at, salt;
 };
 
-static void put_edit(struct list *m, enum nk_manifest_op op, enum nk_manifest_kind kind,
-                     uint64_t number, uint64_t salt, uint64_t last_lsn) {
-    struct nk_manifest_edit e = {.op = op,
-                                 .kind = kind,
-                                 .number = number,
-                                 .salt = salt,
-                                 .last_lsn = last_lsn,
-                                 .sequence = m->at / NK_MANIFEST_EDIT};
-    nk_manifest_edit_encode(&e, m->at, m->salt, m->p + m->at);
+/* The next edit is *e, but for its sequence. */
+static void put_edit(struct list *m, const struct nk_manifest_edit *e) {
+    struct nk_manifest_edit edit = *e;
+    edit.sequence = m->at / NK_MANIFEST_EDIT;
+    nk_manifest_edit_encode(&edit, m->at, m->salt, m->p + m->at);
     m->at += NK_MANIFEST_EDIT;
+}
+
+static void put_log(struct list *m, enum nk_manifest_op op, uint64_t number, uint64_t salt) {
+    put_edit(m, &(struct nk_manifest_edit){
+                    .op = op, .kind = NK_FILE_LOG, .number = number, .salt = salt});
 }
 
 /* What is listed. Then the last number that was ever used, added and removed, unless it is listed: it is not
@@ -91,25 +92,36 @@ static void put_files(struct list *m) {
     bool named = last == 0;
     for (uint32_t i = 0; i < l->live_count; i++) {
         named |= l->live[i].number == last;
-        put_edit(m, NK_MANIFEST_ADD, NK_FILE_LOG, l->live[i].number, l->live[i].salt, 0);
+        put_log(m, NK_MANIFEST_ADD, l->live[i].number, l->live[i].salt);
     }
     for (uint32_t i = 0; i < l->snap_count; i++) {
         const struct nk_log_snap *s = &l->snaps[i];
         named |= s->number == last;
-        put_edit(m, NK_MANIFEST_ADD, NK_FILE_SNAP, s->number, s->salt, s->lsn);
+        put_edit(m, &(struct nk_manifest_edit){.op = NK_MANIFEST_ADD,
+                                               .kind = NK_FILE_SNAP,
+                                               .number = s->number,
+                                               .salt = s->salt,
+                                               .last_lsn = s->lsn});
+    }
+    for (uint32_t i = 0; i < l->data_count; i++) {
+        const struct nk_log_data *d = &l->data[i];
+        struct nk_manifest_edit e = nk_data_edit(NK_MANIFEST_ADD, d);
+        named |= d->number == last;
+        put_edit(m, &e);
     }
     if (named) return;
-    put_edit(m, NK_MANIFEST_ADD, NK_FILE_LOG, last, m->salt, 0);
-    put_edit(m, NK_MANIFEST_REMOVE, NK_FILE_LOG, last, m->salt, 0);
+    put_log(m, NK_MANIFEST_ADD, last, m->salt);
+    put_log(m, NK_MANIFEST_REMOVE, last, m->salt);
 }
 
 int nk_folder_relist(struct nk_log *l, struct nitro_err *err) {
-    size_t bytes = NK_MANIFEST_HEADER + (l->live_count + l->snap_count + 2u) * NK_MANIFEST_EDIT;
+    size_t files = (size_t)l->live_count + l->snap_count + l->data_count;
+    size_t bytes = NK_MANIFEST_HEADER + (files + 2) * NK_MANIFEST_EDIT;
     uint8_t *p = nk_mem_zalloc(l->mem, bytes);
     if (p == NULL)
         return nk_err_set(err, NITRO_ENOMEM, 0, "write %s/%s anew: out of memory", l->dir,
                           NK_PATH_MANIFEST);
-    struct nk_manifest_head h = {.mode = NK_MODE_MEMORY, .salt = nk_log_salt(l)};
+    struct nk_manifest_head h = {.mode = l->mode, .salt = nk_log_salt(l)};
     memcpy(h.store, l->store, sizeof h.store);
     nk_manifest_head_encode(&h, p);
     struct list m = {.l = l, .p = p, .at = NK_MANIFEST_HEADER, .salt = h.salt};
@@ -127,7 +139,12 @@ int nk_folder_relist(struct nk_log *l, struct nitro_err *err) {
     return NITRO_OK;
 }
 
-bool nk_folder_list_is_long(const struct nk_log *l) {
-    uint64_t need = l->live_count + l->snap_count;
-    return l->manifest_seq > EDITS_MAX && l->manifest_seq > 2 * need;
+int nk_folder_shorten(struct nk_log *l, struct nitro_err *err) {
+    uint64_t need = (uint64_t)l->live_count + l->snap_count + l->data_count;
+    if (l->manifest_seq <= EDITS_MAX || l->manifest_seq <= 2 * need) return NITRO_OK;
+    struct nitro_err why = {.code = NITRO_OK};
+    int rc = nk_folder_relist(l, &why);
+    if (rc == NITRO_EIO) return nk_log_fail(l, err, -why.sys, "cannot write anew", 0);
+    if (rc != NITRO_OK && err != NULL) *err = why;
+    return rc;
 }

@@ -21,6 +21,10 @@ import (
 //	(3) From (1) and (2): while an exclusive holder is inside, no shared holder is, and the other way round.
 //	(4) Nobody who holds a stripe asks for another one: an exclusive waiter in between would make that a deadlock.
 //	(5) A stripe is given back on the stripe it was taken on, whatever processor the goroutine has moved to.
+//	(6) A direct call that reads from disk leaves the gate before, and the store has to stay open all the same: so it
+//	    takes `reads` of its stripe while it still holds the stripe. Only Close takes that exclusively (drain), after
+//	    it has had the gate exclusively and everybody finds the store closed: so nobody waits for it, and nobody comes
+//	    after it.
 //
 // Which stripe? The best is "that of the processor I run on", which Go doesn't tell. A sync.Pool does know,
 // because its free items lie with the processor that put them back: get takes the stripe that this processor
@@ -43,10 +47,11 @@ const stripesPerProc = 4
 // stripe is one part of the gate, with the chunk that its processor used last: whoever takes the stripe from the pool
 // finds a chunk whose memory is in this processor's cache.
 type stripe struct {
-	mu   sync.RWMutex
-	free atomic.Pointer[Chunk] // nil: none
-	used *tallies              // what the stripe's requests have done
-	_    [128 - 40]byte        // two cache lines: neighbours are prefetched in pairs
+	mu    sync.RWMutex
+	free  atomic.Pointer[Chunk] // nil: none
+	used  *tallies              // what the stripe's requests have done
+	reads sync.RWMutex          // held shared by reads of the disk that began on this stripe; order: after mu
+	_     [128 - 64]byte        // two cache lines: neighbours are prefetched in pairs
 }
 
 func newGate() *gate {
@@ -87,5 +92,15 @@ func (g *gate) lock() {
 func (g *gate) unlock() {
 	for i := range g.stripes {
 		g.stripes[i].mu.Unlock()
+	}
+}
+
+// drain returns when all reads of the disk are over that began before the store was closed.
+func (g *gate) drain() {
+	for i := range g.stripes {
+		g.stripes[i].reads.Lock()
+	}
+	for i := range g.stripes {
+		g.stripes[i].reads.Unlock()
 	}
 }

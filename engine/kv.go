@@ -7,7 +7,6 @@ import "C"
 
 import (
 	"runtime"
-	"slices"
 	"time"
 	"unsafe"
 )
@@ -27,7 +26,8 @@ type SetOptions struct {
 	Expire   time.Time // zero: never
 }
 
-// Get appends the value of key to dst and returns the extended slice. ErrNotFound leaves dst as it was.
+// Get appends the value of key to dst and returns the extended slice. ErrNotFound leaves dst as it was. In ModeBitcask
+// also ErrCorrupt, ErrIO: the value of this key can't be read; others can.
 func (s *Store) Get(dst, key []byte) ([]byte, error) {
 	dst, _, err := s.get(dst, key, true)
 	return dst, err
@@ -43,35 +43,6 @@ func (s *Store) GetInfo(dst, key []byte) ([]byte, Info, error) {
 func (s *Store) Info(key []byte) (Info, error) {
 	_, ci, err := s.get(nil, key, false)
 	return infoOf(&ci), err
-}
-
-// get repeats while the value is larger than the room behind dst: it may change between two tries.
-func (s *Store) get(dst, key []byte, value bool) ([]byte, C.struct_nitro_info, error) {
-	for {
-		var ci C.struct_nitro_info
-		var room []byte
-		if value {
-			room = dst[len(dst):cap(dst)]
-		}
-		code, err := s.try(func() C.int {
-			return C.nitro_get(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)),
-				pointer(room), C.size_t(len(room)), &ci)
-		})
-		if n := int(ci.bytes); err == nil && code == C.NITRO_OK && value && n > len(room) {
-			dst = slices.Grow(dst, n)
-			continue
-		}
-		if err == nil {
-			err = s.shown(code, &ci)
-		}
-		switch {
-		case err != nil:
-			return dst, C.struct_nitro_info{}, err
-		case value:
-			return dst[:len(dst)+int(ci.bytes)], ci, nil
-		}
-		return dst, ci, nil
-	}
 }
 
 // Set stores value under key, replacing what was there, its expiry included.
@@ -106,7 +77,7 @@ func (s *Store) CompareAndSwap(key, value []byte, expected uint64) (version uint
 
 func (s *Store) set(key, value []byte, flags C.uint, expected C.uint64_t, expire int64) (uint64, error) {
 	var ci C.struct_nitro_info
-	err := s.write(len(key), len(value), &ci, func() C.int {
+	err := s.write(key, len(value), &ci, func() C.int {
 		return C.nitro_set(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), pointer(value),
 			C.size_t(len(value)), flags, expected, C.int64_t(expire), &ci)
 	})
@@ -119,7 +90,7 @@ func (s *Store) set(key, value []byte, flags C.uint, expected C.uint64_t, expire
 // Delete removes key, or returns ErrNotFound.
 func (s *Store) Delete(key []byte) error {
 	var ci C.struct_nitro_info
-	return s.write(len(key), 0, &ci, func() C.int {
+	return s.write(key, 0, &ci, func() C.int {
 		return C.nitro_delete(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), &ci)
 	})
 }
@@ -129,7 +100,7 @@ func (s *Store) Delete(key []byte) error {
 func (s *Store) Incr(key []byte, delta int64) (int64, error) {
 	var ci C.struct_nitro_info
 	var sum C.int64_t
-	err := s.write(len(key), incrDigits, &ci, func() C.int {
+	err := s.write(key, incrDigits, &ci, func() C.int {
 		return C.nitro_incr(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), C.int64_t(delta), &sum, &ci)
 	})
 	if err != nil {
@@ -145,7 +116,7 @@ const incrDigits = len("-9223372036854775808")
 // ErrNotFound.
 func (s *Store) Expire(key []byte, at time.Time) error {
 	var ci C.struct_nitro_info
-	return s.write(len(key), 0, &ci, func() C.int {
+	return s.write(key, 0, &ci, func() C.int {
 		return C.nitro_expire(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), C.int64_t(millis(at)), &ci)
 	})
 }
@@ -173,8 +144,10 @@ func (s *Store) Write(ops []Op) error {
 		fillOp(&cops[i], &ops[i], &pins)
 	}
 	var ci C.struct_nitro_info
-	return s.write(keys, values, &ci, func() C.int {
-		return C.nitro_write(s.c, C.int64_t(s.Now()), &cops[0], C.uint32_t(len(cops)), &ci)
+	return s.logged(nil, keys+values, &ci, func() (C.int, error) {
+		return s.try(func() C.int {
+			return C.nitro_write(s.c, C.int64_t(s.Now()), &cops[0], C.uint32_t(len(cops)), &ci)
+		})
 	})
 }
 
@@ -198,7 +171,7 @@ func pinned(b []byte, pins *runtime.Pinner) unsafe.Pointer {
 // Flush removes every key at once; the memory is given back by the background work.
 func (s *Store) Flush() error {
 	var ci C.struct_nitro_info
-	return s.logged(0, 0, &ci, func() (C.int, error) {
+	return s.logged(nil, 0, &ci, func() (C.int, error) {
 		var b backoff
 		for {
 			code, err := s.flush(&ci)
@@ -223,9 +196,9 @@ func (s *Store) flush(ci *C.struct_nitro_info) (C.int, error) {
 	return code, nil
 }
 
-// write is try for calls that change something and leave in *ci what they did.
-func (s *Store) write(keyBytes, valueBytes int, ci *C.struct_nitro_info, call func() C.int) error {
-	return s.logged(keyBytes, valueBytes, ci, func() (C.int, error) { return s.try(call) })
+// write is try for calls that change one key and leave in *ci what they did.
+func (s *Store) write(key []byte, valueBytes int, ci *C.struct_nitro_info, call func() C.int) error {
+	return s.logged(key, valueBytes, ci, func() (C.int, error) { return s.try(call) })
 }
 
 // try calls into the engine, with the gate shared, until the segment is free.
@@ -245,8 +218,9 @@ func (s *Store) try(call func() C.int) (C.int, error) {
 	}
 }
 
-// logged makes room in the log for what attempt is about to do, and then waits as the store's level says.
-func (s *Store) logged(keyBytes, valueBytes int, ci *C.struct_nitro_info, attempt func() (C.int, error)) error {
+// logged makes room in the log for what attempt is about to do, and then waits as the store's level says. The key is nil
+// for what changes several.
+func (s *Store) logged(key []byte, valueBytes int, ci *C.struct_nitro_info, attempt func() (C.int, error)) error {
 	s.Throttle(s.level)
 	for {
 		code, err := attempt()
@@ -254,16 +228,18 @@ func (s *Store) logged(keyBytes, valueBytes int, ci *C.struct_nitro_info, attemp
 			return err
 		}
 		if code != C.NITRO_ELOGFULL {
-			return s.wrote(code, ci)
+			return s.wrote(code, key, ci)
 		}
-		if err := s.MakeRoom(uint64(C.nitro_log_need(C.size_t(keyBytes), C.size_t(valueBytes)))); err != nil {
+		// An expiry writes a value anew that lies on disk; only the engine knows its size.
+		bytes := max(C.size_t(valueBytes), C.size_t(ci.bytes))
+		if err := s.MakeRoom(uint64(C.nitro_log_need(C.size_t(len(key)), bytes))); err != nil {
 			return err
 		}
 	}
 }
 
 // wrote waits for the effect of a call that should have changed something, and for what it shows if it hasn't.
-func (s *Store) wrote(code C.int, ci *C.struct_nitro_info) error {
+func (s *Store) wrote(code C.int, key []byte, ci *C.struct_nitro_info) error {
 	switch code {
 	case C.NITRO_OK:
 		if err := s.await(max(uint64(ci.version), uint64(ci.shown_lsn))); err != nil {
@@ -273,15 +249,15 @@ func (s *Store) wrote(code C.int, ci *C.struct_nitro_info) error {
 	case C.NITRO_EREADONLY:
 		return s.commit.readOnly()
 	}
-	return s.shown(code, ci)
+	return s.shown(code, key, ci)
 }
 
 // shown waits until what a call has found is as safe as the store's level demands, a miss or a refusal included.
-func (s *Store) shown(code C.int, ci *C.struct_nitro_info) error {
+func (s *Store) shown(code C.int, key []byte, ci *C.struct_nitro_info) error {
 	if err := s.await(uint64(ci.shown_lsn)); err != nil {
 		return err
 	}
-	return errorOf(code)
+	return keyError(code, key)
 }
 
 // await waits for an LSN as the store's level says.

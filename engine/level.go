@@ -14,7 +14,7 @@ type Level uint8
 // The levels. At each of them, killing the process loses nothing that was acknowledged.
 const (
 	LevelNever    Level = C.NITRO_LEVEL_NEVER    // written: a power cut may take the last seconds
-	LevelEverysec Level = C.NITRO_LEVEL_EVERYSEC // written: a power cut takes a second at most
+	LevelEverysec Level = C.NITRO_LEVEL_EVERYSEC // written: a power cut takes a second at most (Options.SyncInterval)
 	LevelAlways   Level = C.NITRO_LEVEL_ALWAYS   // durable: a power cut takes nothing
 )
 

@@ -123,6 +123,33 @@ static uint64_t usable(const struct nk_log_file *f, bool is_delete) {
     return f->window_end > keep ? f->window_end - keep : 0;
 }
 
+/* ---- files that are the data -------------------------------------------------------------------*/
+
+/* What is written of a file, or durable, is known to be so up to there. Under the lock. */
+static void note_durable(struct nk_file *s, uint64_t upto) {
+    bool all = s->end != 0 && upto >= s->end;
+    __atomic_store_n(&s->durable, all ? UINT64_MAX : upto, __ATOMIC_RELEASE);
+}
+
+/* Nothing more is appended to the current file. Under the lock. */
+static void note_end(struct nk_log *l) {
+    if (l->files == NULL) return;
+    struct nk_file *s = nk_file_at(l->files, l->cur->slot);
+    s->end = l->at;
+    s->last_lsn = l->next_lsn - 1;
+    note_durable(s, s->durable);
+}
+
+void nk_log_go_on(struct nk_log *l) {
+    note_end(l);
+    l->cur->next = l->prepared;
+    l->cur = l->prepared;
+    l->prepared = NULL;
+    l->at = NK_SECTOR;
+    l->fill_at = 0;
+    l->frame_open = false;
+}
+
 /* Goes on in the next file if this one has no room and the next one has. (That one is prepared when this one's
  * window is complete, or when something is wanted that this one can't hold.) */
 static bool file_room(struct nk_log *l, uint64_t bytes, bool is_delete) {
@@ -132,12 +159,7 @@ static bool file_room(struct nk_log *l, uint64_t bytes, bool is_delete) {
     bool next = l->prepared != NULL && begin <= usable(l->prepared, is_delete);
     if (here && (end <= l->cur->limit || !next)) return true;
     if (!next) return false;
-    l->cur->next = l->prepared;
-    l->cur = l->prepared;
-    l->prepared = NULL;
-    l->at = NK_SECTOR;
-    l->fill_at = 0;
-    l->frame_open = false;
+    nk_log_go_on(l);
     return true;
 }
 
@@ -162,6 +184,9 @@ static void open_frame(struct nk_log *l) {
         file->prev_number = l->used_number;
         file->prev_last_lsn = l->used_lsn;
         f->opens_file = true;
+        if (l->files != NULL)
+            __atomic_store_n(&nk_file_at(l->files, file->slot)->first_lsn, l->next_lsn,
+                             __ATOMIC_RELEASE);
     }
     l->used_number = file->number;
     l->ring_tail += NK_FRAME_HEADER;
@@ -219,6 +244,11 @@ void nk_log_append(struct nk_log *l, struct nk_record *r, uint32_t body_crc, voi
     else
         put(l, r->value, r->value_bytes);
     uint64_t bytes = (uint64_t)n + r->key_bytes + r->value_bytes;
+    r->loc = 0;
+    if (l->files != NULL) {
+        NK_ASSERT(l->at <= NK_LOC_OFFSET_MAX);
+        r->loc = nk_loc(l->cur->slot, l->at, bytes);
+    }
     l->at += bytes;
     f->bytes += bytes;
     f->count++;
@@ -285,11 +315,24 @@ static int write_frame(struct nk_log *l, const struct nk_log_frame *f, uint32_t 
     return o.rc;
 }
 
-/* Gives back what the frames up to `tail` occupied, and says that they are written. */
+/* Says how far the files of the frames up to `tail` are written. Under the lock. */
+static void note_written(struct nk_log *l, uint32_t tail) {
+    if (l->files == NULL) return;
+    for (uint32_t i = l->frame_head; i != tail; i++) {
+        const struct nk_log_frame *f = &l->frames[i % NK_LOG_FRAMES];
+        struct nk_file *s = nk_file_at(l->files, f->file->slot);
+        __atomic_store_n(&s->written, f->offset + NK_FRAME_HEADER + f->bytes, __ATOMIC_RELEASE);
+    }
+}
+
+/* Gives back what the frames up to `tail` occupied, and says that they are written. Under the lock, because somebody may be
+ * looking at them (nk_log_peek); what is spliced goes afterwards. */
 static void written(struct nk_log *l, uint32_t tail, uint32_t splices, uint64_t upto) {
-    for (uint32_t i = 0; i < splices; i++)
-        l->release(l->release_ctx, l->splices[(l->splice_head + i) % NK_LOG_SPLICES].object);
     uint64_t bytes = 0;
+    uint32_t first = l->splice_head;
+    void *objects[NK_LOG_SPLICES];
+    for (uint32_t i = 0; i < splices; i++)
+        objects[i] = l->splices[(first + i) % NK_LOG_SPLICES].object;
     for (uint32_t i = l->frame_head; i != tail; i++)
         bytes += NK_FRAME_HEADER + l->frames[i % NK_LOG_FRAMES].bytes;
     count(&l->written_bytes, bytes);
@@ -298,12 +341,16 @@ static void written(struct nk_log *l, uint32_t tail, uint32_t splices, uint64_t 
     const struct nk_log_frame *last = &l->frames[(tail - 1) % NK_LOG_FRAMES];
     struct nk_log_file *file = last->file;
     uint64_t ring_head = last->ring_at + last->ring_bytes;
-    __atomic_store_n(&l->splice_head, l->splice_head + splices, __ATOMIC_RELEASE);
+    lock_log(l);
+    note_written(l, tail);
+    __atomic_store_n(&l->splice_head, first + splices, __ATOMIC_RELEASE);
     __atomic_store_n(&l->frame_head, tail, __ATOMIC_RELEASE);
     set64(&l->ring_head, ring_head);
+    nk_spin_unlock(&l->lock);
     __atomic_store_n(&l->writing, file, __ATOMIC_RELEASE);
     set64(&l->view.written, upto);
     __atomic_fetch_add(&l->view.room_seq, 1, __ATOMIC_RELEASE);
+    for (uint32_t i = 0; i < splices; i++) l->release(l->release_ctx, objects[i]);
 }
 
 int nk_log_write(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
@@ -328,16 +375,92 @@ int nk_log_write(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     return NITRO_OK;
 }
 
+/* ---- reading what is not written yet -----------------------------------------------------------*/
+
+/* The frame that holds the record at loc, and the number of splices before its own; NULL: it is written. */
+static const struct nk_log_frame *frame_of(const struct nk_log *l, uint64_t loc,
+                                           uint32_t *splices) {
+    uint64_t offset = nk_loc_offset(loc);
+    *splices = 0;
+    for (uint32_t i = l->frame_head; i != l->frame_tail; i++) {
+        const struct nk_log_frame *f = &l->frames[i % NK_LOG_FRAMES];
+        if (f->file->slot == nk_loc_slot(loc) && offset >= f->offset &&
+            offset < f->offset + NK_FRAME_HEADER + f->bytes)
+            return f;
+        *splices += f->splices;
+    }
+    return NULL;
+}
+
+static void ring_peek(const struct nk_log *l, uint64_t at, uint8_t *out, uint64_t n) {
+    uint64_t from = at & RING_MASK, first = nk_min_u64(n, NK_RING_BYTES - from);
+    memcpy(out, l->ring + from, first);
+    if (n > first) memcpy(out + first, l->ring, n - first);
+}
+
+/* The record that begins `skip` bytes behind the begin of a frame, spliced bytes counted. */
+static void peek_frame(struct nk_log *l, const struct nk_log_frame *f, uint32_t splices,
+                       uint64_t skip, uint64_t want, uint8_t *buf, struct nk_peeked *out) {
+    uint64_t at = f->ring_at, cap = nk_min_u64(want, NK_PEEK_MAX);
+    for (uint32_t i = 0; i <= f->splices; i++) {
+        const struct nk_splice *s =
+            i < f->splices ? &l->splices[(l->splice_head + splices + i) % NK_LOG_SPLICES] : NULL;
+        uint64_t piece = (s != NULL ? s->ring_at : f->ring_at + f->ring_bytes) - at;
+        bool here = skip < piece;
+        if (here) {
+            out->bytes = nk_min_u64(cap, piece - skip);
+            ring_peek(l, at + skip, buf, out->bytes);
+            skip = piece;
+            if (out->bytes == cap) return;
+        }
+        if (s == NULL) return;
+        skip -= piece;
+        if (here || skip < s->bytes) {
+            out->rest = s->p + skip;
+            out->rest_bytes = nk_min_u64(want - out->bytes, s->bytes - skip);
+            out->object = s->object;
+            l->retain(l->release_ctx, s->object);
+            return;
+        }
+        skip -= s->bytes;
+        at = s->ring_at;
+    }
+}
+
+int nk_log_peek(struct nk_log *l, uint64_t loc, uint8_t *buf, struct nk_peeked *out) {
+    const struct nk_file *file = nk_file_at(l->files, nk_loc_slot(loc));
+    uint32_t splices;
+    if (nk_loc_offset(loc) < __atomic_load_n(&file->written, __ATOMIC_ACQUIRE))
+        return NITRO_ENOTFOUND;
+    if (!nk_spin_try(&l->lock, LOG_SPINS)) return NITRO_EBUSY;
+    const struct nk_log_frame *f = frame_of(l, loc, &splices);
+    if (f != NULL) {
+        *out = (struct nk_peeked){0};
+        peek_frame(l, f, splices, nk_loc_offset(loc) - f->offset, nk_loc_bytes(loc), buf, out);
+    }
+    nk_spin_unlock(&l->lock);
+    return f != NULL ? NITRO_OK : NITRO_ENOTFOUND;
+}
+
 /* ---- syncing -----------------------------------------------------------------------------------*/
 
-/* Takes out of the list what is durable to its end and nobody uses any more. */
-static struct nk_log_file *retire(struct nk_log *l, struct nk_log_file *last, uint64_t upto) {
+/* Says how far the files up to `last` are durable: that one up to `to`. Under the lock. */
+static void note_synced(struct nk_log *l, const struct nk_log_file *last, uint64_t to) {
+    const struct nk_log_file *f = l->unsynced;
+    for (; f != last; f = f->next) note_durable(nk_file_at(l->files, f->slot), UINT64_MAX);
+    note_durable(nk_file_at(l->files, f->slot), to);
+}
+
+/* Takes out of the list what is durable to its end and nobody uses any more. `to`: how far `last` is durable. */
+static struct nk_log_file *retire(struct nk_log *l, struct nk_log_file *last, uint64_t upto,
+                                  uint64_t to) {
     struct nk_log_file *first = l->unsynced;
-    if (NK_LIKELY(first == last)) {
+    if (NK_LIKELY(first == last && l->files == NULL)) {
         set64(&l->view.durable, upto);
         return NULL;
     }
     lock_log(l);
+    if (l->files != NULL) note_synced(l, last, to);
     struct nk_log_file **end = &first;
     while (l->unsynced != last && l->unsynced != l->filling) {
         end = &l->unsynced->next;
@@ -357,6 +480,9 @@ int nk_log_sync(struct nk_log *l, struct nitro_err *err) {
     struct nk_log_file *last = __atomic_load_n(&l->writing, __ATOMIC_ACQUIRE);
     struct nk_log_file *f = NK_MUTATE(3, last, l->unsynced);
     if (upto == nk_log_durable(l)) return NITRO_OK;
+    uint64_t to = UINT64_MAX; /* of the records in that file */
+    if (l->files != NULL)
+        to = __atomic_load_n(&nk_file_at(l->files, last->slot)->written, __ATOMIC_ACQUIRE);
     for (;; f = f->next) {
         const char *why = f == last ? "log: sync" : "log: sync older file";
         int rc = NK_MUTATE(1, 0, nk_vfs_sync(l->vfs, f->fd, why));
@@ -368,7 +494,7 @@ int nk_log_sync(struct nk_log *l, struct nitro_err *err) {
     uint64_t mean = l->group_bytes - l->group_bytes / 8 + (bytes - l->synced_bytes) / 8;
     __atomic_store_n(&l->group_bytes, mean, __ATOMIC_RELAXED);
     l->synced_bytes = bytes;
-    struct nk_log_file *done = retire(l, last, NK_MUTATE(2, nk_log_written(l), upto));
+    struct nk_log_file *done = retire(l, last, NK_MUTATE(2, nk_log_written(l), upto), to);
     while (done != NULL) {
         struct nk_log_file *next = done->next;
         nk_log_file_free(l, &done);

@@ -15,7 +15,9 @@
 #define NK_LOG_H
 
 #include "control.h"
+#include "datafile.h"
 #include "err.h"
+#include "files.h"
 #include "logfile.h"
 #include "manifest.h"
 #include "mem.h"
@@ -41,6 +43,9 @@
 #define NK_LOG_FILE_MIN 65536ull
 #define NK_LOG_FILE_MAX (1ull << 40)
 #define NK_LOG_FILE_DEFAULT (64ull << 20)
+/* Where the log is the data: offsets in locations have 32 bits (loc.h), and a file may grow a little beyond. */
+#define NK_DATA_FILE_MAX ((4ull << 30) - (4ull << 20))
+#define NK_DATA_FILE_DEFAULT (1ull << 30)
 
 /* nk_log_begin: no room yet; not one of the public codes. */
 #define NK_ROOM 0x100
@@ -48,6 +53,7 @@
 /* A file that is, or will be, written to. */
 struct nk_log_file {
     struct nk_log_file *next; /* newer */
+    uint32_t slot;            /* in the table of data files; 0 if there is none */
     int fd;
     int fill_fd; /* the filler's own: the kernel tells a failed write-back once to each open file */
     uint64_t number, salt;
@@ -78,6 +84,7 @@ struct nk_splice {
     void *object; /* released when written */
 };
 typedef void nk_log_release_fn(void *ctx, void *object);
+typedef void nk_log_retain_fn(void *ctx, void *object);
 
 /* What a log file of the manifest is known to be. */
 struct nk_live {
@@ -87,7 +94,28 @@ struct nk_live {
     uint64_t size;
     uint64_t end;      /* offset behind its last record that is valid; 0 = not looked at */
     uint64_t keep_end; /* likewise, behind the frame of the last one up to W */
-    bool on_chain;     /* used, and not superseded by a recovery */
+    bool on_chain;     /* used, and not superseded by a recovery or a merge */
+    uint32_t slot;     /* in the table of data files; 0 if there is none */
+};
+
+/* A merged file that MANIFEST lists. */
+struct nk_log_data {
+    uint64_t number, salt;
+    struct nk_data_header head;
+    bool on_chain; /* no other merged file stands for its LSNs */
+    uint32_t slot;
+};
+
+/* A part of the log as a start reads it: a log file on the chain, or a merged file. They follow one another without a
+ * gap: prev_last_lsn is the last LSN of the piece before. */
+struct nk_piece {
+    enum nk_manifest_kind kind; /* NK_FILE_LOG, NK_FILE_DATA */
+    uint64_t number, salt;
+    uint64_t first_lsn; /* what LSNs count from */
+    uint64_t last_lsn;  /* of its records that count; below first_lsn if there are none */
+    uint64_t prev_last_lsn;
+    uint64_t size; /* of the file; of a merged one the end of its records */
+    uint32_t slot;
 };
 
 /* A snapshot that MANIFEST lists. */
@@ -101,7 +129,7 @@ struct nk_log_snap {
 /* A file that belongs to nothing, to be unlinked. */
 struct nk_orphan {
     uint64_t number;
-    enum nk_path_kind kind; /* a log, a snapshot, or what was to become one */
+    enum nk_path_kind kind; /* one that has a number */
 };
 
 struct nk_log_options {
@@ -111,7 +139,10 @@ struct nk_log_options {
     uint64_t file_bytes;
     const uint8_t *seed; /* NITRO_SEED_BYTES */
     nk_log_release_fn *release;
+    nk_log_retain_fn *retain; /* takes one more reference to an object */
     void *release_ctx;
+    /* enum nk_mode of a new store, and what an old one must have; 0 = that of the folder, memory */
+    uint32_t mode;
 
     /* A look at one moment of a folder's past, for nitro_restore: open, scan, load, replay, close; never
      * finish. Nothing is created but LOCK. open: NITRO_ENOTFOUND if there is no folder, or no store in it.
@@ -162,6 +193,9 @@ struct nk_log {
     uint32_t live_count, live_cap;
     struct nk_log_snap *snaps; /* snapshots that it lists, by LSN */
     uint32_t snap_count, snap_cap;
+    struct nk_log_data *data; /* merged files that it lists, by number */
+    uint32_t data_count, data_cap;
+    struct nk_files *files; /* where the log is the data; else NULL */
     struct {
         uint64_t number;    /* of the snapshot being written; 0 = none */
         uint64_t written;   /* written_bytes when it was begun */
@@ -181,7 +215,9 @@ struct nk_log {
         uint64_t k0, k1, n;
     } salts;
     nk_log_release_fn *release;
+    nk_log_retain_fn *retain;
     void *release_ctx;
+    uint32_t mode; /* enum nk_mode */
 
     bool wal_off; /* this life writes no log */
 
@@ -190,6 +226,8 @@ struct nk_log {
     uint32_t orphan_count, orphan_cap;
     struct nk_log_snap base; /* loaded first: all up to base.lsn; number 0 = there is none */
     bool created, clean, tmp_seen;
+    /* of the log file that the tail was written to anew; 0 = there was none */
+    uint64_t tail_number;
     uint64_t durable, last_lsn, seen_lsn; /* W; what is served; largest seen */
     int64_t newest_ms;
     struct nitro_recovery found;
@@ -220,6 +258,26 @@ NITRO_MUST_CHECK int nk_log_begin_block(struct nk_log *l, uint64_t bytes, uint8_
                                         void *object, bool is_delete);
 void nk_log_end(struct nk_log *l);
 
+/* nk_log_peek: the record at loc, if it is not written yet; only where the log is the data, under the lock of a segment with an
+ * entry that refers to it. NITRO_ENOTFOUND: it is in the file. NITRO_EBUSY. NITRO_OK: `bytes` of it, from its begin, have
+ * been copied to buf[0 .. nk_log_peek_cap(loc)). If they are not all of it, the others follow at `rest`, and stay as long as
+ * `object`, to which the caller gets a reference; in any case if that is not NULL. */
+#define NK_PEEK_MAX (NK_REC_HEAD_MAX + 2u * 65535u) /* a longer record is spliced */
+struct nk_peeked {
+    uint64_t bytes;
+    const uint8_t *rest;
+    uint64_t rest_bytes;
+    void *object;
+};
+NITRO_MUST_CHECK int nk_log_peek(struct nk_log *l, uint64_t loc, uint8_t *buf,
+                                 struct nk_peeked *out);
+NK_INLINE size_t nk_log_peek_cap(uint64_t loc) {
+    return (size_t)nk_min_u64(nk_loc_bytes(loc), NK_PEEK_MAX);
+}
+
+/* nk_log_go_on: appends go to the prepared file from now on, which there is. Under the log's lock. */
+void nk_log_go_on(struct nk_log *l);
+
 NK_INLINE uint64_t nk_log_durable(const struct nk_log *l) {
     return __atomic_load_n(&l->view.durable, __ATOMIC_ACQUIRE);
 }
@@ -241,6 +299,8 @@ NITRO_MUST_CHECK int nk_log_stop(struct nk_log *l, int64_t now_ms, struct nitro_
 int nk_log_fail(struct nk_log *l, struct nitro_err *err, int sys, const char *what,
                 uint64_t number);
 void nk_log_error(const struct nk_log *l, struct nitro_err *err);
+/* nk_log_check: NITRO_OK, or NITRO_EIO with the first error in *err (NULL is fine) if the log has failed. */
+NITRO_MUST_CHECK int nk_log_check(const struct nk_log *l, struct nitro_err *err);
 
 /* ---- files (logfill.c) -------------------------------------------------------------------------*/
 
@@ -250,14 +310,20 @@ void nk_log_error(const struct nk_log *l, struct nitro_err *err);
 NITRO_MUST_CHECK int nk_log_create(struct nk_log *l, uint64_t room, struct nk_log_file **out,
                                    struct nitro_err *err);
 void nk_log_file_free(struct nk_log *l, struct nk_log_file **f);
+/* nk_log_no_slot, nk_log_no_handle: fill *err because the table of data files is full, or because the system gives no more
+ * handles (rc: -EMFILE, -ENFILE); return NITRO_ELOGFULL. */
+int nk_log_no_slot(const struct nk_log *l, struct nitro_err *err);
+int nk_log_no_handle(const struct nk_log *l, int rc, struct nitro_err *err);
 /* nk_log_header_write: the header of a file that is used from now on. Not synced. 0 or -errno. */
 NITRO_MUST_CHECK int nk_log_header_write(struct nk_log *l, const struct nk_log_file *f,
                                          uint64_t durable_lsn, int64_t now_ms);
-/* nk_log_edit: appends an edit to MANIFEST, syncs it, and brings `live` or `snaps` up to date. last_lsn: S of a
- * snapshot, 0 for a log. On the filler's thread. NITRO_ELOGFULL, NITRO_ENOMEM: nothing happened. */
-NITRO_MUST_CHECK int nk_log_edit(struct nk_log *l, enum nk_manifest_op op,
-                                 enum nk_manifest_kind kind, uint64_t number, uint64_t salt,
-                                 uint64_t last_lsn, struct nitro_err *err);
+/* nk_log_edit: appends an edit, whose sequence is set here, to MANIFEST, syncs it, and brings `live`, `snaps` or `data` up to
+ * date. On the filler's thread. NITRO_ELOGFULL, NITRO_ENOMEM: nothing happened. */
+NITRO_MUST_CHECK int nk_log_edit(struct nk_log *l, const struct nk_manifest_edit *edit,
+                                 struct nitro_err *err);
+/* nk_log_prepare: makes the file that appends go on in after the current one, if there is none yet. The codes of
+ * nk_log_create. On the filler's thread. */
+NITRO_MUST_CHECK int nk_log_prepare(struct nk_log *l, struct nitro_err *err);
 /* nk_log_control: writes the next slot of CONTROL and syncs it. */
 NITRO_MUST_CHECK int nk_log_control(struct nk_log *l, uint64_t durable_lsn, uint64_t file,
                                     uint64_t end, bool clean, int64_t now_ms,
@@ -282,6 +348,40 @@ NITRO_MUST_CHECK int nk_log_state(struct nk_log *l, struct nitro_folder *out,
                                   struct nitro_err *err);
 /* nk_log_snap_newest: the newest one, or NULL. Its S is the floor: what is not above it, no start needs. */
 const struct nk_log_snap *nk_log_snap_newest(const struct nk_log *l);
+
+/* ---- data files (logdata.c); on the filler's thread; only where the log is the data ------------------*/
+
+/* nk_log_roll: appends go on in the next file, if the current one holds anything. *upto (may be NULL): as
+ * nitro_merge_roll. NITRO_OK, NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_log_roll(struct nk_log *l, uint64_t *upto, struct nitro_err *err);
+/* nk_log_seal: seals one log file that is durable to its end and that nobody appends to any more: what is left of its room
+ * goes. *sealed: its slot, 0 if there is none to seal. NITRO_OK, NITRO_EIO. */
+NITRO_MUST_CHECK int nk_log_seal(struct nk_log *l, uint32_t *sealed, struct nitro_err *err);
+/* nk_log_pieces: fills out[0 .. cap) with the sealed pieces, by LSN; returns how many there are. */
+uint32_t nk_log_pieces(const struct nk_log *l, struct nk_piece *out, uint32_t cap);
+
+/* nk_log_data_create: an empty merged file with the next number, for writing; nothing refers to it. nk_log_data_install:
+ * it is complete and synced, and is listed; *slot is for reading it. All pieces whose LSNs lie in its own are superseded by
+ * then, and to be removed. nk_log_data_discard: removes one that was not installed. NITRO_ELOGFULL, NITRO_EIO,
+ * NITRO_ENOMEM; from MANIFEST NITRO_EIO is a failure of the log, too. */
+NITRO_MUST_CHECK int nk_log_data_create(struct nk_log *l, uint64_t *number, uint64_t *salt, int *fd,
+                                        struct nitro_err *err);
+NITRO_MUST_CHECK int nk_log_data_install(struct nk_log *l, const struct nk_data_header *h,
+                                         uint32_t *slot, struct nitro_err *err);
+void nk_log_data_discard(struct nk_log *l, uint64_t number);
+/* nk_log_piece_remove: takes a superseded piece, to which no entry refers, out of MANIFEST, durably, then out of the
+ * folder with its hint; its slot is dropped. */
+NITRO_MUST_CHECK int nk_log_piece_remove(struct nk_log *l, uint32_t slot, struct nitro_err *err);
+
+/* nk_log_hint_create: an empty hint file for the piece, under a name that nobody looks for. nk_log_hint_install: it gets its
+ * name. nk_log_hint_discard. A hint that fails harms nothing: NITRO_ELOGFULL, NITRO_EIO. */
+NITRO_MUST_CHECK int nk_log_hint_create(struct nk_log *l, uint64_t number, int *fd,
+                                        struct nitro_err *err);
+NITRO_MUST_CHECK int nk_log_hint_install(struct nk_log *l, uint64_t number, struct nitro_err *err);
+void nk_log_hint_discard(struct nk_log *l, uint64_t number);
+/* nk_log_hint_open: the hint of file `number` for reading. NITRO_ENOTFOUND, NITRO_EIO. Any thread. */
+NITRO_MUST_CHECK int nk_log_hint_open(const struct nk_log *l, uint64_t number, int *fd,
+                                      uint64_t *size);
 
 /* nk_log_salt: the next random number of the log's own. */
 uint64_t nk_log_salt(struct nk_log *l);

@@ -33,9 +33,11 @@ func killed(t testing.TB, s *Store) string {
 	return to
 }
 
-func TestSetIsDurableWhenItReturns(t *testing.T) {
+func TestSetIsDurableWhenItReturns(t *testing.T) { everyMode(t, setIsDurableWhenItReturns) }
+
+func setIsDurableWhenItReturns(t *testing.T, mode Mode) {
 	for _, manual := range []bool{false, true} {
-		s := logStore(t, t.TempDir(), Options{ManualSteps: manual})
+		s := logStore(t, t.TempDir(), inMode(mode, Options{ManualSteps: manual}))
 		for i := range 20 {
 			version, err := s.SetWith([]byte("k"), fmt.Appendf(nil, "%d", i), SetOptions{})
 			must(t, err)
@@ -50,8 +52,12 @@ func TestSetIsDurableWhenItReturns(t *testing.T) {
 }
 
 func TestLowerLevelsAreWrittenWhenTheyReturn(t *testing.T) {
+	everyMode(t, lowerLevelsAreWrittenWhenTheyReturn)
+}
+
+func lowerLevelsAreWrittenWhenTheyReturn(t *testing.T, mode Mode) {
 	for _, level := range []Level{LevelNever, LevelEverysec} {
-		s := logStore(t, t.TempDir(), Options{Level: level, ManualSteps: true})
+		s := logStore(t, t.TempDir(), inMode(mode, Options{Level: level, ManualSteps: true}))
 		version, err := s.SetWith([]byte("k"), []byte("v"), SetOptions{})
 		must(t, err)
 		if s.Written() < version || s.Durable() >= version {
@@ -65,8 +71,10 @@ func TestLowerLevelsAreWrittenWhenTheyReturn(t *testing.T) {
 }
 
 // TestReadsWaitForWhatTheyShow: a value, a miss that a delete has made, a refused condition, a scan.
-func TestReadsWaitForWhatTheyShow(t *testing.T) {
-	s := logStore(t, t.TempDir(), Options{Level: LevelNever, ManualSteps: true})
+func TestReadsWaitForWhatTheyShow(t *testing.T) { everyMode(t, readsWaitForWhatTheyShow) }
+
+func readsWaitForWhatTheyShow(t *testing.T, mode Mode) {
+	s := logStore(t, t.TempDir(), inMode(mode, Options{Level: LevelNever, ManualSteps: true}))
 	key := []byte("k")
 	for name, read := range map[string]func(version uint64) error{
 		"a value":         func(uint64) error { _, err := s.Get(nil, key); return err },
@@ -160,9 +168,11 @@ func wantAll(t testing.TB, s *Store, want map[string]string) {
 	}
 }
 
-func TestRecoveryAfterACleanStop(t *testing.T) {
+func TestRecoveryAfterACleanStop(t *testing.T) { everyMode(t, recoveryAfterACleanStop) }
+
+func recoveryAfterACleanStop(t *testing.T, mode Mode) {
 	dir := t.TempDir()
-	s := logStore(t, dir, Options{Segments: 8})
+	s := logStore(t, dir, inMode(mode, Options{Segments: 8}))
 	if r := s.Recovery(); !r.Created || r.Keys != 0 {
 		t.Errorf("a new folder: %+v", r)
 	}
@@ -175,7 +185,7 @@ func TestRecoveryAfterACleanStop(t *testing.T) {
 		t.Errorf("durable %d, appended %d after Close, want %d", s.Durable(), s.Appended(), last)
 	}
 
-	s = logStore(t, dir, Options{Segments: 64})
+	s = logStore(t, dir, inMode(mode, Options{Segments: 64}))
 	r := s.Recovery()
 	if !r.Clean || r.Created || r.Keys != uint64(len(want)) || r.LastLSN != last || r.TailRecords != 0 || r.Took <= 0 {
 		t.Errorf("%+v, want a clean stop at LSN %d with %d keys", r, last, len(want))
@@ -187,16 +197,18 @@ func TestRecoveryAfterACleanStop(t *testing.T) {
 }
 
 // TestRecoveryAfterAKill: at every level, what was acknowledged is there; and it is the same after another kill.
-func TestRecoveryAfterAKill(t *testing.T) {
+func TestRecoveryAfterAKill(t *testing.T) { everyMode(t, recoveryAfterAKill) }
+
+func recoveryAfterAKill(t *testing.T, mode Mode) {
 	for _, level := range []Level{LevelNever, LevelEverysec, LevelAlways} {
 		t.Run(level.String(), func(t *testing.T) {
 			dir := t.TempDir()
-			s := logStore(t, dir, Options{Level: level})
+			s := logStore(t, dir, inMode(mode, Options{Level: level}))
 			want := fillSome(t, s)
 			version := s.Appended()
 			for range 2 {
 				dir = killed(t, s)
-				s = logStore(t, dir, Options{Level: level})
+				s = logStore(t, dir, inMode(mode, Options{Level: level}))
 				if r := s.Recovery(); r.Clean || r.CutBytes != 0 || r.LastLSN < version {
 					t.Errorf("%+v, want an unclean start with LSN %d", r, version)
 				}
@@ -222,23 +234,27 @@ func TestClockGoesOnFromTheLog(t *testing.T) {
 	}
 }
 
-func TestFlushSurvives(t *testing.T) {
+func TestFlushSurvives(t *testing.T) { everyMode(t, flushSurvives) }
+
+func flushSurvives(t *testing.T, mode Mode) {
 	dir := t.TempDir()
-	s := logStore(t, dir, Options{})
+	s := logStore(t, dir, inMode(mode, Options{}))
 	fillSome(t, s)
 	must(t, s.Flush())
 	if s.Durable() != s.Appended() {
 		t.Errorf("flushed with durable %d of %d", s.Durable(), s.Appended())
 	}
 	must(t, s.Set([]byte("k"), []byte("v")))
-	s = logStore(t, killed(t, s), Options{})
+	s = logStore(t, killed(t, s), inMode(mode, Options{}))
 	wantAll(t, s, map[string]string{"k": "v"})
 }
 
 // TestLogFilesRotate: small files, several writers; every key is there afterwards.
-func TestLogFilesRotate(t *testing.T) {
+func TestLogFilesRotate(t *testing.T) { everyMode(t, logFilesRotate) }
+
+func logFilesRotate(t *testing.T, mode Mode) {
 	dir := t.TempDir()
-	s := logStore(t, dir, Options{LogFileBytes: 64 << 10, Level: LevelNever})
+	s := logStore(t, dir, inMode(mode, Options{LogFileBytes: 64 << 10, Level: LevelNever}))
 	value := bytes.Repeat([]byte("v"), 1000)
 	var wg sync.WaitGroup
 	for w := range 4 {
@@ -255,16 +271,18 @@ func TestLogFilesRotate(t *testing.T) {
 	if len(files) < 5 {
 		t.Errorf("%d files for 800 KB in files of 64 KiB", len(files))
 	}
-	s = logStore(t, killed(t, s), Options{})
+	s = logStore(t, killed(t, s), inMode(mode, Options{}))
 	if r := s.Recovery(); r.Keys != 801 || r.Files < 5 {
 		t.Errorf("%+v, want 801 keys from several files", r)
 	}
 }
 
 // TestConcurrentWritersAtAlways is the group commit with the real log, and the store as it was acknowledged.
-func TestConcurrentWritersAtAlways(t *testing.T) {
+func TestConcurrentWritersAtAlways(t *testing.T) { everyMode(t, concurrentWritersAtAlways) }
+
+func concurrentWritersAtAlways(t *testing.T, mode Mode) {
 	dir := t.TempDir()
-	s := logStore(t, dir, Options{LogFileBytes: 256 << 10})
+	s := logStore(t, dir, inMode(mode, Options{LogFileBytes: 256 << 10}))
 	var wg sync.WaitGroup
 	for w := range 16 {
 		wg.Go(func() {
@@ -280,16 +298,18 @@ func TestConcurrentWritersAtAlways(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	s = logStore(t, killed(t, s), Options{})
+	s = logStore(t, killed(t, s), inMode(mode, Options{}))
 	for w := range 16 {
 		wantValue(t, s, fmt.Sprint(w), "49")
 	}
 }
 
 // TestCloseDuringWriters: each write is acknowledged and there afterwards, or was refused by a closed store.
-func TestCloseDuringWriters(t *testing.T) {
+func TestCloseDuringWriters(t *testing.T) { everyMode(t, closeDuringWriters) }
+
+func closeDuringWriters(t *testing.T, mode Mode) {
 	dir := t.TempDir()
-	s := logStore(t, dir, Options{})
+	s := logStore(t, dir, inMode(mode, Options{}))
 	var acknowledged [8]int
 	var writes atomic.Int64
 	var wg sync.WaitGroup
@@ -309,7 +329,7 @@ func TestCloseDuringWriters(t *testing.T) {
 	waitFor(t, "some writes", func() bool { return writes.Load() > 100 })
 	must(t, s.Close())
 	eventually(t, "the writers", start(wg.Wait))
-	s = logStore(t, dir, Options{})
+	s = logStore(t, dir, inMode(mode, Options{}))
 	if !s.Recovery().Clean {
 		t.Error("the stop was not clean")
 	}
@@ -318,12 +338,14 @@ func TestCloseDuringWriters(t *testing.T) {
 	}
 }
 
-func TestLoading(t *testing.T) {
+func TestLoading(t *testing.T) { everyMode(t, loading) }
+
+func loading(t *testing.T, mode Mode) {
 	dir := t.TempDir()
-	s := logStore(t, dir, Options{})
+	s := logStore(t, dir, inMode(mode, Options{}))
 	want := fillSome(t, s)
 	must(t, s.Close())
-	s = logStore(t, dir, Options{Loading: true})
+	s = logStore(t, dir, inMode(mode, Options{Loading: true}))
 	_, err := s.Get(nil, []byte("n"))
 	wantErr(t, "get", err, ErrLoading)
 	wantErr(t, "set", s.Set([]byte("n"), nil), ErrLoading)
@@ -350,16 +372,18 @@ func TestLoading(t *testing.T) {
 }
 
 // TestCloseWhileLoading changes nothing in the folder.
-func TestCloseWhileLoading(t *testing.T) {
+func TestCloseWhileLoading(t *testing.T) { everyMode(t, closeWhileLoading) }
+
+func closeWhileLoading(t *testing.T, mode Mode) {
 	dir := t.TempDir()
-	s := logStore(t, dir, Options{})
+	s := logStore(t, dir, inMode(mode, Options{}))
 	want := fillSome(t, s)
 	dir = killed(t, s)
-	s = logStore(t, dir, Options{Loading: true})
+	s = logStore(t, dir, inMode(mode, Options{Loading: true}))
 	must(t, s.Close())
 	_, err := s.Recover(nil)
 	wantErr(t, "recover after close", err, ErrClosed)
-	wantAll(t, logStore(t, dir, Options{}), want)
+	wantAll(t, logStore(t, dir, inMode(mode, Options{})), want)
 }
 
 func TestFolderIsLocked(t *testing.T) {
@@ -404,9 +428,11 @@ func TestSyncWithoutALog(t *testing.T) {
 }
 
 // TestBatchIsWhole: a batch is seen whole by who reads, and by who comes after a kill.
-func TestBatchIsWhole(t *testing.T) {
+func TestBatchIsWhole(t *testing.T) { everyMode(t, batchIsWhole) }
+
+func batchIsWhole(t *testing.T, mode Mode) {
 	dir := t.TempDir()
-	s := logStore(t, dir, Options{Level: LevelNever})
+	s := logStore(t, dir, inMode(mode, Options{Level: LevelNever}))
 	var stop atomic.Bool
 	writer := start(func() {
 		for i := 0; !stop.Load(); i++ {
@@ -422,7 +448,7 @@ func TestBatchIsWhole(t *testing.T) {
 	dir = killed(t, s)
 	stop.Store(true)
 	eventually(t, "the writer", writer)
-	s = logStore(t, dir, Options{})
+	s = logStore(t, dir, inMode(mode, Options{}))
 	first, err := s.Get(nil, []byte("k0"))
 	must(t, err)
 	for k := range 20 {
@@ -431,20 +457,27 @@ func TestBatchIsWhole(t *testing.T) {
 	must(t, s.Write(nil))
 }
 
+// limitFiles lets no file of this process grow beyond the limit until the function is called, or the test ends.
+func limitFiles(t testing.TB, bytes uint64) (restore func()) {
+	t.Helper()
+	signal.Ignore(syscall.SIGXFSZ)
+	var old syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
+	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: old.Max}))
+	restore = sync.OnceFunc(func() {
+		noErr(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old))
+		signal.Reset(syscall.SIGXFSZ)
+	})
+	t.Cleanup(restore)
+	return restore
+}
+
 // TestLogGoesOnWhenAFileCannotGrow: a file may not get as large as it should (here because of a limit on the size of
 // files, else because the disk is nearly full); then the log goes on in the next one.
 func TestLogGoesOnWhenAFileCannotGrow(t *testing.T) {
-	signal.Ignore(syscall.SIGXFSZ)
-	defer signal.Reset(syscall.SIGXFSZ)
 	dir := t.TempDir()
 	s := logStore(t, dir, Options{Level: LevelNever, LogFileBytes: 64 << 20})
-	var old syscall.Rlimit
-	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
-	limited := old
-	limited.Cur = 3 << 20
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited))
-	restore := func() { must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) }
-	defer restore()
+	restore := limitFiles(t, 3<<20)
 
 	value := bytes.Repeat([]byte("v"), 10_000)
 	eventually(t, "ten megabytes in files of three", start(func() {
@@ -464,8 +497,10 @@ func TestLogGoesOnWhenAFileCannotGrow(t *testing.T) {
 }
 
 // TestChunkGates: replies say what they wait for.
-func TestChunkGates(t *testing.T) {
-	s := logStore(t, t.TempDir(), Options{ManualSteps: true})
+func TestChunkGates(t *testing.T) { everyMode(t, chunkGates) }
+
+func chunkGates(t *testing.T, mode Mode) {
+	s := logStore(t, t.TempDir(), inMode(mode, Options{ManualSteps: true}))
 	ss, err := s.NewSession(1)
 	must(t, err)
 	defer ss.Close()

@@ -44,47 +44,57 @@ void nk_log_file_free(struct nk_log *l, struct nk_log_file **fp) {
     nk_mem_free(l->mem, f, sizeof *f);
 }
 
+int nk_log_check(const struct nk_log *l, struct nitro_err *err) {
+    if (__atomic_load_n(&l->view.status, __ATOMIC_ACQUIRE) != NITRO_LOG_FAILED) return NITRO_OK;
+    if (err != NULL) nk_log_error(l, err);
+    return NITRO_EIO;
+}
+
 /* ---- MANIFEST and CONTROL ----------------------------------------------------------------------*/
 
 /* What an edit is for, as the file calls say it. */
 struct edit_why {
     const char *write, *sync;
 };
-static struct edit_why edit_why(enum nk_manifest_op op, enum nk_manifest_kind kind) {
-    bool add = op == NK_MANIFEST_ADD;
-    if (kind == NK_FILE_SNAP)
-        return add ? (struct edit_why){"manifest: add snapshot", "manifest: sync add snapshot"}
-                   : (struct edit_why){"manifest: remove snapshot",
-                                       "manifest: sync remove snapshot"};
-    return add ? (struct edit_why){"manifest: add", "manifest: sync add"}
-               : (struct edit_why){"manifest: remove", "manifest: sync remove"};
+static const struct edit_why *edit_why(const struct nk_manifest_edit *e) {
+    static const struct edit_why why[][2] = {
+        [NK_FILE_LOG] = {{"manifest: add", "manifest: sync add"},
+                         {"manifest: remove", "manifest: sync remove"}},
+        [NK_FILE_SNAP] = {{"manifest: add snapshot", "manifest: sync add snapshot"},
+                          {"manifest: remove snapshot", "manifest: sync remove snapshot"}},
+        [NK_FILE_DATA] = {{"manifest: add data", "manifest: sync add data"},
+                          {"manifest: remove data", "manifest: sync remove data"}}};
+    return &why[e->kind][e->op == NK_MANIFEST_REMOVE];
 }
 
-int nk_log_edit(struct nk_log *l, enum nk_manifest_op op, enum nk_manifest_kind kind,
-                uint64_t number, uint64_t salt, uint64_t last_lsn, struct nitro_err *err) {
+int nk_log_edit(struct nk_log *l, const struct nk_manifest_edit *edit, struct nitro_err *err) {
     uint8_t buf[NK_MANIFEST_EDIT];
-    struct nk_manifest_edit e = {.op = op,
-                                 .kind = kind,
-                                 .number = number,
-                                 .salt = salt,
-                                 .last_lsn = last_lsn,
-                                 .sequence = l->manifest_seq};
-    struct edit_why why = edit_why(op, kind);
-    if (op == NK_MANIFEST_ADD && !nk_folder_reserve(l, kind))
+    struct nk_manifest_edit e = *edit;
+    e.sequence = l->manifest_seq;
+    const struct edit_why *why = edit_why(&e);
+    if (e.op == NK_MANIFEST_ADD && !nk_folder_reserve(l, e.kind))
         return nk_err_set(err, NITRO_ENOMEM, 0, "list a file in %s/%s: out of memory", l->dir,
                           NK_PATH_MANIFEST);
     nk_manifest_edit_encode(&e, l->manifest_at, l->manifest_salt, buf);
-    int rc = nk_vfs_write(l->vfs, l->manifest_fd, buf, sizeof buf, l->manifest_at, why.write);
+    int rc = nk_vfs_write(l->vfs, l->manifest_fd, buf, sizeof buf, l->manifest_at, why->write);
     if (nk_log_is_full(rc))
         return nk_err_set(err, NITRO_ELOGFULL, -rc, "no room on the disk for an entry of %s/%s",
                           l->dir, NK_PATH_MANIFEST);
-    if (rc == 0) rc = nk_vfs_sync(l->vfs, l->manifest_fd, why.sync);
+    if (rc == 0) rc = nk_vfs_sync(l->vfs, l->manifest_fd, why->sync);
     if (rc != 0) return nk_log_fail(l, err, rc, "cannot write to", 0);
     l->manifest_at += sizeof buf;
     l->manifest_seq++;
     rc = nk_folder_edit(l, &e);
     NK_ASSERT(rc == NITRO_OK); /* it concerns a file that we have made, or that is listed */
     return NITRO_OK;
+}
+
+/* What lists a log file, or removes it from the list. */
+static int edit_log(struct nk_log *l, enum nk_manifest_op op, const struct nk_log_file *f,
+                    struct nitro_err *err) {
+    struct nk_manifest_edit e = {
+        .op = op, .kind = NK_FILE_LOG, .number = f->number, .salt = f->salt};
+    return nk_log_edit(l, &e, err);
 }
 
 int nk_log_control(struct nk_log *l, uint64_t durable_lsn, uint64_t file, uint64_t end, bool clean,
@@ -111,10 +121,8 @@ int nk_log_control(struct nk_log *l, uint64_t durable_lsn, uint64_t file, uint64
 }
 
 int nk_log_note(struct nk_log *l, struct nitro_err *err) {
-    if (__atomic_load_n(&l->view.status, __ATOMIC_ACQUIRE) == NITRO_LOG_FAILED) {
-        nk_log_error(l, err);
-        return NITRO_EIO;
-    }
+    int rc = nk_log_check(l, err);
+    if (rc != NITRO_OK) return rc;
     uint64_t durable = NK_MUTATE(11, nk_log_written(l), nk_log_durable(l));
     if (durable == l->control.durable_lsn && !l->control.clean) return NITRO_OK;
     /* only a sync closes files, and none runs beside this */
@@ -215,10 +223,59 @@ static int open_blank(struct nk_log *l, struct nk_log_file *f, const char *name)
     return write_header(l, &h, f->fill_fd, "log: blank header");
 }
 
+/* Where the log is the data, entries will refer to the file: it gets a slot, with a handle for reading. 0, -errno, or
+ * NITRO_ELOGFULL: none is left. */
+static int take_slot(struct nk_log *l, struct nk_log_file *f, const char *name) {
+    if (l->files == NULL) return 0;
+    int fd = nk_vfs_open(l->vfs, l->dirfd, name, NITRO_FILE_READ);
+    if (fd < 0) return fd;
+    f->slot = nk_files_add(l->files, f->number, NK_FILE_LOG, f->salt, fd);
+    if (f->slot != 0) return 0;
+    (void)l->vfs->close(l->vfs->ctx, fd); /* only read */
+    return NITRO_ELOGFULL;
+}
+
+int nk_log_no_slot(const struct nk_log *l, struct nitro_err *err) {
+    return nk_err_set(err, NITRO_ELOGFULL, 0,
+                      "%s has %u data files, and there cannot be more: let merges run (nitrokv "
+                      "merge), or raise --max-file-size",
+                      l->dir, l->files->count);
+}
+
+int nk_log_no_handle(const struct nk_log *l, int rc, struct nitro_err *err) {
+    return nk_err_set(
+        err, NITRO_ELOGFULL, -rc,
+        "no handle for one more data file in %s, which has %u: %s; raise the limit of "
+        "open files (ulimit -n), or --max-file-size",
+        l->dir, l->files->count, strerror(-rc));
+}
+
+/* Gives up a file that holds nothing: its handles and its slot. */
+static void forget(struct nk_log *l, struct nk_log_file **f) {
+    if ((*f)->slot != 0) nk_files_drop(l->files, (*f)->slot);
+    nk_log_file_free(l, f);
+}
+
 /* A file that did not come to be; nothing refers to it. What can't be removed is removed at a start. */
 static void discard(struct nk_log *l, struct nk_log_file **f, const char *name) {
-    nk_log_file_free(l, f);
+    forget(l, f);
     (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, "log: discard");
+}
+
+/* The file, blank, with its room and its slot; not listed yet. After an error the rest of it is to be discarded. */
+static int make_blank(struct nk_log *l, struct nk_log_file *f, const char *name, uint64_t room,
+                      struct nitro_err *err) {
+    int rc = open_blank(l, f, name);
+    if (rc == 0) rc = take_slot(l, f, name);
+    if (rc == NITRO_ELOGFULL) return nk_log_no_slot(l, err);
+    if (l->files != NULL && (rc == -EMFILE || rc == -ENFILE)) return nk_log_no_handle(l, rc, err);
+    if (nk_log_is_full(rc))
+        return nk_err_set(err, NITRO_ELOGFULL, -rc, "no room on the disk for %s/%s", l->dir, name);
+    if (rc != 0) return nk_log_fail(l, err, rc, "cannot create", f->number);
+    int code = extend(l, f, nk_min_u64(room, NK_LOG_RESERVE * 2), room, err);
+    if (code != NITRO_OK) return code;
+    rc = nk_vfs_dir_sync(l->vfs, l->dirfd, "log: sync folder");
+    return rc == 0 ? NITRO_OK : nk_log_fail(l, err, rc, "cannot sync the folder of", f->number);
 }
 
 int nk_log_create(struct nk_log *l, uint64_t room, struct nk_log_file **out,
@@ -234,25 +291,16 @@ int nk_log_create(struct nk_log *l, uint64_t room, struct nk_log_file **out,
                               .window_end = NK_SECTOR,
                               .limit = l->file_bytes};
     nk_path_log(f->number, name);
-    int rc = open_blank(l, f, name);
-    if (rc != 0) {
-        uint64_t number = f->number;
-        discard(l, &f, name);
-        if (!nk_log_is_full(rc)) return nk_log_fail(l, err, rc, "cannot create", number);
-        return nk_err_set(err, NITRO_ELOGFULL, -rc, "no room on the disk for %s/%s", l->dir, name);
-    }
-    int code = extend(l, f, nk_min_u64(room, NK_LOG_RESERVE * 2), room, err);
-    if (code == NITRO_OK) {
-        rc = nk_vfs_dir_sync(l->vfs, l->dirfd, "log: sync folder");
-        if (rc != 0) code = nk_log_fail(l, err, rc, "cannot sync the folder of", f->number);
-    }
+    int code = make_blank(l, f, name, room, err);
     bool listed = code == NITRO_OK;
-    if (listed) code = nk_log_edit(l, NK_MANIFEST_ADD, NK_FILE_LOG, f->number, f->salt, 0, err);
+    if (listed) code = edit_log(l, NK_MANIFEST_ADD, f, err);
     if (code == NITRO_OK) {
-        nk_folder_find(l, f->number)->size = f->window_end;
+        struct nk_live *live = nk_folder_find(l, f->number);
+        live->size = f->window_end;
+        live->slot = f->slot;
         *out = f;
     } else if (listed && code == NITRO_EIO) {
-        nk_log_file_free(l, &f); /* it may be listed, so it must stay */
+        forget(l, &f); /* it may be listed, so it must stay */
     } else {
         discard(l, &f, name);
     }
@@ -333,12 +381,18 @@ static int note_full(struct nk_log *l, uint64_t need, const struct nitro_err *wh
     return NITRO_ELOGFULL;
 }
 
+int nk_log_prepare(struct nk_log *l, struct nitro_err *err) {
+    struct goal g = {.keep = NK_LOG_RESERVE + NK_LOG_FOOTER_ROOM};
+    lock_log(l);
+    g.prepared = l->prepared;
+    nk_spin_unlock(&l->lock);
+    return g.prepared != NULL ? NITRO_OK : fill_prepared(l, &g, err);
+}
+
 int nk_log_fill(struct nk_log *l, uint64_t need, struct nitro_err *err) {
     struct nitro_err why = {.code = NITRO_OK};
-    if (__atomic_load_n(&l->view.status, __ATOMIC_ACQUIRE) == NITRO_LOG_FAILED) {
-        if (err != NULL) nk_log_error(l, err);
-        return NITRO_EIO;
-    }
+    int rc = nk_log_check(l, err);
+    if (rc != NITRO_OK) return rc;
     __atomic_store_n(&l->view.fill, 0, __ATOMIC_RELEASE);
     lock_log(l);
     if (l->view.status == NITRO_LOG_FULL) need = nk_max_u64(need, l->wanted);
@@ -346,7 +400,7 @@ int nk_log_fill(struct nk_log *l, uint64_t need, struct nitro_err *err) {
     l->filling = g.cur;
     nk_spin_unlock(&l->lock);
     bool here = g.at + NK_FRAME_HEADER + need <= g.cur->limit;
-    int rc = fill_current(l, &g, here ? need : 0, &why);
+    rc = fill_current(l, &g, here ? need : 0, &why);
     if (rc == NITRO_OK && g.cur->window_end >= g.cur->limit + g.keep) here = false;
     if (rc != NITRO_EIO && (!here || rc == NITRO_ELOGFULL)) rc = fill_prepared(l, &g, &why);
     lock_log(l);
@@ -365,10 +419,10 @@ static int remove_prepared(struct nk_log *l, struct nitro_err *err) {
     char name[NK_PATH_MAX];
     struct nk_log_file *f = l->prepared;
     if (f == NULL) return NITRO_OK;
-    int rc = nk_log_edit(l, NK_MANIFEST_REMOVE, NK_FILE_LOG, f->number, f->salt, 0, err);
+    int rc = edit_log(l, NK_MANIFEST_REMOVE, f, err);
     if (rc != NITRO_OK) return rc;
     nk_path_log(f->number, name);
-    nk_log_file_free(l, &l->prepared);
+    forget(l, &l->prepared);
     (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, "log: remove prepared");
     return NITRO_OK;
 }
@@ -385,6 +439,17 @@ static int write_footer(struct nk_log *l, const struct nk_log_file *f, uint64_t 
     return rc == 0 ? nk_vfs_sync(l->vfs, f->fd, "stop: sync") : rc;
 }
 
+/* Appends may have gone on in a file that nothing was appended to (nk_log_roll): it is used now, because the log ends in
+ * it. The footer's sync is its header's, too. 0 or -errno. */
+static int use_current(struct nk_log *l, int64_t now_ms) {
+    struct nk_log_file *f = l->cur;
+    if (f->first_lsn != 0) return 0;
+    f->first_lsn = l->next_lsn;
+    f->prev_number = l->used_number;
+    f->prev_last_lsn = l->used_lsn;
+    return nk_log_header_write(l, f, nk_log_durable(l), now_ms);
+}
+
 int nk_log_stop(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     if (l->wal_off) return NITRO_OK; /* there is no log whose end could be marked */
     int rc = nk_log_write(l, now_ms, err);
@@ -394,7 +459,8 @@ int nk_log_stop(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     rc = remove_prepared(l, err);
     if (rc != NITRO_OK) return rc;
     struct nk_log_file *f = l->cur;
-    int sys = write_footer(l, f, l->at);
+    int sys = use_current(l, now_ms);
+    if (sys == 0) sys = write_footer(l, f, l->at);
     if (sys != 0) return nk_log_fail(l, err, sys, "cannot close", f->number);
     return nk_log_control(l, l->used_lsn, f->number, l->at, true, now_ms, err);
 }

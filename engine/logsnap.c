@@ -30,17 +30,6 @@
 
 #define MIDDLE_MAX 6u
 
-static bool has_failed(const struct nk_log *l) {
-    return __atomic_load_n(&l->view.status, __ATOMIC_ACQUIRE) == NITRO_LOG_FAILED;
-}
-
-static int refuse(const struct nk_log *l, struct nitro_err *err) {
-    struct nitro_err why;
-    nk_log_error(l, &why);
-    if (err != NULL) *err = why;
-    return NITRO_EIO;
-}
-
 /* A failure that harms nothing but the snapshot. */
 static int cannot(const struct nk_log *l, struct nitro_err *err, int rc, const char *what,
                   const char *name) {
@@ -54,7 +43,8 @@ static int cannot(const struct nk_log *l, struct nitro_err *err, int rc, const c
 int nk_log_snap_create(struct nk_log *l, uint64_t *number, uint64_t *salt, int *fd,
                        struct nitro_err *err) {
     char tmp[NK_PATH_MAX];
-    if (has_failed(l)) return refuse(l, err);
+    int rc = nk_log_check(l, err);
+    if (rc != NITRO_OK) return rc;
     uint64_t n = l->next_number++;
     nk_path_snap_tmp(n, tmp);
     int f = nk_vfs_open(l->vfs, l->dirfd, tmp,
@@ -84,10 +74,15 @@ static int name_it(struct nk_log *l, uint64_t number, struct nitro_err *err) {
 int nk_log_snap_install(struct nk_log *l, const struct nk_snap_foot *foot, uint64_t lsn,
                         uint64_t bytes, struct nitro_err *err) {
     NK_ASSERT(l->making.number == foot->number);
-    if (has_failed(l)) return refuse(l, err);
-    int rc = name_it(l, foot->number, err);
+    struct nk_manifest_edit e = {.op = NK_MANIFEST_ADD,
+                                 .kind = NK_FILE_SNAP,
+                                 .number = foot->number,
+                                 .salt = foot->salt,
+                                 .last_lsn = lsn};
+    int rc = nk_log_check(l, err);
+    if (rc == NITRO_OK) rc = name_it(l, foot->number, err);
     if (rc != NITRO_OK) return rc;
-    rc = nk_log_edit(l, NK_MANIFEST_ADD, NK_FILE_SNAP, foot->number, foot->salt, lsn, err);
+    rc = nk_log_edit(l, &e, err);
     l->making.listed = rc == NITRO_OK || rc == NITRO_EIO; /* or it may be */
     if (rc != NITRO_OK) return rc;
     struct nk_log_snap *s = nk_folder_find_snap(l, foot->number);
@@ -221,9 +216,14 @@ static bool take_one(struct budget *b) {
 
 static int drop_snap(struct nk_log *l, uint32_t i, struct nitro_err *err) {
     char name[NK_PATH_MAX];
-    struct nk_log_snap s = l->snaps[i];
-    nk_path_snap(s.number, name);
-    int rc = nk_log_edit(l, NK_MANIFEST_REMOVE, NK_FILE_SNAP, s.number, s.salt, s.lsn, err);
+    const struct nk_log_snap *s = &l->snaps[i];
+    struct nk_manifest_edit e = {.op = NK_MANIFEST_REMOVE,
+                                 .kind = NK_FILE_SNAP,
+                                 .number = s->number,
+                                 .salt = s->salt,
+                                 .last_lsn = s->lsn};
+    nk_path_snap(s->number, name);
+    int rc = nk_log_edit(l, &e, err);
     if (rc != NITRO_OK) return rc;
     /* one that stays is found unlisted at the next start, and removed then */
     (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, "retain: remove snapshot");
@@ -274,11 +274,13 @@ static bool is_spent(const struct nk_log *l, uint32_t i, uint64_t lsn, const str
 
 static int drop_log(struct nk_log *l, uint32_t i, struct nitro_err *err) {
     char name[NK_PATH_MAX];
-    struct nk_live f = l->live[i];
-    nk_path_log(f.number, name);
+    const struct nk_live *f = &l->live[i];
+    struct nk_manifest_edit e = {
+        .op = NK_MANIFEST_REMOVE, .kind = NK_FILE_LOG, .number = f->number, .salt = f->salt};
+    nk_path_log(f->number, name);
     if (NK_MUTATE(44, true, false))
         (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, "retain: remove log");
-    int rc = nk_log_edit(l, NK_MANIFEST_REMOVE, NK_FILE_LOG, f.number, f.salt, 0, err);
+    int rc = nk_log_edit(l, &e, err);
     if (rc != NITRO_OK) return rc;
     /* one that stays is found unlisted at the next start, and removed then */
     (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, "retain: remove log");
@@ -295,24 +297,16 @@ static int drop_logs(struct nk_log *l, uint64_t lsn, const struct in_use *u, str
     return NITRO_OK;
 }
 
-/* MANIFEST anew, when most of it is about what is gone. It is not open in between. */
-static int shorten_list(struct nk_log *l, struct nitro_err *err) {
-    if (!nk_folder_list_is_long(l)) return NITRO_OK;
-    int rc = nk_folder_relist(l, err);
-    return rc == NITRO_EIO ? nk_log_fail(l, err, -err->sys, "cannot write anew", 0) : rc;
-}
-
 int nk_log_retain(struct nk_log *l, int64_t now_ms, int64_t keep_ms, uint64_t keep_bytes,
                   uint32_t files, bool *more, struct nitro_err *err) {
     struct budget b = {.files = files};
     const struct nk_log_snap *newest = nk_log_snap_newest(l);
-    struct nitro_err scratch;
-    if (err == NULL) err = &scratch;
-    if (has_failed(l)) return refuse(l, err);
+    int rc = nk_log_check(l, err);
+    if (rc != NITRO_OK) return rc;
     *more = false;
     if (newest == NULL || newest->bytes == 0) return NITRO_OK;
     struct in_use u = in_use(l);
-    int rc = learn_headers(l, &u, err);
+    rc = learn_headers(l, &u, err);
     if (rc != NITRO_OK) return rc;
     mark_chain(l);
     struct keep k = {.lsn = nk_min_u64(newest->lsn, behind_bytes(l, &u, keep_bytes)),
@@ -322,7 +316,7 @@ int nk_log_retain(struct nk_log *l, int64_t now_ms, int64_t keep_ms, uint64_t ke
     rc = drop_snaps(l, base, &b, err);
     if (rc == NITRO_OK && !b.more) rc = drop_logs(l, lsn, &u, &b, err);
     *more = b.more;
-    return rc == NITRO_OK && !b.more ? shorten_list(l, err) : rc;
+    return rc == NITRO_OK && !b.more ? nk_folder_shorten(l, err) : rc;
 }
 
 /* ---- what there is -----------------------------------------------------------------------------*/
@@ -357,17 +351,34 @@ static void tell_oldest(const struct nk_log *l, struct nitro_folder *out) {
     }
 }
 
-int nk_log_state(struct nk_log *l, struct nitro_folder *out, struct nitro_err *err) {
+/* The files of a log that is the data. */
+static void tell_data(const struct nk_log *l, struct nitro_folder *out) {
+    out->log_files += l->data_count;
+    for (uint32_t i = 0; i < l->data_count; i++) out->log_bytes += l->data[i].head.end;
+}
+
+/* Snapshots, and how far back they reach. */
+static int tell_past(struct nk_log *l, struct nitro_folder *out, struct nitro_err *err) {
     struct in_use u = in_use(l);
-    struct nitro_folder o = {.log_files = l->live_count};
-    if (!has_failed(l)) {
+    if (nk_log_check(l, NULL) == NITRO_OK) {
         int rc = learn_headers(l, &u, err);
         if (rc != NITRO_OK) return rc;
     }
     mark_chain(l);
-    tell_snaps(l, &o);
-    tell_oldest(l, &o);
+    tell_snaps(l, out);
+    tell_oldest(l, out);
+    return NITRO_OK;
+}
+
+int nk_log_state(struct nk_log *l, struct nitro_folder *out, struct nitro_err *err) {
+    struct nitro_folder o = {.log_files = l->live_count};
     for (uint32_t i = 0; i < l->live_count; i++) o.log_bytes += l->live[i].size;
+    if (l->files != NULL) {
+        tell_data(l, &o); /* merges have taken the past */
+    } else {
+        int rc = tell_past(l, &o, err);
+        if (rc != NITRO_OK) return rc;
+    }
     o.log_since = l->since + __atomic_load_n(&l->written_bytes, __ATOMIC_RELAXED) - l->since_at;
     *out = o;
     return NITRO_OK;

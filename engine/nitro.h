@@ -198,15 +198,27 @@ struct nitro_options {
     const struct nitro_vfs *vfs;        /* NULL = nitro_vfs_system() */
     uint32_t wal_off; /* with dir, 1: no log is written, a crash takes what is newer than the newest
                          snapshot; the view is that of a store without a log */
+    uint32_t mode;    /* enum nitro_mode of a new folder, and what an old one must have */
+};
+/* Where values lie. */
+enum nitro_mode {
+    NITRO_MODE_DEFAULT = 0, /* that of the folder; in memory, if it is new, or there is none */
+    NITRO_MODE_MEMORY = 1,  /* everything in memory; the log and snapshots bring it back */
+    /* Keys in memory, values in the log files (docs/design/0006). Needs `dir`; not with wal_off. log_file_bytes: up to 4
+     * GiB less 4 MiB, 0 = 1 GiB. */
+    NITRO_MODE_BITCASK = 2
 };
 
 /* nitro_open: a store in *out (owned, nitro_close). NITRO_EARGUMENT, NITRO_ENOMEM with *err filled (err
  * may be NULL). Any thread.
  * Without `dir` it is empty and ready. With `dir` the folder is locked and looked at (NITRO_EINUSE,
- * NITRO_EFORMAT, NITRO_ECORRUPT, NITRO_EIO: nothing was changed in it), and the store is loading:
+ * NITRO_EFORMAT, also if it is of another mode than asked for, NITRO_ECORRUPT, NITRO_EIO: nothing was
+ * changed in it), and the store is loading:
  * requests and direct calls answer NITRO_ELOADING until nitro_recover_finish. */
 NITRO_API NITRO_MUST_CHECK int nitro_open(const struct nitro_options *opt, nitro_store **out,
                                           struct nitro_err *err);
+/* nitro_mode_of: memory or bitcask. Any thread; valid from nitro_open on. */
+NITRO_API enum nitro_mode nitro_mode_of(const nitro_store *s);
 /* nitro_close: releases everything and nulls *s; NULL and pointer to NULL are fine. Exclusive; all
  * chunks and sessions must be closed before. Takes time in proportion to the store. Files are closed as
  * they are, as if the process had been killed: call nitro_log_stop before. */
@@ -319,10 +331,25 @@ struct nitro_info {
 };
 
 /* nitro_get: copies up to `cap` bytes of the value to buf and says its full size in info->bytes (cap
- * may be 0: then only info). NITRO_ENOTFOUND. */
+ * may be 0: then only info). NITRO_ENOTFOUND; NITRO_EIO, NITRO_ECORRUPT: the value lies on disk and can't be read. */
 NITRO_API NITRO_MUST_CHECK int nitro_get(nitro_store *s, int64_t now_ms, const void *key,
                                          size_t key_bytes, void *buf, size_t cap,
                                          struct nitro_info *info);
+/* nitro_get_away: likewise, but a value on disk is not read: NITRO_AWAY, info->shown_lsn is set, and nitro_fetch must
+ * follow. For hosts that don't want to hold the gate while they read. */
+struct nitro_away {
+    uint64_t loc;
+    uint64_t bytes; /* the value has at most so many, and hardly fewer: for making room */
+};
+#define NITRO_AWAY 0x100 /* no failure, and none of the list above */
+NITRO_API NITRO_MUST_CHECK int nitro_get_away(nitro_store *s, int64_t now_ms, const void *key,
+                                              size_t key_bytes, void *buf, size_t cap,
+                                              struct nitro_info *info, struct nitro_away *away);
+/* nitro_fetch: reads what was found, whatever has happened to the key since; *info as nitro_get, but for
+ * shown_lsn. NITRO_OK, NITRO_EIO, NITRO_ECORRUPT, NITRO_ENOMEM. No gate; not during nitro_close. */
+NITRO_API NITRO_MUST_CHECK int nitro_fetch(nitro_store *s, const void *key, size_t key_bytes,
+                                           void *buf, size_t cap, struct nitro_info *info,
+                                           struct nitro_away *away);
 /* nitro_set: expire_ms 0 = never. info (may be NULL) gets the new version. */
 NITRO_API NITRO_MUST_CHECK int nitro_set(nitro_store *s, int64_t now_ms, const void *key,
                                          size_t key_bytes, const void *value, size_t value_bytes,
@@ -337,7 +364,8 @@ NITRO_API NITRO_MUST_CHECK int nitro_incr(nitro_store *s, int64_t now_ms, const 
                                           size_t key_bytes, int64_t delta, int64_t *result,
                                           struct nitro_info *info);
 /* nitro_expire: sets (or with 0 removes) the expiry; a time that is not after now deletes the key.
- * NITRO_ENOTFOUND. */
+ * NITRO_ENOTFOUND. With NITRO_ELOGFULL info->bytes is what the log has to take of the value: 0 unless it is written
+ * anew, because it lies on disk. */
 NITRO_API NITRO_MUST_CHECK int nitro_expire(nitro_store *s, int64_t now_ms, const void *key,
                                             size_t key_bytes, int64_t expire_ms,
                                             struct nitro_info *info);
@@ -367,7 +395,8 @@ NITRO_API NITRO_MUST_CHECK int nitro_write(nitro_store *s, int64_t now_ms,
 /* nitro_log_need: an upper bound of the log bytes of a put or delete of that size. */
 NITRO_API uint64_t nitro_log_need(size_t key_bytes, size_t value_bytes);
 /* nitro_scan: visits a bounded part of the store and calls fn for each live key found (key borrowed
- * during the call; fn must not call the engine). Start with *cursor 0; the end is *cursor 0 again.
+ * during the call; fn must not call the engine). Of a key whose value lies on disk info->version and bytes are 0:
+ * nitro_get tells them. Start with *cursor 0; the end is *cursor 0 again.
  * A key that is present from start to end is visited once, across resizes; twice only if its segment changes
  * its hash meanwhile. `count` is a wish. *shown_lsn (may be NULL) is the gate of what this call has shown. */
 typedef void nitro_scan_fn(void *ctx, const void *key, size_t key_bytes,
@@ -458,7 +487,8 @@ enum nitro_host_verb {
     NITRO_HOST_BACKUP,
     NITRO_HOST_SNAPSHOT,
     NITRO_HOST_SLOWLOG,
-    NITRO_HOST_LATENCY
+    NITRO_HOST_LATENCY,
+    NITRO_HOST_MERGE
 };
 
 /* Why nitro_execute came back. In every case out[0 .. out_len) holds complete replies (or, with BIG, a
@@ -469,8 +499,8 @@ enum nitro_stop {
     NITRO_STOP_OUT,      /* the output buffer is full: write it, call again */
     NITRO_STOP_BIG,      /* write out, then big[0 .. big_len), set out_len = 0, call again */
     NITRO_STOP_HOST,     /* run host_verb, append its reply (nitro_chunk_reply), nitro_chunk_skip */
-    NITRO_STOP_IO,       /* reserved: a value lies on disk */
-    NITRO_STOP_ROOM      /* no room in the log yet: nitro_log_fill(room_bytes), call again */
+    NITRO_STOP_IO,  /* values lie on disk: nitro_chunk_fetch, without the gate, then call again */
+    NITRO_STOP_ROOM /* no room in the log yet: nitro_log_fill(room_bytes), call again */
 };
 
 /* What has been done by how many requests: `command` is 1 + the command's index in nitro_commands (a binary
@@ -542,6 +572,9 @@ NITRO_API NITRO_MUST_CHECK int nitro_chunk_reply(nitro_store *s, nitro_chunk *c,
 NITRO_API NITRO_MUST_CHECK int nitro_chunk_gate(nitro_store *s, const nitro_session *ss,
                                                 nitro_chunk *c, size_t from, uint64_t lsn,
                                                 int wrote);
+/* nitro_chunk_fetch: after NITRO_STOP_IO: reads what the next requests of the chunk need, in the order of the files. What
+ * can't be read, or is damaged, becomes the reply of its request. No gate; not during nitro_close. */
+NITRO_API void nitro_chunk_fetch(nitro_store *s, nitro_chunk *c);
 /* nitro_chunk_skip: the host has dealt with request `next`. Object. */
 NITRO_API void nitro_chunk_skip(nitro_chunk *c);
 /* nitro_chunk_request: the *n bytes that prepared request `i` (below count) came in; of a binary request in
@@ -656,6 +689,57 @@ NITRO_API NITRO_MUST_CHECK int nitro_retain_some(nitro_store *s, int64_t now_ms,
                                                  uint64_t keep_bytes, uint32_t files,
                                                  uint32_t *more, struct nitro_err *err);
 
+/* ---- data files (mode bitcask) -----------------------------------------------------------------
+ * The log files are the data. When one is full it is sealed and gets a hint file; files of which much is dead are merged
+ * into new ones (docs/design/0006). The host drives this by nitro_merge_step, one thread, which says what the next
+ * call needs. A store in another mode is always idle. */
+enum nitro_merge_need {
+    NITRO_MERGE_IDLE = 0, /* nothing to do now; as FOLDER, later */
+    NITRO_MERGE_IO,       /* no gate: reads or writes up to about a MiB */
+    NITRO_MERGE_SHARED,   /* the gate, shared: a bounded piece of work */
+    NITRO_MERGE_FOLDER,   /* no gate, not beside nitro_log_fill */
+    NITRO_MERGE_SYNC      /* no gate, when the log is durable up to `lsn` */
+};
+struct nitro_merge_options {
+    uint32_t allow;        /* 1: merges may begin; else files are sealed and get hints only */
+    uint32_t dead_percent; /* files are merged of whose bytes so many are dead, 1 .. 100 … */
+    uint64_t dead_bytes;   /* … or that hold so many dead bytes; 0 = does not count */
+    int64_t dead_age_ms;   /* … or that hold any, and are so old; 0 = does not count */
+    uint64_t upto;         /* files with greater numbers are left alone; 0 = none is */
+};
+struct nitro_merge_result {
+    uint32_t need; /* enum nitro_merge_need: what the next call needs */
+    uint32_t pad;
+    uint64_t lsn;           /* with SYNC */
+    uint64_t read, written; /* bytes, by this call */
+};
+/* nitro_merge_step: does what the last result has said (at first FOLDER). NITRO_OK with *out; NITRO_ELOGFULL, NITRO_EIO,
+ * NITRO_ENOMEM, NITRO_ECORRUPT: what was under way is given up, all data is as it was, and the next call is for
+ * FOLDER. */
+NITRO_API NITRO_MUST_CHECK int nitro_merge_step(nitro_store *s, int64_t now_ms,
+                                                const struct nitro_merge_options *o,
+                                                struct nitro_merge_result *out,
+                                                struct nitro_err *err);
+/* nitro_merge_roll: seals the file that is written to, so that what is dead in it can be merged. As FOLDER. NITRO_OK,
+ * NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM. *upto (may be NULL) is the number of the last file before the one that is
+ * written to then: with it in the options, merging what there was ends also while others write. */
+NITRO_API NITRO_MUST_CHECK int nitro_merge_roll(nitro_store *s, uint64_t *upto,
+                                                struct nitro_err *err);
+
+struct nitro_data_files {
+    uint64_t files, merged_files; /* all; of these those that merges have written */
+    uint64_t bytes;               /* of records in them, and what lies between */
+    uint64_t live_bytes;          /* of records that a key refers to */
+    uint64_t gone_bytes;          /* of deletes and flushes */
+    uint64_t hints;               /* files that have one */
+    uint64_t damaged_files, damaged_reads;
+    /* since the store was opened */
+    uint64_t merges, merge_read_bytes, merge_written_bytes, merge_dropped_bytes;
+    uint64_t hints_loaded, hints_rebuilt; /* at the start: used, or missing, stale or damaged */
+};
+/* nitro_data_files_of: zeros in other modes. As FOLDER. */
+NITRO_API void nitro_data_files_of(nitro_store *s, struct nitro_data_files *out);
+
 /* ---- restore, verify ---------------------------------------------------------------------------
  * nitro_restore makes a new data folder from a folder that no process has open, or from a snapshot file,
  * at a point in time. It needs the memory that the store needs. The origin is not changed (LOCK is made if
@@ -705,10 +789,11 @@ nitro_verify(const char *file, const struct nitro_mem *mem, const struct nitro_v
  * A repair keeps the longest valid prefix: the newest sound snapshot and all records before the first one
  * that is damaged or missing, batches whole. The rest is dropped, so that the store starts again. Files that
  * it changes or drops stay in the folder as NAME.bak-<now_ms>; nothing but the user reads or removes them.
- * If the newest snapshot is damaged and what is left does not even lead to it, nothing is changed. */
+ * If the newest snapshot is damaged and what is left does not even lead to it, nothing is changed. Likewise
+ * if the log files are the data, and it is not the end of the log that is damaged. */
 enum nitro_severity {
-    NITRO_CHECK_NOTE,  /* harmless: the next start deals with it */
-    NITRO_CHECK_DAMAGE /* the store does not start */
+    NITRO_CHECK_NOTE, /* harmless: the next start deals with it */
+    NITRO_CHECK_DAMAGE /* the store does not start; or, if the text says so, a hint file lets it, and reads fail */
 };
 struct nitro_finding {
     enum nitro_severity severity;
@@ -731,7 +816,7 @@ struct nitro_check_options {
     const struct nitro_vfs *vfs; /* NULL = nitro_vfs_system() */
 };
 struct nitro_check_result {
-    uint64_t files, bytes; /* log files that count, and what was read of them */
+    uint64_t files, bytes; /* log and merged files that count, and what was read of them */
     uint64_t records;      /* valid, before the first that is not */
     uint64_t last_lsn;     /* of these; 0 = there are none */
     uint64_t durable_lsn;  /* what was durable, as far as anything in the folder knows */
@@ -739,8 +824,8 @@ struct nitro_check_result {
     uint64_t bad_file, bad_offset;
     uint64_t snapshots;    /* that are listed and sound */
     uint64_t snapshot_lsn; /* S of the newest of them: a start needs no record up to it; 0 = none */
-    uint64_t
-        drop_records; /* behind the first one that is not valid: dropped by a repair if there is */
+    /* behind the first one that is not valid: dropped by a repair if there is */
+    uint64_t drop_records;
     uint64_t drop_bytes;     /* damage (with `repaired`: they were), else by the next start */
     uint32_t damages, notes; /* findings */
     uint32_t clean;          /* 1: the last stop was clean */

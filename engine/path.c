@@ -12,12 +12,16 @@
 #define DIGITS 10u /* of a file's number */
 #define LOG_SUFFIX ".log"
 #define SNAP_SUFFIX ".snap"
+#define DATA_SUFFIX ".data"
+#define HINT_SUFFIX ".hint"
 #define TMP_SUFFIX ".tmp"
 #define BACKUP_SUFFIX ".bak-"
 #define TIME_DIGITS 19u                          /* of INT64_MAX */
 #define NAME_BYTES (DIGITS + sizeof SNAP_SUFFIX) /* the longest name without a suffix of ours */
 
-_Static_assert(sizeof NK_PATH_MANIFEST <= NAME_BYTES, "NAME_BYTES is not that of the longest name");
+_Static_assert(sizeof NK_PATH_MANIFEST <= NAME_BYTES && sizeof DATA_SUFFIX <= sizeof SNAP_SUFFIX &&
+                   sizeof HINT_SUFFIX <= sizeof SNAP_SUFFIX,
+               "NAME_BYTES is not that of the longest name");
 _Static_assert(NAME_BYTES + sizeof BACKUP_SUFFIX - 1 + TIME_DIGITS <= NK_PATH_MAX,
                "a name does not fit");
 
@@ -45,22 +49,30 @@ static size_t put_name(const char *name, char *out) {
     return n;
 }
 
+/* put_number: the name of a file with a number; `bytes` of the suffix with its terminator. */
+static void put_number(uint64_t number, const char *suffix, size_t bytes, char *out) {
+    NK_ASSERT(number >= 1 && number <= NK_PATH_LOG_MAX);
+    put_digits(number, DIGITS, out);
+    memcpy(out + DIGITS, suffix, bytes);
+}
+
 void nk_path_log(uint64_t number, char *out) {
-    NK_ASSERT(number >= 1 && number <= NK_PATH_LOG_MAX);
-    put_digits(number, DIGITS, out);
-    memcpy(out + DIGITS, LOG_SUFFIX, sizeof LOG_SUFFIX);
+    put_number(number, LOG_SUFFIX, sizeof LOG_SUFFIX, out);
 }
-
 void nk_path_snap(uint64_t number, char *out) {
-    NK_ASSERT(number >= 1 && number <= NK_PATH_LOG_MAX);
-    put_digits(number, DIGITS, out);
-    memcpy(out + DIGITS, SNAP_SUFFIX, sizeof SNAP_SUFFIX);
+    put_number(number, SNAP_SUFFIX, sizeof SNAP_SUFFIX, out);
 }
-
 void nk_path_snap_tmp(uint64_t number, char *out) {
-    char name[NK_PATH_MAX];
-    nk_path_snap(number, name);
-    nk_path_tmp(name, out);
+    put_number(number, SNAP_SUFFIX TMP_SUFFIX, sizeof SNAP_SUFFIX TMP_SUFFIX, out);
+}
+void nk_path_data(uint64_t number, char *out) {
+    put_number(number, DATA_SUFFIX, sizeof DATA_SUFFIX, out);
+}
+void nk_path_hint(uint64_t number, char *out) {
+    put_number(number, HINT_SUFFIX, sizeof HINT_SUFFIX, out);
+}
+void nk_path_hint_tmp(uint64_t number, char *out) {
+    put_number(number, HINT_SUFFIX TMP_SUFFIX, sizeof HINT_SUFFIX TMP_SUFFIX, out);
 }
 
 void nk_path_tmp(const char *name, char *out) {
@@ -78,8 +90,19 @@ void nk_path_backup(const char *name, int64_t time_ms, char *out) {
     out[n + digits] = '\0';
 }
 
-static bool has_suffix(const char *p, size_t n, const char *suffix) {
-    return n == strlen(suffix) && memcmp(p, suffix, n) == 0;
+/* parse_number_suffix: what a file with a number is, by the n bytes behind it. */
+static enum nk_path_kind parse_number_suffix(const char *p, size_t n) {
+    static const struct {
+        const char *suffix;
+        enum nk_path_kind kind;
+    } kinds[] = {{LOG_SUFFIX, NK_PATH_IS_LOG},
+                 {SNAP_SUFFIX, NK_PATH_IS_SNAP},
+                 {DATA_SUFFIX, NK_PATH_IS_DATA},
+                 {HINT_SUFFIX, NK_PATH_IS_HINT}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (n == strlen(kinds[i].suffix) && memcmp(p, kinds[i].suffix, n) == 0)
+            return kinds[i].kind;
+    return NK_PATH_OTHER;
 }
 
 /* parse_base: what the first n bytes of a name are, as a name without any suffix of ours. */
@@ -91,9 +114,7 @@ static enum nk_path_kind parse_base(const char *name, size_t n, uint64_t *number
     if (n == strlen(NK_PATH_LOCK) && memcmp(name, NK_PATH_LOCK, n) == 0) return NK_PATH_IS_LOCK;
     uint64_t got;
     if (n <= DIGITS || !take_digits(name, DIGITS, &got) || got == 0) return NK_PATH_OTHER;
-    enum nk_path_kind kind = NK_PATH_OTHER;
-    if (has_suffix(name + DIGITS, n - DIGITS, LOG_SUFFIX)) kind = NK_PATH_IS_LOG;
-    if (has_suffix(name + DIGITS, n - DIGITS, SNAP_SUFFIX)) kind = NK_PATH_IS_SNAP;
+    enum nk_path_kind kind = parse_number_suffix(name + DIGITS, n - DIGITS);
     if (kind != NK_PATH_OTHER) *number = got;
     return kind;
 }
@@ -123,7 +144,7 @@ enum nk_path_kind nk_path_parse(const char *name, uint64_t *number) {
     enum nk_path_kind base = parse_base(name, (size_t)(dot - name), &got);
     if (base == NK_PATH_OTHER || base == NK_PATH_IS_LOCK) return NK_PATH_OTHER;
     kind = parse_suffix(dot);
-    if (base != NK_PATH_IS_SNAP || kind != NK_PATH_IS_TMP) return kind;
+    if (kind != NK_PATH_IS_TMP || (base != NK_PATH_IS_SNAP && base != NK_PATH_IS_HINT)) return kind;
     *number = got;
-    return NK_PATH_IS_SNAP_TMP;
+    return base == NK_PATH_IS_SNAP ? NK_PATH_IS_SNAP_TMP : NK_PATH_IS_HINT_TMP;
 }

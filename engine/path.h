@@ -2,8 +2,10 @@
  *
  * path.h - every file name of a data folder is built and parsed here (L1).
  *
- *   MANIFEST  CONTROL  LOCK  NNNNNNNNNN.log  NNNNNNNNNN.snap (ten digits, the file's number from 1)
- *   and while a whole file is being replaced, the same name with .tmp behind it;
+ *   MANIFEST  CONTROL  LOCK  NNNNNNNNNN.log  NNNNNNNNNN.snap  NNNNNNNNNN.data  NNNNNNNNNN.hint
+ *   (ten digits, the file's number from 1; logs, snapshots and data files are numbered together, and a hint has
+ *   the number of the file that it is about)
+ *   and while a whole file is being made or replaced, the same name with .tmp behind it;
  *   NAME.bak-T: what NAME was before a repair at time T (ms since the epoch) changed or dropped it.
  */
 #ifndef NK_PATH_H
@@ -27,6 +29,9 @@ enum nk_path_kind {
     NK_PATH_IS_LOG,
     NK_PATH_IS_SNAP,
     NK_PATH_IS_SNAP_TMP, /* a snapshot that is being written, or was not finished */
+    NK_PATH_IS_DATA,     /* what a merge has written, or is writing */
+    NK_PATH_IS_HINT,
+    NK_PATH_IS_HINT_TMP, /* likewise a hint */
     NK_PATH_IS_TMP,      /* the rest of a replacement that did not get through */
     NK_PATH_IS_BACKUP    /* what a repair has kept; nobody reads or removes it but the user */
 };
@@ -38,13 +43,18 @@ void nk_path_log(uint64_t number, char *out);
  * nk_path_snap_tmp: the name under which it is written. */
 void nk_path_snap(uint64_t number, char *out);
 void nk_path_snap_tmp(uint64_t number, char *out);
-/* nk_path_tmp: the name under which the replacement of `name` (MANIFEST, CONTROL, a log or a snapshot)
+/* nk_path_data: likewise of merged file `number`. nk_path_hint: of the hint of log or merged file `number`;
+ * nk_path_hint_tmp: the name under which it is written. */
+void nk_path_data(uint64_t number, char *out);
+void nk_path_hint(uint64_t number, char *out);
+void nk_path_hint_tmp(uint64_t number, char *out);
+/* nk_path_tmp: the name under which the replacement of `name` (MANIFEST, CONTROL, or a file with a number)
  * is written, in out[NK_PATH_MAX]. */
 void nk_path_tmp(const char *name, char *out);
 /* nk_path_backup: the name under which a repair at time_ms (not negative) keeps `name` (MANIFEST,
- * CONTROL, a log or a snapshot), in out[NK_PATH_MAX]. */
+ * CONTROL, or a file with a number), in out[NK_PATH_MAX]. */
 void nk_path_backup(const char *name, int64_t time_ms, char *out);
-/* nk_path_parse: what a name is; *number is set for logs and snapshots, finished or not, alone. */
+/* nk_path_parse: what a name is; *number is set for files that have one, finished or not, alone. */
 enum nk_path_kind nk_path_parse(const char *name, uint64_t *number);
 
 #endif

@@ -15,13 +15,15 @@
  *   A listed snapshot says that everything up to its S was durable, and holds it. So W is at least S, and
  *   records up to S are not needed: whether they are there or valid is never asked.
  *
+ *   So does a listed merged file of the LSNs up to its last one, which were durable before it was listed.
+ *
  *   finish (docs/design/0003, point 8) never appends to an old file. Valid records above W go, with their
  *   LSNs, into a new file; another new one takes the appends. The order makes each step safe to stop
  *   after: a file is listed before its header says that it is used, and the old tail is given up only
  *   when the new copy is durable and on the chain.
  *
- * NOT HERE  the folder's lists (folder.c), a point in the past (recover_point.c), the last step
- *   (recover_finish.c), loading the snapshot (load.c), applying records (replay.c).
+ * NOT HERE  the folder's lists (folder.c), the chain (folder_chain.c), a point in the past (recover_point.c), the last
+ *   step (recover_finish.c), what is done where the log is the data (recover_data.c), loading the snapshot (load.c), applying records (replay.c).
  */
 #include "recover.h"
 
@@ -98,11 +100,21 @@ static int open_folder(struct nk_log *l, struct nitro_err *err) {
     return nk_folder_read(l, err);
 }
 
+static int check_file_bytes(uint32_t mode, uint64_t bytes, struct nitro_err *err) {
+    const struct nk_mode_info *is = nk_mode_info(mode);
+    if (bytes == 0 || (bytes >= NK_LOG_FILE_MIN && bytes <= is->file_bytes_max)) return NITRO_OK;
+    return nk_err_set(err, NITRO_EARGUMENT, 0, "log files of %llu bytes: must be %s in mode %s",
+                      (unsigned long long)bytes, is->file_range, is->name);
+}
+
 static int check_options(const struct nk_log_options *o, struct nitro_err *err) {
+    uint32_t mode = o->mode != 0 ? o->mode : NK_MODE_MEMORY; /* which allows the largest files */
+    const struct nk_mode_info *is = nk_mode_info(mode);
     if (o->dir[0] == 0) return nk_err_set(err, NITRO_EARGUMENT, 0, "the data folder has no name");
-    if (o->file_bytes >= NK_LOG_FILE_MIN && o->file_bytes <= NK_LOG_FILE_MAX) return NITRO_OK;
-    return nk_err_set(err, NITRO_EARGUMENT, 0, "log files of %llu bytes: must be 64 KiB to 1 TiB",
-                      (unsigned long long)o->file_bytes);
+    if (is == NULL || !is->served)
+        return nk_err_set(err, NITRO_EARGUMENT, 0,
+                          "open %s: mode %u is none that this program serves", o->dir, mode);
+    return check_file_bytes(mode, o->file_bytes, err);
 }
 
 /* Memory of the log's own. */
@@ -121,9 +133,9 @@ static struct nk_log *new_log(const struct nk_log_options *o) {
     if (l == NULL) return NULL;
     l->mem = o->mem;
     l->vfs = o->vfs;
-    l->file_bytes = nk_round_up(o->file_bytes, NK_PAGE);
-    l->step = nk_max_u64(NK_LOG_STEP_MIN, nk_min_u64(NK_LOG_STEP_MAX, o->file_bytes / 16));
+    l->mode = o->mode;
     l->release = o->release;
+    l->retain = o->retain;
     l->release_ctx = o->release_ctx;
     l->read_only = o->read_only;
     l->to_lsn = o->to_lsn;
@@ -135,6 +147,21 @@ static struct nk_log *new_log(const struct nk_log_options *o) {
     return l;
 }
 
+/* What follows from the mode, which may be known only since the folder was read. */
+static int settle_mode(struct nk_log *l, uint64_t file_bytes, struct nitro_err *err) {
+    if (l->mode == 0) l->mode = NK_MODE_MEMORY;
+    const struct nk_mode_info *is = nk_mode_info(l->mode);
+    int rc = check_file_bytes(l->mode, file_bytes, err);
+    if (rc != NITRO_OK) return rc;
+    if (file_bytes == 0) file_bytes = is->file_bytes;
+    l->file_bytes = nk_round_up(file_bytes, NK_PAGE);
+    l->step = nk_max_u64(NK_LOG_STEP_MIN, nk_min_u64(NK_LOG_STEP_MAX, file_bytes / 16));
+    if (!is->log_is_data) return NITRO_OK;
+    l->files = nk_files_open(l->mem, l->vfs);
+    if (l->files != NULL) return NITRO_OK;
+    return nk_err_set(err, NITRO_ENOMEM, 0, "open %s: no memory for its table of files", l->dir);
+}
+
 int nk_log_open(const struct nk_log_options *o, struct nk_log **out, struct nitro_err *err) {
     int rc = check_options(o, err);
     if (rc != NITRO_OK) return rc;
@@ -144,6 +171,7 @@ int nk_log_open(const struct nk_log_options *o, struct nk_log **out, struct nitr
         return nk_err_set(err, NITRO_ENOMEM, 0, "open %s: no memory for the log", o->dir);
     }
     rc = open_folder(l, err);
+    if (rc == NITRO_OK) rc = settle_mode(l, o->file_bytes, err);
     if (rc != NITRO_OK) {
         nk_log_close(&l);
         return rc;
@@ -169,6 +197,7 @@ void nk_log_close(struct nk_log **lp) {
         f = next;
     }
     nk_log_file_free(l, &l->prepared);
+    nk_files_close(&l->files);
     close_fd(l, l->manifest_fd);
     close_fd(l, l->control_fd);
     close_fd(l, l->lock_fd);
@@ -176,6 +205,7 @@ void nk_log_close(struct nk_log **lp) {
     const struct nitro_mem *m = l->mem;
     nk_mem_free(m, l->live, l->live_cap * sizeof *l->live);
     nk_mem_free(m, l->snaps, l->snap_cap * sizeof *l->snaps);
+    nk_mem_free(m, l->data, l->data_cap * sizeof *l->data);
     nk_mem_free(m, l->orphans, l->orphan_cap * sizeof *l->orphans);
     nk_mem_free(m, l->splices, NK_LOG_SPLICES * sizeof *l->splices);
     nk_mem_free(m, l->frames, NK_LOG_FRAMES * sizeof *l->frames);
@@ -251,6 +281,10 @@ static int find_durable(struct nk_log *l, struct nitro_err *err) {
     if (l->base.wal_off) raise(&l->seen_lsn, l->base.lsn + NK_LSN_ROOM);
     l->newest_ms = l->control.time_ms;
     if (l->base.foot.time_ms > l->newest_ms) l->newest_ms = l->base.foot.time_ms;
+    for (uint32_t i = 0; i < l->data_count; i++) {
+        raise(&l->durable, NK_MUTATE(82, 0, l->data[i].head.last_lsn));
+        if (l->data[i].head.time_ms > l->newest_ms) l->newest_ms = l->data[i].head.time_ms;
+    }
     for (uint32_t i = 0; i < l->live_count; i++) {
         const struct nk_log_header *h = &l->live[i].head;
         if (!h->used) continue;
@@ -367,17 +401,37 @@ static int check_clean(struct nk_log *l, const struct nk_live *f, const struct w
 static int find_hole(struct nk_log *l, const struct walk *w, struct nitro_err *err) {
     if (w->whole >= NK_MUTATE(17, 0, l->durable)) return NITRO_OK;
     if (l->read_only && l->to_lsn <= w->whole) return NITRO_OK;
-    return nk_recover_damage(l, err, w->bad_file, w->bad_at, w->bad_lsn,
+    uint64_t file = w->bad_file;
+    if (file == 0 && l->live_count > 0) file = l->live[l->live_count - 1].number;
+    return nk_recover_damage(l, err, file, w->bad_at, w->bad_lsn,
                              w->bad_file != 0 ? "the record is missing or not valid"
-                                              : "no log file is in use");
+                                              : "the log is not in use from here on");
+}
+
+/* The last LSN that is in a snapshot or a merged file: all of them are, up to there. */
+static uint64_t last_outside_of_logs(const struct nk_log *l) {
+    uint64_t last = l->base.lsn;
+    for (uint32_t i = 0; i < l->data_count; i++)
+        if (l->data[i].on_chain) raise(&last, l->data[i].head.last_lsn);
+    return last;
+}
+
+/* The log file that the records end in; NULL if there is none behind what was merged. */
+static struct nk_live *last_log(struct nk_log *l) {
+    struct nk_live *newest = NULL;
+    for (uint32_t i = 0; i < l->live_count; i++)
+        if (l->live[i].on_chain) newest = &l->live[i];
+    for (uint32_t i = 0; i < l->data_count && newest != NULL; i++)
+        if (l->data[i].on_chain && l->data[i].head.first_lsn > newest->head.first_lsn)
+            newest = NULL;
+    return newest;
 }
 
 /* Walks the records of the files that end above W. */
 static int find_end(struct nk_log *l, struct nitro_err *err) {
-    struct walk w = {.whole = l->base.lsn, .bad_lsn = l->base.lsn + 1};
-    struct nk_live *newest = NULL;
-    for (uint32_t i = 0; i < l->live_count; i++)
-        if (l->live[i].on_chain) newest = &l->live[i];
+    struct walk w = {.whole = last_outside_of_logs(l)};
+    struct nk_live *newest = last_log(l);
+    w.bad_lsn = w.whole + 1;
     if (newest == NULL) {
         l->last_lsn = w.whole;
         l->next_lsn = l->seen_lsn + NK_MUTATE(13, 1, NK_LSN_JUMP);
@@ -408,6 +462,7 @@ static int find_end(struct nk_log *l, struct nitro_err *err) {
 
 /* What a cut drops: bytes of valid frames, or of a torn one, behind the end. */
 static int count_cut(struct nk_log *l, struct nitro_err *err) {
+    if (l->found.cut_file == 0) return NITRO_OK; /* it does not end in a log */
     for (uint32_t i = 0; i < l->live_count; i++) {
         const struct nk_live *f = &l->live[i];
         if (!f->on_chain || f->number < l->found.cut_file || l->clean) continue;
@@ -440,6 +495,11 @@ static void count_found(struct nk_log *l) {
         f->files++;
         f->bytes += l->live[i].end != 0 ? l->live[i].end : l->live[i].size;
     }
+    for (uint32_t i = 0; i < l->data_count; i++) {
+        if (!l->data[i].on_chain) continue;
+        f->files++;
+        f->bytes += l->data[i].head.end;
+    }
 }
 
 /* Records above W that are served. */
@@ -465,5 +525,5 @@ int nk_recover_scan(struct nk_log *l, struct nitro_err *err) {
     l->found.tail_records = count_tail(l);
     l->found.clean = l->clean;
     if (l->found.cut_bytes == 0) l->found.cut_file = l->found.cut_offset = 0;
-    return NITRO_OK;
+    return nk_recover_slots(l, err);
 }

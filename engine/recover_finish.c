@@ -11,7 +11,8 @@
  *      and its first LSN lies so far beyond the first version that the next start begins behind all that
  *      this one will give out before it has taken a snapshot.
  *   4. CONTROL knows that everything is durable.
- *   5. What nothing refers to any more: superseded, blank and empty files, the tail in its old place,
+ *   5. (nk_recover_clean, when entries that refer to records of the tail, if there are such, refer to their new place)
+ *      What nothing refers to any more: superseded, blank and empty files, the tail in its old place,
  *      unfinished snapshots, and finished ones that were not listed. Logs that a snapshot holds, and older
  *      snapshots, stay: what goes of them is for nk_log_retain to say.
  */
@@ -120,11 +121,20 @@ static int copy_file(struct copy *c, const struct nk_live *f, struct nitro_err *
     return rc;
 }
 
-/* The newest file on the chain that holds a record up to `lsn`; 0 = none. */
+/* The newest file on the chain that holds a record up to `lsn`, or stands for one; 0 = none. */
 static uint64_t file_before(const struct nk_log *l, uint64_t lsn) {
-    uint64_t number = 0;
-    for (uint32_t i = 0; i < l->live_count; i++)
-        if (nk_live_last(l, i) != 0 && l->live[i].head.first_lsn <= lsn) number = l->live[i].number;
+    uint64_t number = 0, first = 0;
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        if (nk_live_last(l, i) == 0 || l->live[i].head.first_lsn > lsn) continue;
+        number = l->live[i].number;
+        first = l->live[i].head.first_lsn;
+    }
+    for (uint32_t i = 0; i < l->data_count; i++) {
+        const struct nk_data_header *h = &l->data[i].head;
+        if (!l->data[i].on_chain || h->first_lsn > lsn || h->first_lsn <= first) continue;
+        number = h->number;
+        first = h->first_lsn;
+    }
     return number;
 }
 
@@ -139,6 +149,8 @@ static int use(struct nk_log *l, struct nk_log_file *f, int64_t now_ms, struct n
     known->prev_number = f->prev_number;
     known->prev_last_lsn = f->prev_last_lsn;
     known->time_ms = now_ms;
+    if (f->slot != 0)
+        __atomic_store_n(&nk_file_at(l->files, f->slot)->first_lsn, f->first_lsn, __ATOMIC_RELEASE);
     return NITRO_OK;
 }
 
@@ -163,8 +175,8 @@ static uint64_t tail_first(const struct nk_log *l) {
     return first;
 }
 
-/* Writes (W, last] anew; *number is the new file's. */
-static int save_tail(struct nk_log *l, int64_t now_ms, uint64_t *number, struct nitro_err *err) {
+/* Writes (W, last] anew. */
+static int save_tail(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     struct copy c = {.l = l, .at = NK_SECTOR};
     c.stage = nk_mem_alloc(l->mem, STAGE_BYTES);
     if (c.stage == NULL)
@@ -174,8 +186,9 @@ static int save_tail(struct nk_log *l, int64_t now_ms, uint64_t *number, struct 
         c.f->first_lsn = NK_MUTATE(27, l->durable + 1, tail_first(l));
         c.f->prev_last_lsn = l->durable;
         c.f->prev_number = file_before(l, l->durable);
-        *number = c.f->number;
+        l->tail_number = c.f->number;
         rc = write_tail(l, &c, now_ms, err);
+        if (rc == NITRO_OK) nk_recover_tail(l, c.f, c.at);
         nk_log_file_free(l, &c.f);
     }
     nk_mem_free(l->mem, c.stage, STAGE_BYTES);
@@ -205,28 +218,38 @@ static int open_current(struct nk_log *l, uint64_t before, int64_t now_ms, struc
 
 static int drop_file(struct nk_log *l, const struct nk_live *f, struct nitro_err *err) {
     char name[NK_PATH_MAX];
+    uint32_t slot = f->slot;
+    struct nk_manifest_edit e = {
+        .op = NK_MANIFEST_REMOVE, .kind = NK_FILE_LOG, .number = f->number, .salt = f->salt};
     nk_path_log(f->number, name);
-    int rc = nk_log_edit(l, NK_MANIFEST_REMOVE, NK_FILE_LOG, f->number, f->salt, 0, err);
+    int rc = nk_log_edit(l, &e, err);
     if (rc != NITRO_OK) return rc;
+    if (slot != 0) nk_files_drop(l->files, slot);
+    if (l->files != NULL) nk_log_hint_remove(l, e.number);
     /* one that stays is found unlisted at the next start, and removed then */
     (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, "recovery: remove file");
     return NITRO_OK;
 }
 
-/* Cuts a file behind its last record that counts. */
-static int cut_file(struct nk_log *l, struct nk_live *f, uint64_t end, struct nitro_err *err) {
+int nk_live_cut(struct nk_log *l, struct nk_live *f, uint64_t end, const char *why) {
     char name[NK_PATH_MAX];
     nk_path_log(f->number, name);
     int fd = nk_vfs_open(l->vfs, l->dirfd, name, NITRO_FILE_READ | NITRO_FILE_WRITE);
-    int rc = fd < 0 ? fd : nk_vfs_truncate(l->vfs, fd, end, "recovery: cut tail");
+    int rc = fd < 0 ? fd : nk_vfs_truncate(l->vfs, fd, end, why);
     if (fd >= 0) (void)l->vfs->close(l->vfs->ctx, fd); /* what it cuts is not needed either way */
-    if (rc != 0) return nk_log_fail(l, err, rc, "cannot cut the tail of", f->number);
-    f->size = end;
-    return NITRO_OK;
+    if (rc == 0) f->size = end;
+    return rc;
 }
 
-/* The files that were there before number `made`, the first one of this start. */
-static int clean_logs(struct nk_log *l, uint64_t durable, uint64_t made, struct nitro_err *err) {
+/* Cuts a file behind its last record that counts. */
+static int cut_file(struct nk_log *l, struct nk_live *f, uint64_t end, struct nitro_err *err) {
+    int rc = nk_live_cut(l, f, end, "recovery: cut tail");
+    return rc == 0 ? NITRO_OK : nk_log_fail(l, err, rc, "cannot cut the tail of", f->number);
+}
+
+/* The files that were there before this start made one. */
+static int clean_logs(struct nk_log *l, struct nitro_err *err) {
+    uint64_t durable = l->durable, made = l->tail_number != 0 ? l->tail_number : l->cur->number;
     for (uint32_t i = 0; i < l->live_count && l->live[i].number < made;) {
         struct nk_live *f = &l->live[i];
         uint64_t last = nk_live_last(l, i);
@@ -242,15 +265,28 @@ static int clean_logs(struct nk_log *l, uint64_t durable, uint64_t made, struct 
     return NITRO_OK;
 }
 
-static int clean_up(struct nk_log *l, uint64_t durable, uint64_t made, struct nitro_err *err) {
+static const char *why_orphan(enum nk_path_kind kind) {
+    switch (kind) {
+    case NK_PATH_IS_LOG:
+        return "recovery: remove orphan";
+    case NK_PATH_IS_DATA:
+        return "recovery: remove data";
+    case NK_PATH_IS_HINT:
+    case NK_PATH_IS_HINT_TMP:
+        return "recovery: remove hint";
+    default:
+        return "recovery: remove snapshot";
+    }
+}
+
+int nk_recover_clean(struct nk_log *l, struct nitro_err *err) {
     char name[NK_PATH_MAX];
-    int rc = clean_logs(l, durable, made, err);
+    int rc = clean_logs(l, err);
+    if (rc == NITRO_OK) rc = nk_recover_seal(l, err);
     if (rc != NITRO_OK) return rc;
     for (uint32_t i = 0; i < l->orphan_count; i++) {
-        bool log = l->orphans[i].kind == NK_PATH_IS_LOG;
         nk_orphan_path(&l->orphans[i], name);
-        (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name,
-                             log ? "recovery: remove orphan" : "recovery: remove snapshot");
+        (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, why_orphan(l->orphans[i].kind));
     }
     if (!l->tmp_seen) return NITRO_OK;
     (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, NK_PATH_CONTROL_TMP, "recovery: remove tmp");
@@ -261,7 +297,7 @@ static int clean_up(struct nk_log *l, uint64_t durable, uint64_t made, struct ni
 /* ---- entry -------------------------------------------------------------------------------------*/
 
 int nk_recover_finish(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
-    uint64_t durable = l->found.durable_lsn, made = l->next_number;
+    uint64_t durable = l->found.durable_lsn;
     NK_ASSERT(!l->read_only);
     l->durable = durable; /* what was served of it */
     if (now_ms > l->newest_ms) l->newest_ms = now_ms;
@@ -273,11 +309,11 @@ int nk_recover_finish(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
         rc = nk_folder_relist(l, err);
     uint64_t before = file_before(l, l->last_lsn);
     if (rc == NITRO_OK && l->last_lsn > NK_MUTATE(19, UINT64_MAX, durable))
-        rc = save_tail(l, l->newest_ms, &before, err);
+        rc = save_tail(l, l->newest_ms, err);
+    if (l->tail_number != 0) before = l->tail_number;
     if (rc == NITRO_OK) rc = open_current(l, before, l->newest_ms, err);
     if (rc == NITRO_OK)
         rc = nk_log_control(l, l->last_lsn, l->cur->number, 0, false, l->newest_ms, err);
-    if (rc == NITRO_OK) rc = clean_up(l, durable, made, err);
     if (rc != NITRO_OK) return rc;
     l->since = l->found.bytes;
     l->view.appended = l->view.written = l->view.durable = l->last_lsn;

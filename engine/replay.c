@@ -52,7 +52,7 @@ int nk_replay_put(struct nk_seg *s, struct nk_key *k, const struct nk_effect *e,
         if (!it.found && e->kind != NK_EFFECT_PUT) return NITRO_OK;
         rc = nk_seg_reserve(s, k, &it, e, &r);
     } while (rc == NITRO_EBUSY);
-    if (rc == NITRO_OK) nk_seg_apply(s, k, &it, e, &r, 0, version);
+    if (rc == NITRO_OK) nk_seg_apply(s, k, &it, e, &r, 0, (struct nk_logged){.lsn = version});
     return rc;
 }
 
@@ -87,10 +87,10 @@ static int apply(struct nk_db *db, const struct nk_record *rec, struct nk_key *k
     return rc;
 }
 
-static void clear_segments(struct part *p, uint64_t lsn) {
-    for (uint32_t i = p->number; i < p->db->segments; i += p->of) {
-        nk_seg_clear(&p->db->seg[i]);
-        p->db->seg[i].last_lsn = lsn;
+void nk_replay_clear(struct nk_db *db, uint32_t part, uint32_t parts, uint64_t lsn) {
+    for (uint32_t i = part; i < db->segments; i += parts) {
+        nk_seg_clear(&db->seg[i]);
+        db->seg[i].last_lsn = lsn;
     }
 }
 
@@ -120,7 +120,7 @@ static int take(struct part *p, const struct nk_placed *rec) {
         if (!nk_record_check(rec->p, rec->bytes, &rec->r, rec->offset, p->file->salt))
             return nk_recover_damage(p->db->folder, p->err, p->file->number, rec->offset,
                                      rec->r.lsn, "the record's checksum is wrong");
-        if (NK_MUTATE(26, false, true)) clear_segments(p, rec->r.lsn);
+        if (NK_MUTATE(26, false, true)) nk_replay_clear(p->db, p->number, p->of, rec->r.lsn);
         return NITRO_OK;
     }
     uint32_t seg = nk_key_seg(p->db, rec->r.key, rec->r.key_bytes);

@@ -28,6 +28,8 @@ struct nk_seg *nk_replay_lock(struct nk_db *db, const struct nk_key *k);
  * NITRO_EMAXMEMORY. */
 NITRO_MUST_CHECK int nk_replay_put(struct nk_seg *s, struct nk_key *k, const struct nk_effect *e,
                                    uint64_t version, bool fresh);
+/* nk_replay_clear: a FLUSH of this LSN, for the segments of one part. */
+void nk_replay_clear(struct nk_db *db, uint32_t part, uint32_t parts, uint64_t lsn);
 /* nk_replay_failed: fills *err for a put that failed; returns the code. */
 int nk_replay_failed(struct nk_db *db, int rc, struct nitro_err *err);
 /* nk_replay_tell: a part of `of` has read so many bytes more. */

@@ -16,6 +16,7 @@
 #ifndef NK_REQ_H
 #define NK_REQ_H
 
+#include "fetch.h"
 #include "req_fault.h"
 #include "seg.h"
 
@@ -152,7 +153,8 @@ struct nk_walk {
     uint64_t count, seg_count; /* keys in it; likewise */
     uint32_t seg;              /* that segment */
     uint64_t steps;            /* of pattern matching in this part */
-    size_t at;                 /* of the next key to be sent */
+    size_t at;                 /* of the next key to be sent, or described */
+    size_t bytes;              /* SCAN: of the keys that are to be sent */
     bool done;                 /* every key has been looked at */
     bool wrapped;              /* RANDOMKEY: it goes on from the start, for the last time */
 };
@@ -201,6 +203,7 @@ struct nk_chunk {
     size_t scratch_cap;
     struct nk_walk walk;
     struct nk_composed composed;
+    struct nk_fetch fetch; /* values that lie on disk */
 };
 
 NK_INLINE struct nk_chunk *nk_chunk_of(nitro_chunk *c) { return (struct nk_chunk *)c; }

@@ -64,6 +64,9 @@
       "the log has failed before what this shows was durable", "")                                 \
     X(UNKNOWN_OUTCOME, EUNKNOWNOUTCOME, "UNKNOWN ",                                                \
       "the log has failed, the command may or may not be applied after a restart", "")             \
+    X(READ, EIO, "IOERR ", "the value could not be read from the disk", "")                        \
+    X(DAMAGED, ECORRUPT, "DAMAGED ",                                                               \
+      "the record of this key on the disk is damaged; see: nitrokv check", "")                     \
     X(INTERNAL, EINTERNAL, "ERR ", "internal error", "")                                           \
     X(MBULK_LINE, EFRAME, "ERR ", "Protocol error: too big mbulk count string", "")                \
     X(MBULK_LENGTH, EFRAME, "ERR ", "Protocol error: invalid multibulk length", "")                \

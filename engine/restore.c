@@ -81,7 +81,6 @@ static int open_store(struct restore *r) {
     const struct nk_log_options lo = {.mem = r->mem,
                                       .vfs = r->vfs,
                                       .dir = r->opt->from,
-                                      .file_bytes = NK_LOG_FILE_DEFAULT,
                                       .seed = r->opt->seed,
                                       .release = release_big,
                                       .release_ctx = db,
@@ -89,6 +88,7 @@ static int open_store(struct restore *r) {
                                       .to_lsn = r->opt->to_lsn,
                                       .to_ms = r->opt->to_ms};
     rc = nk_log_open(&lo, &db->folder, r->err);
+    if (rc == NITRO_OK) rc = nk_origin_served(r->opt->from, db->folder, r->err);
     if (rc != NITRO_OK) return rc;
     db->marks = nk_mem_zalloc(r->mem, NK_MARKS * sizeof *db->marks);
     if (db->marks == NULL)

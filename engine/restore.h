@@ -12,10 +12,17 @@
 
 #include "err.h"
 #include "hash.h"
+#include "log.h"
 #include "mem.h"
 #include "snapfile.h"
 
-/* ---- a snapshot file (restore_origin.c) --------------------------------------------------------*/
+/* ---- what a restore begins with (restore_origin.c) ---------------------------------------------*/
+
+/* nk_origin_served: NITRO_OK, or NITRO_EUNSUPPORTED with *err filled if the opened folder is none that can be restored. */
+NITRO_MUST_CHECK int nk_origin_served(const char *from, const struct nk_log *l,
+                                      struct nitro_err *err);
+
+/* A snapshot file. */
 
 struct nk_origin {
     const struct nitro_vfs *vfs;

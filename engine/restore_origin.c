@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * restore_origin.c - a snapshot file given by its path: opening, reading, verifying (L5).
+ * restore_origin.c - what a restore begins with: a snapshot file given by its path, opened, read, verified; which
+ * folders it can be (L5).
  *
  * DESIGN
  *   A table of file calls knows folders and names in them, so a path is cut at its last slash. The reader of
@@ -36,6 +37,15 @@ static int failed(const struct nk_origin *o, int rc, struct nitro_err *err) {
                       "%s %s: offset %llu: %s; the file is damaged, or no snapshot: use another "
                       "copy",
                       o->did, o->path, (unsigned long long)r->bad_at, r->what);
+}
+
+int nk_origin_served(const char *from, const struct nk_log *l, struct nitro_err *err) {
+    if (l->files == NULL) return NITRO_OK;
+    return nk_err_set(
+        err, NITRO_EUNSUPPORTED, 0,
+        "restore %s: it is a folder of mode bitcask, of which this version can restore "
+        "nothing: stop its server and copy the whole folder",
+        from);
 }
 
 /* ---- open, close -------------------------------------------------------------------------------*/

@@ -14,7 +14,7 @@
  *   A cursor of another hash epoch restarts its segment. While a segment moves its entries to the new
  *   hash a scan returns nothing of it, moves some entries itself, and stays at its start.
  */
-#include "db.h"
+#include "store.h"
 
 #define CURSOR_FRESH (1ull << 32)
 #define HOLD_BUCKETS 16u   /* in one lock hold */
@@ -38,14 +38,8 @@ static void pass_entry(struct nk_seg *s, uint32_t ref, uint64_t pos, struct scan
     struct nk_scan_entry out = {.key = e + nk_entry_key_off(meta),
                                 .seg = s->index,
                                 .key_bytes = nk_entry_key_bytes(e, meta),
-                                .bytes = meta >> NK_META_VALUE_SHIFT,
-                                .version = nk_entry_version(e),
                                 .expire_ms = expire};
-    if (meta & NK_META_BIG) {
-        struct nk_big *b;
-        memcpy(&b, out.key + out.key_bytes, sizeof b);
-        out.bytes = b->bytes;
-    }
+    nk_store_describe(s, e, meta, out.key + out.key_bytes, &out);
     sc->fn(sc->ctx, &out);
     sc->passed++;
 }

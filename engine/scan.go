@@ -37,6 +37,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"errors"
 	"iter"
 	"time"
 )
@@ -55,7 +56,8 @@ const (
 
 // Scan iterates over the keys in no particular order. A key that is present from the start to the end is
 // visited, one that comes or goes meanwhile may be, and in rare cases a key comes twice. No lock is held while
-// the loop's body runs. An error ends the iteration.
+// the loop's body runs. An error ends the iteration, unless it comes with a key: then the value of that key alone can't be
+// read, and the loop may go on. In ModeBitcask each key costs a read of its record.
 func (s *Store) Scan() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		buf := make([]byte, scanBuffer)
@@ -65,7 +67,7 @@ func (s *Store) Scan() iter.Seq2[Entry, error] {
 				yield(Entry{}, err)
 				return
 			}
-			if !yieldEntries(buf[:used], yield) || cursor == 0 {
+			if !s.yieldEntries(buf[:used], yield) || cursor == 0 {
 				return
 			}
 		}
@@ -98,7 +100,7 @@ func (s *Store) scanPart(cursor *uint64, buf *[]byte) (used int, err error) {
 	}
 }
 
-func yieldEntries(b []byte, yield func(Entry, error) bool) bool {
+func (s *Store) yieldEntries(b []byte, yield func(Entry, error) bool) bool {
 	for len(b) > 0 {
 		n := int(binary.NativeEndian.Uint64(b[24:]))
 		e := Entry{Key: b[scanHead : scanHead+n : scanHead+n]}
@@ -107,10 +109,29 @@ func yieldEntries(b []byte, yield func(Entry, error) bool) bool {
 		if ms := int64(binary.NativeEndian.Uint64(b[8:])); ms != 0 {
 			e.Expire = time.UnixMilli(ms)
 		}
-		if !yield(e, nil) {
+		if !s.yieldEntry(e, yield) {
 			return false
 		}
 		b = b[scanHead+(n+7)&^7:]
 	}
 	return true
+}
+
+// yieldEntry completes an entry whose value lies on disk: the scan knows no version of it. It reports whether to go on.
+func (s *Store) yieldEntry(e Entry, yield func(Entry, error) bool) bool {
+	if e.Version != 0 {
+		return yield(e, nil)
+	}
+	info, err := s.Info(e.Key)
+	switch {
+	case err == nil:
+		e.Info = info
+		return yield(e, nil)
+	case errors.Is(err, ErrNotFound): // it has gone meanwhile
+		return true
+	case ofOneValue(err):
+		return yield(Entry{Key: e.Key}, err)
+	}
+	yield(Entry{}, err)
+	return false
 }

@@ -20,9 +20,9 @@
  *
  * NOT HERE  the switch of the hash (switch.c), background work (step.c), scans (scan.c).
  */
-#include "db.h"
 #include "mutant.h"
 #include "snap.h"
+#include "store.h"
 
 #define SEG_SPINS 128u
 #define SLOT_OLD 0x80000000u /* in nk_item.slot: the slot is in `old` */
@@ -264,37 +264,25 @@ NK_INLINE void locate(struct nk_seg *s, struct nk_key *k, struct nk_item *it) {
     if (NK_UNLIKELY(s->draining)) (void)lookup_old(s, k, it);
 }
 
-NK_INLINE struct nk_big *entry_big(const uint8_t *tail) {
-    struct nk_big *b;
-    memcpy(&b, tail, sizeof b);
-    return b;
-}
+void nk_seg_locate(struct nk_seg *s, struct nk_key *k, struct nk_item *it) { locate(s, k, it); }
 
 /* Fills *it from the entry that locate found. */
 NK_INLINE void read_entry(const struct nk_seg *s, int64_t now_ms, struct nk_item *it) {
     const uint8_t *e = nk_arena_ptr(&s->arena, it->ref);
     uint32_t meta = nk_entry_meta(e);
     const uint8_t *tail = e + nk_entry_key_off(meta) + nk_entry_key_bytes(e, meta);
-    it->version = nk_entry_version(e);
+    nk_store_read(s, e, meta, tail, it);
     it->expire_ms = nk_entry_expiry(e, meta);
     it->found = it->expire_ms == 0 || it->expire_ms > now_ms;
-    if (NK_LIKELY(!(meta & NK_META_BIG))) {
-        it->big = NULL;
-        it->val = tail;
-        it->bytes = meta >> NK_META_VALUE_SHIFT;
-    } else {
-        it->big = entry_big(tail);
-        it->val = it->big->data;
-        it->bytes = it->big->bytes;
-    }
+    it->shown = NK_MUTATE(20, 0, nk_store_shows(s, e));
 }
 
-/* What a miss shows: that its key has gone, or, with the version of the entry, that it has expired. */
+/* What a miss shows: that its key has gone, or, with what its entry shows, that it has expired. */
 static NK_NOINLINE uint64_t miss_shows(const struct nk_db *db, const struct nk_key *k,
-                                       uint64_t version) {
+                                       uint64_t entry) {
     uint64_t marked = NK_MUTATE(21, 0, NK_GET(*nk_mark_slot(db->marks, k->mark)));
     uint64_t flushed = NK_MUTATE(23, 0, db->flush_lsn);
-    return nk_max_u64(nk_max_u64(NK_MUTATE(22, 0, version), marked), flushed);
+    return nk_max_u64(nk_max_u64(NK_MUTATE(22, 0, entry), marked), flushed);
 }
 
 void nk_db_mark(struct nk_db *db, uint32_t mark, uint64_t lsn) {
@@ -307,11 +295,12 @@ void nk_seg_find(struct nk_seg *s, struct nk_key *k, int64_t now_ms, bool count,
                  struct nk_item *it) {
     locate(s, k, it);
     it->found = false;
-    it->version = 0;
+    it->shown = 0;
+    it->loc = 0;
     if (it->ref != 0) read_entry(s, now_ms, it);
-    it->shown = NK_MUTATE(20, 0, it->version);
     if (!it->found) {
-        if (s->db->log != NULL) it->shown = miss_shows(s->db, k, it->version);
+        if (s->db->log != NULL) it->shown = miss_shows(s->db, k, it->shown);
+        it->away = false;
         it->val = NULL;
         it->bytes = 0;
         it->big = NULL;
@@ -323,11 +312,14 @@ void nk_seg_find(struct nk_seg *s, struct nk_key *k, int64_t now_ms, bool count,
     }
 }
 
+void nk_seg_uncount(struct nk_seg *s) { NK_SUB(s->hits, 1); }
+
 /* ---- reserve -----------------------------------------------------------------------------------*/
 
 /* Bytes of an entry with this key and this effect. */
-static uint32_t entry_need(const struct nk_key *k, const struct nk_effect *e) {
-    uint32_t tail = e->big != NULL ? 8 : e->bytes;
+static uint32_t entry_need(const struct nk_db *db, const struct nk_key *k,
+                           const struct nk_effect *e) {
+    uint32_t tail = nk_store_tail(db, e);
     return NK_ENTRY_HEADER + (e->expire_ms != 0 ? 8u : 0u) + (k->n > 255 ? 4u : 0u) + k->n + tail;
 }
 
@@ -390,7 +382,7 @@ int nk_seg_reserve(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
     if (NK_UNLIKELY(nk_snap_owed(s, it->ref))) rc = nk_snap_reserve(s, it->ref, e->further);
     if (rc != NITRO_OK) return rc;
     if (e->kind == NK_EFFECT_PUT)
-        rc = reserve_put(s, k, it, entry_need(k, e), e, &got);
+        rc = reserve_put(s, k, it, entry_need(s->db, k, e), e, &got);
     else if (e->kind == NK_EFFECT_EXPIRE)
         rc = reserve_expire(s, it, e, &got);
     if (rc != NITRO_OK) {
@@ -425,53 +417,38 @@ static void entry_forget(struct nk_seg *s, const uint8_t *e) {
     uint32_t meta = nk_entry_meta(e), key = nk_entry_key_bytes(e, meta);
     NK_SUB(s->key_bytes, key);
     if (nk_entry_expiry(e, meta) != 0) NK_SUB(s->with_expiry, 1);
-    if (NK_UNLIKELY(meta & NK_META_BIG)) {
-        struct nk_big *b = entry_big(e + nk_entry_key_off(meta) + key);
-        NK_SUB(s->value_bytes, b->bytes);
-        NK_SUB(s->bigs, 1);
-        nk_big_release(s->db, b);
-    } else {
-        NK_SUB(s->value_bytes, meta >> NK_META_VALUE_SHIFT);
-    }
+    nk_store_forget(s, e, meta, e + nk_entry_key_off(meta) + key);
 }
 
-/* Writes key, value, expiry and version behind a meta word that is already stamped. */
+/* Writes key, value, expiry and version, or location, behind a meta word that is already stamped. */
 static void entry_fill(struct nk_seg *s, uint8_t *e, uint32_t meta, const struct nk_key *k,
-                       const struct nk_effect *f, uint64_t version) {
-    nk_store64(e + 4, version);
+                       const struct nk_effect *f, struct nk_logged at) {
     if (meta & NK_META_EXPIRY) nk_store64(e + NK_ENTRY_HEADER, (uint64_t)f->expire_ms);
     uint8_t *p = e + nk_entry_key_off(meta);
     if (NK_UNLIKELY(meta & NK_META_LONG_KEY)) nk_store32(p - 4, k->n);
     if (NK_LIKELY(k->n != 0)) memcpy(p, k->p, k->n); /* an empty key may have no address */
-    if (NK_UNLIKELY(f->big != NULL)) {
-        nk_big_retain(f->big);
-        memcpy(p + k->n, &f->big, sizeof f->big);
-        NK_ADD(s->value_bytes, f->big->bytes);
-        NK_ADD(s->bigs, 1);
-    } else if (f->bytes != 0) {
-        memcpy(p + k->n, f->val, f->bytes);
-        NK_ADD(s->value_bytes, f->bytes);
-    }
+    nk_store_fill(s, e, p + k->n, f, at);
     NK_ADD(s->key_bytes, k->n);
     if (f->expire_ms != 0) NK_ADD(s->with_expiry, 1);
 }
 
-static uint32_t put_meta(const struct nk_key *k, const struct nk_effect *f) {
+static uint32_t put_meta(const struct nk_db *db, const struct nk_key *k,
+                         const struct nk_effect *f) {
     uint32_t meta = nk_entry_key_bits(k->n) | (f->expire_ms != 0 ? NK_META_EXPIRY : 0);
-    return f->big != NULL ? meta | NK_META_BIG : meta | f->bytes << NK_META_VALUE_SHIFT;
+    return meta | nk_store_meta(db, f);
 }
 
 /* The new entry in the block of the old one: what differs in size becomes padding. */
 static void put_in_place(struct nk_seg *s, const struct nk_key *k, const struct nk_item *it,
-                         const struct nk_effect *f, uint64_t version) {
+                         const struct nk_effect *f, struct nk_logged at) {
     uint8_t *e = nk_arena_ptr(&s->arena, it->ref);
     uint32_t have = nk_arena_block_bytes(&s->arena, it->ref), old = nk_entry_meta(e);
     entry_forget(s, e);
-    uint32_t meta = put_meta(k, f);
-    uint32_t need = (entry_need(k, f) + 3) & ~3u;
+    uint32_t meta = put_meta(s->db, k, f);
+    uint32_t need = (entry_need(s->db, k, f) + 3) & ~3u;
     uint32_t pad = have < NK_ARENA_MEDIUM_MIN ? (have - need) / 4 : 0;
     nk_store32(e, meta | (old & NK_META_PREV_FREE) | pad << NK_META_PAD_SHIFT);
-    entry_fill(s, e, meta, k, f, version);
+    entry_fill(s, e, meta, k, f, at);
 }
 
 /* Puts a filled block into the slot of the entry that it replaces. */
@@ -504,16 +481,16 @@ static void insert(struct nk_seg *s, const struct nk_key *k, struct nk_resv *r) 
 }
 
 static void apply_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
-                      const struct nk_effect *f, struct nk_resv *r, uint64_t version) {
+                      const struct nk_effect *f, struct nk_resv *r, struct nk_logged at) {
     struct nk_table *t = it->ref != 0 ? item_table(s, it) : &s->tab;
     uint64_t hash = it->ref != 0 ? item_hash(s, k, it) : k->hash;
     if (r->ref == 0) {
         NK_ASSERT(it->ref != 0);
-        put_in_place(s, k, it, f, version);
+        put_in_place(s, k, it, f, at);
     } else {
-        uint32_t meta = put_meta(k, f);
+        uint32_t meta = put_meta(s->db, k, f);
         nk_arena_stamp(&s->arena, r->ref, meta);
-        entry_fill(s, nk_arena_ptr(&s->arena, r->ref), meta, k, f, version);
+        entry_fill(s, nk_arena_ptr(&s->arena, r->ref), meta, k, f, at);
     }
     if (f->expire_ms != 0) nk_table_note_expiry(t, hash, f->expire_ms);
     if (r->ref == 0) return;
@@ -524,43 +501,45 @@ static void apply_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *
 }
 
 static void apply_expire(struct nk_seg *s, const struct nk_key *k, const struct nk_item *it,
-                         const struct nk_effect *f, struct nk_resv *r, uint64_t version) {
+                         const struct nk_effect *f, struct nk_resv *r, struct nk_logged at) {
     uint8_t *e = nk_arena_ptr(&s->arena, it->ref);
     uint32_t meta = nk_entry_meta(e);
+    NK_ASSERT(!nk_store_rewrites(s->db));
     if (f->expire_ms != 0)
         nk_table_note_expiry(item_table(s, it), item_hash(s, k, it), f->expire_ms);
     if (r->ref == 0) {
         int64_t old = nk_entry_expiry(e, meta);
         if (old != 0) NK_SUB(s->with_expiry, 1);
         if (f->expire_ms != 0) NK_ADD(s->with_expiry, 1);
-        nk_store64(e + 4, version);
+        nk_store64(e + 4, at.lsn);
         if (meta & NK_META_EXPIRY) nk_store64(e + NK_ENTRY_HEADER, (uint64_t)f->expire_ms);
         return;
     }
     struct nk_effect put = {.kind = NK_EFFECT_PUT, .expire_ms = f->expire_ms};
     const uint8_t *tail = e + nk_entry_key_off(meta) + nk_entry_key_bytes(e, meta);
     if (meta & NK_META_BIG)
-        put.big = entry_big(tail);
+        put.big = nk_entry_big(tail);
     else
         put.val = tail;
     put.bytes = meta & NK_META_BIG ? 0 : meta >> NK_META_VALUE_SHIFT;
-    uint32_t with = put_meta(k, &put) | NK_META_EXPIRY;
+    uint32_t with = put_meta(s->db, k, &put) | NK_META_EXPIRY;
     /* reserved for the value that it had then: no other effect of the hold may have changed its size */
     uint32_t need = nk_entry_key_off(with) + k->n + nk_entry_tail_bytes(with);
     NK_ASSERT(nk_arena_block_bytes(&s->arena, r->ref) >= need);
     nk_arena_stamp(&s->arena, r->ref, with);
-    entry_fill(s, nk_arena_ptr(&s->arena, r->ref), with, k, &put, version);
+    entry_fill(s, nk_arena_ptr(&s->arena, r->ref), with, k, &put, at);
     slot_replace(s, it, r->ref);
 }
 
 /* A miss shows that the entry has expired, and so that it was written. */
-static void mark_expired(struct nk_db *db, const uint8_t *e) {
-    uint64_t version = nk_entry_version(e);
-    if (version <= nk_log_durable(db->log)) return;
+static void mark_expired(const struct nk_seg *s, const uint8_t *e) {
+    struct nk_db *db = s->db;
+    uint64_t lsn = nk_store_shows(s, e);
+    if (lsn <= nk_log_durable(db->log)) return;
     uint32_t meta = nk_entry_meta(e);
     uint64_t route =
         nk_hash_route(db->route_point, e + nk_entry_key_off(meta), nk_entry_key_bytes(e, meta));
-    nk_db_mark(db, (uint32_t)(route >> 30) & 0x7fffffffu, version);
+    nk_db_mark(db, (uint32_t)(route >> 30) & 0x7fffffffu, lsn);
 }
 
 bool nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at) {
@@ -571,7 +550,7 @@ bool nk_seg_drop(struct nk_seg *s, uint64_t hash, const struct nk_slot *at) {
         if (NK_MUTATE(63, false, true)) nk_snap_emit(s, ref);
         nk_snap_settle(s);
     }
-    if (s->db->log != NULL) mark_expired(s->db, e);
+    if (s->db->log != NULL) mark_expired(s, e);
     entry_forget(s, e);
     nk_arena_free(&s->arena, ref);
     nk_table_remove(&s->tab, hash, at);
@@ -593,6 +572,14 @@ static void apply_delete(struct nk_seg *s, const struct nk_key *k, const struct 
     }
 }
 
+void nk_seg_remove(struct nk_seg *s, const struct nk_key *k, const struct nk_item *it) {
+    if (s->db->log != NULL && !s->db->loading) mark_expired(s, nk_arena_ptr(&s->arena, it->ref));
+    apply_delete(s, k, it);
+    NK_SUB(s->deletes, 1); /* it was none that anybody asked for */
+    nk_seg_work_done(s);
+    nk_seg_report(s);
+}
+
 static bool entry_expired(const struct nk_seg *s, uint32_t ref, int64_t now_ms) {
     const uint8_t *e = nk_arena_ptr(&s->arena, ref);
     int64_t at = nk_entry_expiry(e, nk_entry_meta(e));
@@ -600,21 +587,23 @@ static bool entry_expired(const struct nk_seg *s, uint32_t ref, int64_t now_ms) 
 }
 
 uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *item,
-                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms, uint64_t lsn) {
+                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms,
+                      struct nk_logged at) {
     struct nk_item it = *item;
+    uint64_t lsn = at.lsn;
     NK_ASSERT(s->pending > 0);
     s->pending--;
     if (NK_UNLIKELY(it.stamp != s->stamp)) locate(s, k, &it);
     if (NK_UNLIKELY(nk_snap_owed(s, it.ref))) nk_snap_emit(s, it.ref);
     settle(s);
-    uint64_t version = lsn != 0 ? lsn : s->next_version++ * s->db->segments + s->index;
+    if (lsn == 0) at.lsn = s->next_version++ * s->db->segments + s->index;
     if (lsn != 0) __atomic_store_n(&s->last_lsn, lsn, __ATOMIC_RELAXED);
     if (e->kind == NK_EFFECT_PUT) {
         if (it.ref != 0 && entry_expired(s, it.ref, now_ms)) NK_ADD(s->expired, 1);
-        apply_put(s, k, &it, e, r, version);
+        apply_put(s, k, &it, e, r, at);
         NK_ADD(s->writes, 1);
     } else if (it.ref != 0 && e->kind == NK_EFFECT_EXPIRE) {
-        apply_expire(s, k, &it, e, r, version);
+        apply_expire(s, k, &it, e, r, at);
         r->ref = 0;
         NK_ADD(s->writes, 1);
     } else if (it.ref != 0) {
@@ -631,7 +620,7 @@ uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *
     if (NK_UNLIKELY(s->draining)) (void)nk_switch_drain(s, NK_DRAIN_ENTRIES);
     nk_seg_work_done(s);
     if (it.stamp != s->stamp) nk_seg_report(s); /* an overwrite in place changes no account */
-    return version;
+    return at.lsn;
 }
 
 static struct nk_record record_of(const struct nk_key *k, const struct nk_effect *e) {
@@ -652,12 +641,11 @@ void nk_effect_crc(const struct nk_db *db, const struct nk_key *k, struct nk_eff
     e->crc = nk_record_body_crc(&r);
 }
 
-int nk_seg_log(struct nk_seg *s, const struct nk_key *k, const struct nk_effect *e, uint64_t *lsn) {
+int nk_seg_log(struct nk_seg *s, const struct nk_key *k, const struct nk_effect *e,
+               struct nk_logged *at) {
     struct nk_log *log = s->db->log;
-    if (log == NULL) {
-        *lsn = 0;
-        return NITRO_OK;
-    }
+    *at = (struct nk_logged){0};
+    if (log == NULL) return NITRO_OK;
     struct nk_record r = record_of(k, e);
     uint32_t crc = e->crc != 0 ? e->crc : nk_record_body_crc(&r);
     uint64_t bytes = nk_record_max(r.key_bytes, r.value_bytes);
@@ -668,24 +656,27 @@ int nk_seg_log(struct nk_seg *s, const struct nk_key *k, const struct nk_effect 
     if (spliced) nk_big_retain(e->big);
     nk_log_append(log, &r, crc, e->big);
     nk_log_end(log);
-    *lsn = r.lsn;
+    nk_store_logged(s->db, &r);
+    *at = (struct nk_logged){.lsn = r.lsn, .loc = r.loc};
     return NITRO_OK;
 }
+
+bool nk_seg_rewrites(const struct nk_db *db) { return nk_store_rewrites(db); }
 
 int nk_seg_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                const struct nk_effect *e, int64_t now_ms, uint64_t *version) {
     struct nk_resv r;
-    uint64_t lsn = 0;
+    struct nk_logged at = {0};
     int rc = nk_seg_reserve(s, k, it, e, &r);
     if (rc != NITRO_OK) return rc;
     if (s->db->log != NULL) {
-        rc = nk_seg_log(s, k, e, &lsn);
+        rc = nk_seg_log(s, k, e, &at);
         if (NK_UNLIKELY(rc != NITRO_OK)) {
             nk_seg_abort(s, &r);
             return rc;
         }
     }
-    uint64_t v = nk_seg_apply(s, k, it, e, &r, now_ms, lsn);
+    uint64_t v = nk_seg_apply(s, k, it, e, &r, now_ms, at);
     if (version != NULL) *version = v;
     return NITRO_OK;
 }
@@ -694,8 +685,8 @@ uint64_t nk_seg_usage(struct nk_seg *s, const struct nk_item *it) {
     uint64_t index = s->tab.count == 0
                          ? NK_CACHE_LINE
                          : (nk_table_bytes(&s->tab) + nk_over_bytes(&s->over)) / s->tab.count;
-    uint64_t big = it->big != NULL ? it->big->map_bytes : 0;
-    return nk_arena_block_bytes(&s->arena, it->ref) + big + nk_min_u64(index, NK_CACHE_LINE);
+    return nk_arena_block_bytes(&s->arena, it->ref) + nk_store_usage(s->db, it) +
+           nk_min_u64(index, NK_CACHE_LINE);
 }
 
 void nk_seg_init(struct nk_seg *s, struct nk_db *db, uint32_t index,

@@ -22,8 +22,9 @@
 
 #include "base.h"
 
-struct nk_db;  /* = nitro_store, db.h */
-struct nk_seg; /* opaque here */
+struct nk_db;    /* = nitro_store, db.h */
+struct nk_seg;   /* opaque here */
+struct nk_fetch; /* fetch.h */
 
 /* ---- keys --------------------------------------------------------------------------------------*/
 
@@ -87,9 +88,11 @@ struct nk_item {
     struct nk_big *big; /* NULL if the value is inline */
     uint64_t version;
     int64_t expire_ms; /* 0 = never */
-    uint64_t
-        shown; /* LSN that must be durable before anybody hears of this, a miss included; 0 without
-                          a log */
+    /* LSN that must be durable before anybody hears of this, a miss included; 0 if all of it is, or without a log */
+    uint64_t shown;
+    /* The value lies in a data file: val, bytes, big and version are not known (0) until nk_fetch_get has got them. */
+    bool away;
+    uint64_t loc; /* where; 0 if it was never away */
     /* private to seg.c: where the entry (live or expired) is */
     uint64_t stamp;
     uint32_t ref;
@@ -102,10 +105,14 @@ struct nk_item {
 void nk_seg_find(struct nk_seg *s, struct nk_key *k, int64_t now_ms, bool count,
                  struct nk_item *it);
 
+/* nk_seg_uncount: a hit that was counted does not count: the request comes again. */
+void nk_seg_uncount(struct nk_seg *s);
+
 enum nk_effect_kind {
     NK_EFFECT_PUT,    /* insert or replace: key, value or big, expire_ms */
     NK_EFFECT_DELETE, /* the item must have been found (or be expired) */
-    NK_EFFECT_EXPIRE  /* set expire_ms of the found item (0 = remove); later than now */
+    /* set expire_ms of the found item (0 = remove); later than now. Not where nk_seg_rewrites: then it is a put */
+    NK_EFFECT_EXPIRE
 };
 struct nk_effect {
     enum nk_effect_kind kind;
@@ -114,15 +121,21 @@ struct nk_effect {
     struct nk_big *big; /* instead of val; apply takes its own reference */
     int64_t expire_ms;
     uint32_t crc; /* nk_effect_crc of a large value, computed before the lock; 0 = not done */
-    bool
-        moved; /* PUT: the entry that it comes from goes in the same step, so max_memory is not asked */
-    bool
-        further; /* a batch has saved an entry for a snapshot already, so it is not held up (snap.h) */
+    /* PUT: the entry that it comes from goes in the same step, so max_memory is not asked */
+    bool moved;
+    /* a batch has saved an entry for a snapshot already, so it is not held up (snap.h) */
+    bool further;
 };
 
 /* nk_effect_crc: sets e->crc, so that a large value's checksum is not computed under the lock. Without a log
  * it does nothing. */
 void nk_effect_crc(const struct nk_db *db, const struct nk_key *k, struct nk_effect *e);
+
+/* What the log has given an effect. */
+struct nk_logged {
+    uint64_t lsn; /* 0 without a log */
+    uint64_t loc; /* of its record, where the log is the data (loc.h); else 0 */
+};
 
 /* What an effect needs, set aside. */
 struct nk_resv {
@@ -136,20 +149,24 @@ struct nk_resv {
  * is followed by exactly one nk_seg_apply or nk_seg_abort in the same lock hold. */
 NITRO_MUST_CHECK int nk_seg_reserve(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                                     const struct nk_effect *e, struct nk_resv *r);
-/* nk_seg_log: appends the effect to the log, if there is one. NITRO_OK with the LSN in *lsn (0 without a
+/* nk_seg_log: appends the effect to the log, if there is one. NITRO_OK with its place in *at (zeros without a
  * log); NITRO_EBUSY, NITRO_EREADONLY, NITRO_ESHUTDOWN, NITRO_ELOGFULL (there may be room after a fill: look
  * at the log's status): nothing was appended. The caller applies the effect in the same lock hold. */
 NITRO_MUST_CHECK int nk_seg_log(struct nk_seg *s, const struct nk_key *k, const struct nk_effect *e,
-                                uint64_t *lsn);
+                                struct nk_logged *at);
 /* nk_seg_apply: makes the effect, with the memory of *r (r is spent). Cannot fail. Several reservations may
  * be applied one after the other in one lock hold, in the order in which they were made; an item that an
  * earlier apply has made stale is looked up again. NK_EFFECT_EXPIRE may not follow a put of the same key
- * in one hold: its block was measured before. `lsn` is that of nk_seg_log. Returns the new version of the
+ * in one hold: its block was measured before. `at` is that of nk_seg_log. Returns the new version of the
  * entry (for DELETE: the version of the delete): the LSN if there is a log. */
 uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
-                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms, uint64_t lsn);
+                      const struct nk_effect *e, struct nk_resv *r, int64_t now_ms,
+                      struct nk_logged at);
 /* nk_seg_abort: gives a reservation back. */
 void nk_seg_abort(struct nk_seg *s, struct nk_resv *r);
+
+/* nk_seg_rewrites: in this store a new expiry is a put of the value that is there. No lock. */
+bool nk_seg_rewrites(const struct nk_db *db);
 
 /* nk_seg_put: reserve + log + apply for the common case of one key. */
 NITRO_MUST_CHECK int nk_seg_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
@@ -171,7 +188,7 @@ struct nk_scan_entry {
     uint32_t key_bytes;
     uint32_t seg; /* of the key */
     uint64_t bytes;
-    uint64_t version;
+    uint64_t version; /* 0, and bytes too, if the value lies in a data file */
     int64_t expire_ms;
 };
 typedef void nk_scan_fn(void *ctx, const struct nk_scan_entry *e);
@@ -233,14 +250,15 @@ NITRO_MUST_CHECK int nk_db_batch(struct nk_db *db, struct nk_batch *b, int64_t n
 /* A key that gets the value and the expiry of another, which may go. */
 struct nk_move {
     struct nk_key *from, *to;
-    bool keep;          /* `from` stays: a copy */
-    bool only_new;      /* NITRO_ENOTSTORED if `to` exists */
-    uint64_t last_lsn;  /* out: 0 without a log or without effect */
-    uint64_t shown;     /* out: what the result shows */
-    uint64_t log_bytes; /* out, with NITRO_ELOGFULL: what it needs */
+    bool keep;              /* `from` stays: a copy */
+    bool only_new;          /* NITRO_ENOTSTORED if `to` exists */
+    struct nk_fetch *fetch; /* gets the value of `from`, where it is away */
+    uint64_t last_lsn;      /* out: 0 without a log or without effect */
+    uint64_t shown;         /* out: what the result shows */
+    uint64_t log_bytes;     /* out, with NITRO_ELOGFULL: what it needs */
 };
 /* nk_db_move: as a batch, in one step. NITRO_ENOTFOUND if `from` does not exist; a key that is moved to itself
- * stays as it is. A large value is shared, not copied. */
+ * stays as it is. A large value is shared, not copied. NITRO_AWAY: nk_fetch_run, then call again. */
 NITRO_MUST_CHECK int nk_db_move(struct nk_db *db, struct nk_move *mv, int64_t now_ms);
 
 /* Memory through the store's allocator table, counted. */

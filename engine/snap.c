@@ -13,6 +13,7 @@
 
 #include "err.h"
 #include "mutant.h"
+#include "store.h"
 
 #include <errno.h>
 
@@ -119,6 +120,11 @@ static int may_begin(const struct nk_db *db, enum nitro_compression compression,
                           "take a snapshot: the store has no data folder to put it into");
     if (nk_db_loading(db))
         return nk_err_set(err, NITRO_ELOADING, 0, "take a snapshot of %s: it is still being loaded",
+                          db->folder->dir);
+    if (!nk_store_snapshots(db))
+        return nk_err_set(err, NITRO_EUNSUPPORTED, 0,
+                          "take a snapshot of %s: its values lie in data files (mode bitcask), of "
+                          "which this version takes none; copy the folder of a stopped store",
                           db->folder->dir);
     if (compression > NITRO_COMPRESSION_ZSTD)
         return nk_err_set(err, NITRO_EARGUMENT, 0,

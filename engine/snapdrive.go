@@ -41,6 +41,8 @@ func (s *Store) snapshotAutoOff() string {
 	switch {
 	case s.opt.Dir == "":
 		return "there is no data folder"
+	case s.mode == ModeBitcask:
+		return "mode bitcask takes no snapshots in this version"
 	case s.opt.ManualSteps:
 		return "the store is used with manual steps"
 	case s.opt.saveInterval() == 0 && s.opt.snapshotLogBytes(0) == 0:
@@ -54,7 +56,7 @@ func (s *Store) snapshotAutoOff() string {
 // openSnapshots begins the account of the snapshots, when the store has been loaded.
 func (s *Store) openSnapshots(r *Recovery) {
 	if err := s.lookAtFolder(); err != nil {
-		s.opt.Logger.Warn("the data folder can't be looked through; there will be no snapshots if that goes on", "error", err)
+		s.opt.Logger.Warn("the data folder can't be looked through; it is tried again every second", "error", err)
 	}
 	newest := s.Folder().Newest
 	n := &s.snaps

@@ -102,7 +102,8 @@ var ErrSnapshotRunning = errors.New("nitrokv: a snapshot is under way")
 
 // Snapshot takes a snapshot that holds everything that is in the store now, and returns when it is safe on disk. If one
 // is under way, which may hold less, it waits for the one after it; those who call meanwhile share that. The
-// context's error: its end came first, and the snapshot is taken all the same. ErrUnsupported: the store has no folder.
+// context's error: its end came first, and the snapshot is taken all the same. ErrUnsupported: the store has no folder, or
+// is in ModeBitcask.
 // ErrNotDurable, ErrReadOnly: the log has failed. ErrLogFull, ErrIO, ErrNoMemory: the error says what to do; nothing
 // that was there has been changed.
 func (s *Store) Snapshot(ctx context.Context) (SnapshotInfo, error) {
@@ -167,6 +168,9 @@ func (s *Store) snapshotsAllowed() error {
 	case s.opt.Dir == "":
 		return fmt.Errorf("engine: snapshot: the store has no data folder to put it into; open it with one (--dir): %w",
 			ErrUnsupported)
+	case s.mode == ModeBitcask:
+		return fmt.Errorf("engine: snapshot: mode bitcask takes no snapshots in this version; to back the store up, stop it "+
+			"and copy its data folder: %w", ErrUnsupported)
 	case s.loading.Load():
 		return ErrLoading
 	}
@@ -269,7 +273,7 @@ func (s *Store) SnapshotState() SnapshotState {
 }
 
 // Folder tells what the data folder holds, as of a second ago at most, or with Options.ManualSteps as of the last
-// snapshot. It is zero without a folder, and until the store is loaded.
+// snapshot or merge. It is zero without a folder, and until the store is loaded.
 func (s *Store) Folder() Folder {
 	if f := s.snaps.folder.Load(); f != nil {
 		return *f

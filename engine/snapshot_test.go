@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -376,20 +374,12 @@ func TestFailedSnapshot(t *testing.T) {
 // TestSnapshotThatCannotBeWritten fails in the middle, here because of a limit on the size of files, else because the
 // disk is full. Writers go on.
 func TestSnapshotThatCannotBeWritten(t *testing.T) {
-	signal.Ignore(syscall.SIGXFSZ)
-	defer signal.Reset(syscall.SIGXFSZ)
 	dir := t.TempDir()
 	s := logStore(t, dir, Options{Level: LevelNever, LogFileBytes: 64 << 10, Compression: CompressionNone})
 	for i := range 1000 {
 		must(t, s.Set(fmt.Appendf(nil, "k%d", i), bytes.Repeat([]byte("v"), 1000)))
 	}
-	var old syscall.Rlimit
-	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old))
-	limited := old
-	limited.Cur = 600 << 10
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited))
-	restore := sync.OnceFunc(func() { must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) })
-	defer restore()
+	restore := limitFiles(t, 600<<10)
 
 	var stop atomic.Bool
 	writer := start(func() {

@@ -163,12 +163,13 @@ func (s *Store) retain() error {
 	return nil
 }
 
-// lookAtFolder renews what Folder returns.
+// lookAtFolder renews what Folder and DataFiles return.
 func (s *Store) lookAtFolder() error {
 	return s.commit.inFolder(func() error {
 		f, err := s.readFolder()
 		if err == nil {
 			s.snaps.folder.Store(&f)
+			s.merges.files.Store(s.readDataFiles())
 		}
 		return err
 	})

@@ -217,6 +217,28 @@ static inline void make_folder(struct world *w, unsigned ops, bool clean) {
     image_load(&w->image, w->dir);
 }
 
+/* ---- a store whose log is its data -------------------------------------------------------------*/
+
+/* settle: seals, writes hints, and merges if told, until there is nothing to do. */
+static inline void settle(struct world *w, bool merge) {
+    struct nitro_merge_options o = {.allow = merge, .dead_percent = 20};
+    struct nitro_merge_result r = {.need = NITRO_MERGE_FOLDER};
+    while (r.need != NITRO_MERGE_IDLE) {
+        struct nitro_err err = {0};
+        if (r.need == NITRO_MERGE_SYNC) write_and_sync(w);
+        int rc = nitro_merge_step(w->store, TEST_NOW, &o, &r, &err);
+        if (rc != NITRO_OK) fail_msg("merge: code %d: %s", rc, err.msg);
+    }
+}
+
+/* roll: the file that is written to is sealed, and has a hint. */
+static inline void roll(struct world *w) {
+    struct nitro_err err = {0};
+    write_and_sync(w);
+    assert_int_equal(nitro_merge_roll(w->store, NULL, &err), NITRO_OK);
+    settle(w, false);
+}
+
 /* ---- snapshots ---------------------------------------------------------------------------------*/
 
 /* snapshot: of the store as it is; nothing happens meanwhile. */

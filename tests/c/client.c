@@ -90,6 +90,9 @@ static int execute(struct test_client *t) {
             collect_chunk(t);
             collect(t, c->big, c->big_len);
             break;
+        case NITRO_STOP_IO:
+            nitro_chunk_fetch(t->store, c);
+            break;
         case NITRO_STOP_ROOM: /* other threads write and fill */
         case NITRO_STOP_BUSY:
             if (t->yield != NULL) t->yield(t->yield_ctx);

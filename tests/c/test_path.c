@@ -14,12 +14,13 @@
 
 #define UNSET UINT64_C(777)
 
-/* check_parse: a name's kind; the number is set for logs and snapshots alone. */
+/* check_parse: a name's kind; the number is set for files that have one alone. */
 static void check_parse(const char *name, enum nk_path_kind kind, uint64_t number) {
     uint64_t got = UNSET;
     enum nk_path_kind is = nk_path_parse(name, &got);
-    bool numbered =
-        kind == NK_PATH_IS_LOG || kind == NK_PATH_IS_SNAP || kind == NK_PATH_IS_SNAP_TMP;
+    bool numbered = kind == NK_PATH_IS_LOG || kind == NK_PATH_IS_SNAP ||
+                    kind == NK_PATH_IS_SNAP_TMP || kind == NK_PATH_IS_DATA ||
+                    kind == NK_PATH_IS_HINT || kind == NK_PATH_IS_HINT_TMP;
     if (is != kind || got != (numbered ? number : UNSET))
         fail_msg("\"%s\": kind %d number %" PRIu64, name, (int)is, got);
 }
@@ -39,6 +40,15 @@ static void numbered__numbers__round_trip(void **state) {
         nk_path_snap_tmp(numbers[i], name);
         assert_int_equal(strlen(name), 19);
         check_parse(name, NK_PATH_IS_SNAP_TMP, numbers[i]);
+        nk_path_data(numbers[i], name);
+        assert_int_equal(strlen(name), 15);
+        check_parse(name, NK_PATH_IS_DATA, numbers[i]);
+        nk_path_hint(numbers[i], name);
+        assert_int_equal(strlen(name), 15);
+        check_parse(name, NK_PATH_IS_HINT, numbers[i]);
+        nk_path_hint_tmp(numbers[i], name);
+        assert_int_equal(strlen(name), 19);
+        check_parse(name, NK_PATH_IS_HINT_TMP, numbers[i]);
     }
 }
 
@@ -62,7 +72,7 @@ static void parse__fixed_names__their_kinds(void **state) {
     check_parse(NK_PATH_CONTROL_TMP, NK_PATH_IS_TMP, 0);
 }
 
-/* A log's name has one spelling, and a snapshot's too. */
+/* The name of a file with a number has one spelling. */
 static void parse__numbered_spelled_otherwise__is_not_ours(void **state) {
     (void)state;
     static const char *names[] = {
@@ -90,6 +100,16 @@ static void parse__numbered_spelled_otherwise__is_not_ours(void **state) {
         "0000000001.snap.tm",
         "0000000001.snap.tmp.tmp",
         "1.snap.tmp",
+        "0000000000.data",
+        "0000000001.DATA",
+        "0000000001.dat",
+        "0000000001.data1",
+        "0000000000.hint",
+        "00000000001.hint",
+        "0000000001.hints",
+        "0000000000.hint.tmp",
+        "0000000001.hint.tm",
+        "0000000001.hint.tmp.tmp",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         check_parse(names[i], NK_PATH_OTHER, 0);
@@ -118,15 +138,20 @@ static void tmp__names__round_trip(void **state) {
     nk_path_tmp("0000000007.log", name);
     assert_string_equal(name, "0000000007.log.tmp");
     check_parse(name, NK_PATH_IS_TMP, 0);
+    nk_path_tmp("0000000007.data", name);
+    check_parse(name, NK_PATH_IS_TMP, 0);
     nk_path_snap_tmp(7, name);
     assert_string_equal(name, "0000000007.snap.tmp");
+    nk_path_hint_tmp(7, name);
+    assert_string_equal(name, "0000000007.hint.tmp");
 }
 
 /* Backups carry any time there is. */
 static void backup__names_and_times__round_trip(void **state) {
     (void)state;
-    static const char *names[] = {"MANIFEST", "CONTROL", "0000000007.log", "9999999999.log",
-                                  "9999999999.snap"};
+    static const char *names[] = {"MANIFEST",       "CONTROL",         "0000000007.log",
+                                  "9999999999.log", "9999999999.snap", "9999999999.data",
+                                  "0000000007.hint"};
     static const int64_t times[] = {0, 9, 10, 1700000000000, INT64_MAX};
     char name[NK_PATH_MAX];
     for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {

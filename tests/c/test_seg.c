@@ -319,7 +319,8 @@ static void run_together(struct world *w, const struct step *s, uint32_t n) {
         assert_int_equal(nk_seg_reserve(w->seg, &k[i], &it[i], &e[i], &r[i]), NITRO_OK);
     }
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t v = nk_seg_apply(w->seg, &k[i], &it[i], &e[i], &r[i], TEST_NOW, 0);
+        uint64_t v =
+            nk_seg_apply(w->seg, &k[i], &it[i], &e[i], &r[i], TEST_NOW, (struct nk_logged){0});
         assert_int_equal(r[i].ref + r[i].overflow, 0);
         assert_true(v > last);
         last = v;
@@ -392,7 +393,8 @@ static void seg_apply__giant_hold_of_colliding_keys__all_arrive(void **state) {
     uint64_t last = 0;
     for (uint32_t i = 0; i < total; i++) {
         struct nk_effect e = put_of(&i, sizeof i, 0);
-        uint64_t v = nk_seg_apply(w.seg, &h[i].k, &h[i].it, &e, &h[i].r, TEST_NOW, 0);
+        uint64_t v =
+            nk_seg_apply(w.seg, &h[i].k, &h[i].it, &e, &h[i].r, TEST_NOW, (struct nk_logged){0});
         assert_true(v > last);
         last = v;
     }

@@ -18,6 +18,8 @@
  *              memory it leaves are checked
  *   log        counters with a log in a folder of its own, whose files are small: one thread writes, one
  *              syncs, one fills; at the end the store is loaded anew, by as many threads as it has parts
+ *   bitcask    log in mode bitcask: values are read from files that the thread that fills also merges
+ *   bitcask flushes   the same, emptied again and again
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -49,6 +51,9 @@ struct harness {
     uint64_t rounds;
     bool flushing;
     bool logging;
+    bool bitcask;
+    enum nitro_merge_need merge; /* of the next step */
+    uint64_t merge_lsn;          /* that it waits for */
     char dir[64];
     uint32_t running; /* workers that are not done, atomic */
     uint64_t added;   /* to the shared counters, atomic */
@@ -360,7 +365,9 @@ static void background(struct harness *h) {
         bool flush = h->flushing && turn % 8 == 0;
         if (due || flush) {
             gate_exclusive(&h->gate);
-            if (flush && nitro_flush(h->store, NULL) != NITRO_OK) test_fail("nitro_flush");
+            int rc = flush ? nitro_flush(h->store, NULL) : NITRO_OK;
+            bool later = h->logging && (rc == NITRO_EBUSY || rc == NITRO_ELOGFULL);
+            if (rc != NITRO_OK && !later) test_fail("nitro_flush: %s", nitro_strerror(rc));
             step(h, NITRO_STEP_RETIRE);
             gate_leave(&h->gate);
         }
@@ -388,8 +395,24 @@ static int call_sync(struct harness *h, struct nitro_err *err) {
     int rc = nitro_log_sync(h->store, err);
     return rc == NITRO_OK ? nitro_log_note(h->store, err) : rc;
 }
+/* A step of a merge, with what it needs. */
+static int merge(struct harness *h, struct nitro_err *err) {
+    const struct nitro_merge_options o = {.allow = 1, .dead_percent = 20};
+    struct nitro_merge_result r = {0};
+    bool shared = h->merge == NITRO_MERGE_SHARED;
+    uint64_t durable = __atomic_load_n(&nitro_log_view_of(h->store)->durable, __ATOMIC_ACQUIRE);
+    if (h->merge == NITRO_MERGE_SYNC && durable < h->merge_lsn) return NITRO_OK;
+    if (shared) gate_shared(&h->gate);
+    int rc = nitro_merge_step(h->store, TEST_NOW, &o, &r, err);
+    if (shared) gate_leave(&h->gate);
+    h->merge = r.need;
+    h->merge_lsn = r.lsn;
+    return rc;
+}
 static int call_fill(struct harness *h, struct nitro_err *err) {
-    return nitro_log_fill(h->store, FILL_NEED, err);
+    int rc = nitro_log_fill(h->store, FILL_NEED, err);
+    for (uint32_t i = 0; i < 16 && rc == NITRO_OK && h->bitcask; i++) rc = merge(h, err);
+    return rc;
 }
 
 static void *log_main(void *arg) {
@@ -446,6 +469,7 @@ static void make_folder(struct harness *h) {
     if (mkdtemp(h->dir) == NULL) test_fail("mkdtemp");
     h->opt.dir = h->dir;
     h->opt.log_file_bytes = LOG_FILE_BYTES;
+    h->opt.mode = h->bitcask ? NITRO_MODE_BITCASK : NITRO_MODE_MEMORY;
     memset(h->opt.log_seed, 7, sizeof h->opt.log_seed);
 }
 
@@ -490,12 +514,17 @@ static void reload(struct harness *h, bool clean) {
     nitro_close(&h->store);
     h->store = test_open(&h->opt);
     load(h);
-    check_counters(h);
+    h->merge = NITRO_MERGE_FOLDER;
+    if (!h->flushing) check_counters(h);
 }
 
-static void run_round(const char *name, bool flushing, bool logging) {
-    struct harness h = {
-        .flushing = flushing, .logging = logging, .running = WORKERS, .rounds = test_scale(ROUNDS)};
+static void run_round(const char *name, bool flushing, bool logging, bool bitcask) {
+    struct harness h = {.flushing = flushing,
+                        .logging = logging,
+                        .bitcask = bitcask,
+                        .merge = NITRO_MERGE_FOLDER,
+                        .running = WORKERS,
+                        .rounds = test_scale(bitcask ? ROUNDS / 4 : ROUNDS)};
     struct log_thread logs[3];
     static struct worker workers[WORKERS];
     gate_init(&h.gate);
@@ -516,7 +545,10 @@ static void run_round(const char *name, bool flushing, bool logging) {
     for (uint32_t i = 0; i < WORKERS; i++)
         if (pthread_join(workers[i].thread, NULL) != 0) test_fail("pthread_join");
     struct nitro_stats st;
+    struct nitro_data_files files;
     nitro_stats(h.store, &st);
+    nitro_data_files_of(h.store, &files);
+    if (bitcask && files.merges == 0) test_fail("nothing was merged");
     if (!flushing) {
         check_counters(&h);
         if (st.hash_switches == 0) test_fail("the colliding keys did not switch a hash");
@@ -537,8 +569,10 @@ static void run_round(const char *name, bool flushing, bool logging) {
 }
 
 int main(void) {
-    run_round("counters", false, false);
-    run_round("flushes", true, false);
-    run_round("log", false, true);
+    run_round("counters", false, false, false);
+    run_round("flushes", true, false, false);
+    run_round("log", false, true, false);
+    run_round("bitcask", false, true, true);
+    run_round("bitcask flushes", true, true, true);
     return 0;
 }

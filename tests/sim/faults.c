@@ -29,6 +29,7 @@ struct scenario {
     void (*prepare)(struct sim_world *w); /* nothing fails */
     void (*act)(struct sim_world *w);     /* something does */
     uint32_t unlogged;                    /* 4: without a log */
+    bool bitcask;
 };
 
 /* ---- what scenarios are made of ----------------------------------------------------------------*/
@@ -112,6 +113,28 @@ static void prepare_dropped(struct sim_world *w) {
     sim_world_kill(w);
 }
 
+/* Files to be merged: overwritten, deleted and expired records, some of them in a merged file already. */
+static void prepare_dead(struct sim_world *w) {
+    must_start(w);
+    sim_do_set(w, 33, sim_bytes(w, 80), 0);
+    sim_do_set(w, 34, sim_bytes(w, 80), w->now_ms + 1);
+    many_writes(w);
+    if (!sim_do_merge(w)) sim_fail(w, "nothing can be merged");
+    many_writes(w);
+    sim_do_delete(w, 12);
+    w->now_ms += 10;
+}
+
+/* A killed process has left hints, a merged file and a tail. */
+static void prepare_merged(struct sim_world *w) {
+    prepare_dead(w);
+    if (!sim_do_merge(w)) sim_fail(w, "nothing can be merged");
+    some_writes(w);
+    sim_do_set(w, 6, sim_bytes(w, 300), 0);
+    sim_do_write(w);
+    sim_world_kill(w);
+}
+
 static void act_start(struct sim_world *w) {
     struct nitro_err err = {0};
     if (sim_world_start(w, &err) == NITRO_OK) {
@@ -135,21 +158,31 @@ static void act_snapshot(struct sim_world *w) {
     sim_do_set(w, 10, sim_bytes(w, 13), 0);
 }
 
+static void act_merge(struct sim_world *w) {
+    (void)sim_do_merge(w);
+    sim_do_get(w, 33);
+    sim_do_set(w, 10, sim_bytes(w, 13), 0);
+}
+
 static void act_stop(struct sim_world *w) {
     sim_do_set(w, 5, sim_bytes(w, 50), 0);
     (void)sim_world_stop(w);
 }
 
 static const struct scenario scenarios[] = {
-    {"create a store", prepare_nothing, act_start, 0},
-    {"write and rotate", prepare_open, act_writes, 0},
-    {"stop", prepare_open, act_stop, 0},
-    {"start after a clean stop", prepare_stopped, act_start, 0},
-    {"start with a tail", prepare_tail, act_start, 0},
-    {"take a snapshot, drop log", prepare_snapshot, act_snapshot, 0},
-    {"start from a snapshot", prepare_dropped, act_start, 0},
-    {"snapshot without a log", prepare_snapshot, act_snapshot, 4},
-    {"start without a log", prepare_dropped, act_start, 4},
+    {"create a store", prepare_nothing, act_start, 0, false},
+    {"write and rotate", prepare_open, act_writes, 0, false},
+    {"stop", prepare_open, act_stop, 0, false},
+    {"start after a clean stop", prepare_stopped, act_start, 0, false},
+    {"start with a tail", prepare_tail, act_start, 0, false},
+    {"take a snapshot, drop log", prepare_snapshot, act_snapshot, 0, false},
+    {"start from a snapshot", prepare_dropped, act_start, 0, false},
+    {"snapshot without a log", prepare_snapshot, act_snapshot, 4, false},
+    {"start without a log", prepare_dropped, act_start, 4, false},
+    {"bitcask: write and rotate", prepare_open, act_writes, 0, true},
+    {"bitcask: start with a tail", prepare_tail, act_start, 0, true},
+    {"bitcask: merge", prepare_dead, act_merge, 0, true},
+    {"bitcask: start from hints", prepare_merged, act_start, 0, true},
 };
 
 /* ---- what must hold ----------------------------------------------------------------------------*/
@@ -175,7 +208,9 @@ static void still_answers(struct sim_world *w) {
         sim_fail(w, "the log has failed, and yet more of it became durable");
     sim_world_compare(w);
     dead |= w->wal_off && listing;
-    if (!dead && !sim_do_snapshot(w, NITRO_COMPRESSION_NONE))
+    if (w->traits.bitcask && !dead && !sim_do_merge(w))
+        sim_fail(w, "the faults are over, and a merge is not possible");
+    if (!w->traits.bitcask && !dead && !sim_do_snapshot(w, NITRO_COMPRESSION_NONE))
         sim_fail(w, "the faults are over, and a snapshot is not possible");
 }
 
@@ -197,20 +232,21 @@ static void comes_back(struct sim_world *w, uint64_t way) {
 
 static const char *const how_names[SIM_FAIL_HOWS] = {"EIO", "ENOSPC", "short", "EINTR"};
 
-static void begin(struct sim_world *w, uint64_t seed, bool drops, uint32_t unlogged) {
+static void begin(struct sim_world *w, uint64_t seed, bool drops, const struct scenario *s) {
     sim_world_init(w, seed, NULL);
     w->traits = (struct sim_traits){.segments = 2,
                                     .log_file_bytes = 65536,
                                     .has_alloc = true,
                                     .sync_drops = drops,
-                                    .unlogged = unlogged};
+                                    .unlogged = s->unlogged,
+                                    .bitcask = s->bitcask};
 }
 
 /* fail_call: false if the scenario makes fewer calls. */
 static bool fail_call(const struct scenario *s, const struct sim_fault *f, uint64_t seed,
                       bool drops) {
     struct sim_world w;
-    begin(&w, seed, drops, s->unlogged);
+    begin(&w, seed, drops, s);
     sim_world_repeat(&w, "obj/sim/run-faults SEED=%" PRIu64 " (%s, call %" PRIu64 ", %s%s)", seed,
                      s->name, f->nth, how_names[f->how], f->for_good ? ", for good" : "");
     s->prepare(&w);
@@ -240,7 +276,7 @@ static uint64_t sweep_calls(const struct scenario *s, uint64_t seed) {
 
 static bool fail_memory(const struct scenario *s, uint64_t nth, bool for_good, uint64_t seed) {
     struct sim_world w;
-    begin(&w, seed, true, s->unlogged);
+    begin(&w, seed, true, s);
     sim_world_repeat(&w, "obj/sim/run-faults SEED=%" PRIu64 " (%s, allocation %" PRIu64 "%s)", seed,
                      s->name, nth, for_good ? ", for good" : "");
     s->prepare(&w);
@@ -284,7 +320,7 @@ static uint64_t restore_until_missed(struct sim_world *w, struct sim_restore_pla
 static void sweep_restore(uint64_t seed) {
     struct sim_world w;
     uint64_t calls = 0;
-    begin(&w, seed, true, 0);
+    begin(&w, seed, true, &(struct scenario){0});
     prepare_dropped(&w);
     for (unsigned mode = 0; mode < SIM_FAIL_HOWS * 2u; mode++) {
         struct sim_fault f = {.how = (enum sim_how)(mode / 2), .for_good = (mode & 1) != 0};

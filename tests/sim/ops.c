@@ -28,8 +28,15 @@ static bool again(struct sim_world *w, int rc, uint64_t need, unsigned *tries) {
     return !sim_disk_is_off(w->disk);
 }
 
+/* unread: a value that lies in a file can't be read, and no wonder. */
+static bool unread(const struct sim_world *w, int rc) {
+    if (!w->traits.bitcask) return false;
+    return (rc == NITRO_EIO && sim_world_log_may_fail(w)) || (rc == NITRO_ENOMEM && w->no_memory);
+}
+
 /* refused: the call says that it did nothing, and may. */
 static bool refused(struct sim_world *w, int rc) {
+    if (unread(w, rc)) return true;
     switch (rc) {
     case NITRO_EBUSY:
         if (w->snap.stage != SIM_GATHER && w->snap.stage != SIM_GATHERED)
@@ -227,7 +234,7 @@ void sim_do_expire(struct sim_world *w, unsigned k, int64_t expire_ms) {
         want = sim_cell_live(c, w->now_ms) ? NITRO_OK : NITRO_ENOTFOUND;
         gone = expire_ms != 0 && expire_ms <= w->now_ms;
         rc = nitro_expire(w->store, w->now_ms, key, n, expire_ms, &info);
-    } while (again(w, rc, nitro_log_need(n, 0), &tries));
+    } while (again(w, rc, nitro_log_need(n, w->traits.bitcask ? SIM_VALUE_MAX : 0), &tries));
     if (refused(w, rc)) return;
     expect(w, k, rc, want);
     bool same = rc == NITRO_OK && info.version == c->version && expire_ms == c->expire_ms;
@@ -250,6 +257,7 @@ void sim_do_get(struct sim_world *w, unsigned k) {
     w->doing = "get";
     int rc = nitro_get(w->store, w->now_ms, key, n, value, sizeof value, &info);
     bool live = sim_cell_live(c, w->now_ms);
+    if (unread(w, rc)) return;
     expect(w, k, rc, live ? NITRO_OK : NITRO_ENOTFOUND);
     if (live && (info.version != c->version || info.expire_ms != c->expire_ms ||
                  !sim_value_is(&c->value, value, info.bytes)))
@@ -319,7 +327,12 @@ static uint64_t batch_version(struct sim_world *w, unsigned k, bool removed, uin
                               uint64_t last) {
     uint8_t key[SIM_KEY_BYTES_MAX];
     struct nitro_info info = {0};
+    struct test_mem mem = w->mem; /* this question is not what is being tested */
+    test_mem_fail(&w->mem, 0, 0);
     int rc = nitro_get(w->store, w->now_ms, key, sim_key(k, key), NULL, 0, &info);
+    w->mem.calls = mem.calls;
+    w->mem.fail_first = mem.fail_first;
+    w->mem.fail_last = mem.fail_last;
     if (rc != (removed ? NITRO_ENOTFOUND : NITRO_OK))
         sim_data_fail(w, k, last, "%s by a batch, and then: %s", removed ? "removed" : "put",
                       nitro_strerror(rc));
@@ -583,11 +596,21 @@ static void step_folder(struct sim_world *w) {
         sim_do_snapshot_step(w);
 }
 
+/* step_files: what a host does about the data files. */
+static void step_files(struct sim_world *w) {
+    if (test_rng_below(&w->rng, 32) == 0 && (w->busy & SIM_BUSY_FILL) == 0)
+        sim_do_roll(w);
+    else
+        sim_do_merge_step(w);
+}
+
 /* step_host: false if this step is for a request. */
 static bool step_host(struct sim_world *w) {
     const struct sim_traits *t = &w->traits;
     if (t->snaps > 0 && test_rng_below(&w->rng, 32) < t->snaps)
         step_folder(w);
+    else if (t->merges > 0 && test_rng_below(&w->rng, 32) < t->merges)
+        step_files(w);
     else if (t->restores > 0 && w->busy == 0 && test_rng_below(&w->rng, 64) < t->restores)
         sim_do_restore(w);
     else if (test_rng_below(&w->rng, 16) < t->eager && !w->wal_off)

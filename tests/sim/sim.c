@@ -234,15 +234,39 @@ static void script_snapshots(struct sim_world *w) {
     if (!w->wal_off) sim_do_write(w);
 }
 
+/* script_merges: a key that stays, others that are overwritten, deleted and expire; then a FLUSH. */
+static void script_merges(struct sim_world *w) {
+    for (unsigned round = 0; round < 2; round++) {
+        if (round == 0) sim_do_set(w, 1, sim_bytes(w, 40), 0);
+        for (unsigned i = 0; i < 18; i++) sim_do_set(w, 8 + i, sim_bytes(w, 4000), 0);
+        sim_do_set(w, 2, sim_bytes(w, 20), w->now_ms + 5);
+        sim_do_write(w);
+        if (sim_disk_is_off(w->disk)) return;
+        sim_do_fill(w, 0);
+        for (unsigned i = 0; i < 16; i++) sim_do_set(w, 8 + i, sim_bytes(w, 300), 0);
+        sim_do_delete(w, 25);
+        w->now_ms += 10;
+        if (round == 1) sim_do_flush(w);
+        if (sim_disk_is_off(w->disk) || !sim_do_merge(w)) return;
+        sim_do_set(w, 3, sim_bytes(w, 10), 0);
+    }
+    sim_do_write(w);
+}
+
 struct script {
     const char *name;
     void (*operations)(struct sim_world *w);
     uint32_t unlogged;
+    bool bitcask;
+    /* In recoveries after every so many-th crash point of the script there are crashes before every change, too. */
+    unsigned deep;
 };
 static const struct script scripts[] = {
-    {"log", script_log, 0},
-    {"snapshots", script_snapshots, 0},
-    {"snapshots without a log", script_snapshots, 4},
+    {"log", script_log, 0, false, 1},
+    {"snapshots", script_snapshots, 0, false, 1},
+    {"snapshots without a log", script_snapshots, 4, false, 1},
+    {"log, mode bitcask", script_log, 0, true, 5},
+    {"merges", script_merges, 0, true, 16},
 };
 
 enum { WAYS = 1 + SIM_RULES };
@@ -260,7 +284,8 @@ static void script_begin(struct run *r, const struct script *s, struct sim_world
                                     .log_file_bytes = 65536,
                                     .has_alloc = true,
                                     .sync_drops = true,
-                                    .unlogged = s->unlogged};
+                                    .unlogged = s->unlogged,
+                                    .bitcask = s->bitcask};
     sim_world_repeat(w,
                      "obj/sim/run-sim SCRIPT=1 SEED=%" PRIu64 " (%s, crash before change %" PRIu64
                      ", way %u)",
@@ -311,6 +336,7 @@ static void run_script(struct run *r, const struct script *s) {
                 struct sim_world w;
                 more = script_life(r, s, &w, nth, way);
                 deeper = script_recover(r, &w, depth, (way + depth) % WAYS) || depth == 0;
+                deeper = deeper && nth % s->deep == 0;
                 /* Contents and folder are now what a second recovery must find again. */
                 (void)script_recover(r, &w, 0, way);
                 sim_world_fini(&w);
@@ -336,7 +362,7 @@ static void script_restore(struct run *r, const struct script *s) {
 static void run_scripts(struct run *r) {
     for (unsigned i = 0; i < sizeof scripts / sizeof scripts[0]; i++) run_script(r, &scripts[i]);
     for (unsigned i = 0; i < sizeof scripts / sizeof scripts[0]; i++)
-        script_restore(r, &scripts[i]);
+        if (!scripts[i].bitcask) script_restore(r, &scripts[i]);
 }
 
 /* ---- report ------------------------------------------------------------------------------------*/

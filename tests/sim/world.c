@@ -65,9 +65,9 @@ void sim_fail(const struct sim_world *w, const char *fmt, ...) {
 /* ---- crash points ------------------------------------------------------------------------------*/
 
 const char *sim_phase_name(enum sim_phase p) {
-    static const char *const names[] = {"append",   "window",           "rotation",
-                                        "recovery", "folder operation", "clean stop",
-                                        "snapshot", "dropping",         "restore"};
+    static const char *const names[] = {"append",           "window",     "rotation", "recovery",
+                                        "folder operation", "clean stop", "snapshot", "dropping",
+                                        "restore",          "merge"};
     return p < SIM_PHASES ? names[p] : "any";
 }
 
@@ -76,7 +76,7 @@ static bool starts_with(const char *s, const char *head) {
 }
 
 static enum sim_phase phase_of(const struct sim_world *w, const struct sim_call *c) {
-    if (w->phase == SIM_SNAPSHOT || w->phase == SIM_DROP) return w->phase;
+    if (w->phase == SIM_SNAPSHOT || w->phase == SIM_DROP || w->phase == SIM_MERGE) return w->phase;
     if (c->op == SIM_DIR_SYNC || c->op == SIM_RENAME || c->op == SIM_UNLINK || c->op == SIM_CREATE)
         return SIM_FOLDER;
     if (w->phase != SIM_APPEND) return w->phase;
@@ -157,6 +157,11 @@ static void draw_traits(struct sim_world *w) {
     if (r == 0 || r == 2) t->keep_ms = 1 + (int64_t)test_rng_below(&w->rng, 3000);
     if (r == 1 || r == 2) t->keep_bytes = 1 + test_rng_below(&w->rng, 300000);
     if (r == 3) t->keep_bytes = UINT64_MAX;
+    t->bitcask = test_rng_below(&w->rng, 3) == 0;
+    if (!t->bitcask) return;
+    t->merges = (uint32_t[]){1, 4, 10, 20}[test_rng_below(&w->rng, 4)];
+    t->heavy |= test_rng_below(&w->rng, 2) == 0;
+    t->snaps = t->unlogged = t->restores = 0;
 }
 
 void sim_world_init(struct sim_world *w, uint64_t seed, struct sim_points *points) {
@@ -265,7 +270,7 @@ static size_t served(const struct sim_world *w, uint64_t p) {
     return sim_model_prefix(&w->model, p);
 }
 
-static void compare_key(const struct sim_world *w, unsigned k) {
+static void compare_key(struct sim_world *w, unsigned k) {
     static uint8_t value[SIM_VALUE_MAX];
     uint8_t key[SIM_KEY_BYTES_MAX];
     size_t n = sim_key(k, key);
@@ -273,6 +278,10 @@ static void compare_key(const struct sim_world *w, unsigned k) {
     bool live = sim_cell_live(c, w->now_ms);
     struct nitro_info info = {0};
     int rc = nitro_get(w->store, w->now_ms, key, n, value, sizeof value, &info);
+    if (live && rc == NITRO_ECORRUPT && w->damaged) {
+        w->unreadable++;
+        return;
+    }
     if (rc != (live ? NITRO_OK : NITRO_ENOTFOUND))
         sim_data_fail(w, k, c->shown, "%s, but a read says: %s",
                       live ? "has a value" : "has no value", nitro_strerror(rc));
@@ -331,6 +340,7 @@ static void check_lost(struct sim_world *w) {
         if (rc == NITRO_OK)
             sim_data_fail(w, l->key, l->version,
                           "a compare-and-set with this version, lost in a power cut, succeeded");
+        if (rc == NITRO_ECORRUPT && w->damaged) continue;
         if (rc != NITRO_EVERSION && !sim_world_log_may_fail(w))
             sim_fail(w, "a compare-and-set with a lost version: %s", nitro_strerror(rc));
     }
@@ -349,6 +359,7 @@ static int open_store(struct sim_world *w, struct nitro_err *err) {
     opt.vfs = sim_disk_vfs(w->disk);
     opt.log_file_bytes = w->traits.log_file_bytes;
     opt.wal_off = w->wal_off;
+    opt.mode = w->traits.bitcask ? NITRO_MODE_BITCASK : NITRO_MODE_DEFAULT;
     return nitro_open(&opt, &w->store, err);
 }
 
@@ -381,6 +392,7 @@ static void close_store(struct sim_world *w) {
     nitro_close(&w->store);
     w->view = NULL;
     w->snap.stage = SIM_IDLE;
+    w->merge.need = NITRO_MERGE_FOLDER;
     if (sim_disk_handles(w->disk) != 0)
         sim_fail(w, "the store was closed and left %u files open", sim_disk_handles(w->disk));
 }
@@ -413,6 +425,8 @@ static void serve(struct sim_world *w) {
     if (w->wal_off) w->reach = SIM_NEVER; /* nothing leads from one snapshot to the next */
     w->taken = (struct sim_taken){.number = w->found.snapshot_number};
     w->maybe = (struct sim_taken){0};
+    /* what lies in files can't be read while these fail */
+    if (w->traits.bitcask && (w->no_memory || sim_world_log_may_fail(w))) return;
     sim_world_compare(w);
     check_lost(w);
     if (!w->faults && !sim_disk_is_off(w->disk)) check_rests(w);

@@ -38,6 +38,7 @@ enum sim_phase {
     SIM_SNAPSHOT, /* its file, its name, MANIFEST */
     SIM_DROP,     /* log files and snapshots that nothing needs any more */
     SIM_RESTORE,  /* the new folder that a restore makes */
+    SIM_MERGE,    /* sealing, hints, merges */
     SIM_PHASES
 };
 const char *sim_phase_name(enum sim_phase p);
@@ -73,6 +74,8 @@ struct sim_traits {
     uint32_t snaps;      /* of 32 operations, so many are a piece of a snapshot */
     uint32_t unlogged;   /* of 4 lives, so many have no log */
     uint32_t restores;   /* of 64 operations, so many restore a copy of the folder */
+    bool bitcask;        /* mode bitcask: no snapshots, no restores, no life without a log */
+    uint32_t merges;     /* of 32 operations, so many are a piece of a merge */
     int64_t keep_ms;     /* retention; 0 = not by time */
     uint64_t keep_bytes; /* 0 = not by bytes */
 };
@@ -116,10 +119,16 @@ struct sim_world {
     bool logged;               /* the effects since the base are in the log */
     struct sim_snap snap;
     struct sim_taken taken, maybe; /* newest finished; newest that failed in its finish */
+    struct {
+        enum nitro_merge_need need; /* of the next step */
+        uint64_t lsn;
+    } merge;
     uint64_t reach; /* every LSN from here on must be restorable; SIM_NEVER: only the newest */
     bool is_copy;   /* it makes no copies of its own */
     bool faults;    /* errors of the disk are to be expected */
     bool no_memory; /* and of the allocator */
+    bool damaged;   /* the folder is: in mode bitcask a key may be one that can't be read … */
+    uint64_t unreadable; /* … and so many times that has been so */
 
     struct sim_promise *promise;
     size_t promises, promises_cap;
@@ -197,6 +206,7 @@ void sim_do_note(struct sim_world *w);
 #define SIM_BUSY_SYNC 2u
 #define SIM_BUSY_FILL 4u
 #define SIM_BUSY_SNAP 8u
+#define SIM_BUSY_MERGE 16u
 /* sim_do_snapshot_step: the next piece of a snapshot; begins one if none is under way. After the last one
  * the file is read back and compared with the model. */
 void sim_do_snapshot_step(struct sim_world *w);
@@ -208,6 +218,14 @@ void sim_do_abort(struct sim_world *w);
 void sim_do_retain(struct sim_world *w);
 /* sim_do_folder: asks what the folder holds, and compares. */
 void sim_do_folder(struct sim_world *w);
+
+/* ---- merges (merges.c), in mode bitcask ----------------------------------------------------------*/
+/* sim_do_merge_step: the next piece of background work on the data files, if what it needs is free. */
+void sim_do_merge_step(struct sim_world *w);
+/* sim_do_roll: the file that is written to is sealed. */
+void sim_do_roll(struct sim_world *w);
+/* sim_do_merge: all that there is, after a roll. False if it could not be. */
+bool sim_do_merge(struct sim_world *w);
 
 /* ---- restores (restores.c) ----------------------------------------------------------------------*/
 /* sim_do_restore: restores a copy of the open folder at a random point. */

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * keydir_load.c - opening a store whose log is its data: which record each key refers to (L5).
+ *
+ * DESIGN
+ *   As replay.c: every part goes through all pieces of the log in the order of their LSNs, takes what
+ *   belongs to its own segments, and shares nothing with the others. A later record wins because it comes
+ *   later. What is loaded is where a record lies, so its value is not looked at; and a hint says the same
+ *   in a fraction of the bytes.
+ *
+ *   A hint is believed if its header is valid and names the piece as it is now: number, salt, size, and the
+ *   last LSN that counts, which is not that of the hint if a recovery has cut the file since. Every block
+ *   of it has a checksum. One that is found to be damaged in its middle is given up, and the file is read
+ *   from its begin: the same effects again, and those that follow them, lead to the same. So memory never
+ *   depends on which of both was read. Without a hint each record's CRC is checked by the part that its key
+ *   belongs to, everything else by all parts.
+ *
+ *   Accounts of a file (files.h) are summed by every part over all of its records, whoever they belong to,
+ *   and stored by all of them: the same numbers. Records above W are in a tail that finish writes anew, so
+ *   they do not count where they are; nk_keydir_load_tail counts them in their new place, to which it moves
+ *   the entries.
+ *
+ *   Nothing expires during a load: what has expired by now is invisible afterwards, and reclaimed as always.
+ *
+ * NOT HERE  which pieces there are (folder_chain.c, logdata.c), how entries change (keydir.c), who writes hints
+ *   (merge_hint.c).
+ */
+#include "hint.h"
+#include "keydir.h"
+#include "logscan.h"
+#include "recover.h"
+#include "replay.h"
+
+#define TELL_BYTES (1u << 20)
+
+enum source { FROM_HINT, FROM_LOG, FROM_DATA };
+
+struct load {
+    struct nk_db *db;
+    struct nk_log *l;
+    uint32_t number, of;
+    uint64_t durable; /* what is above it is not counted where it is */
+    const struct nk_piece *piece;
+    struct nitro_err *err;
+
+    enum source from; /* which of these reads the piece */
+    struct nk_hintread hint;
+    struct nk_logscan log;
+    struct nk_datascan data;
+    int hint_fd;
+    uint64_t want; /* FROM_LOG: LSN of the next record */
+    struct {
+        uint64_t put_bytes, gone_bytes, gone_lsn, end;
+    } sum;
+    uint64_t told; /* bytes of this source that the host knows of */
+    uint64_t read; /* of all sources */
+
+    uint32_t count; /* of the group */
+    struct {
+        struct nk_placed rec; /* p is NULL if it comes from a hint */
+        struct nk_key key;
+    } group[NK_REPLAY_GROUP];
+};
+
+/* ---- failures ----------------------------------------------------------------------------------*/
+
+static void piece_name(const struct nk_piece *f, char *out) {
+    if (f->kind == NK_FILE_DATA)
+        nk_path_data(f->number, out);
+    else
+        nk_path_log(f->number, out);
+}
+
+static int damaged(const struct load *p, uint64_t at, uint64_t lsn, const char *what) {
+    char name[NK_PATH_MAX];
+    piece_name(p->piece, name);
+    return nk_err_set(p->err, NITRO_ECORRUPT, 0,
+                      "open %s: %s, offset %llu, LSN %llu: %s; this was durable, so nothing was "
+                      "changed; see: nitrokv check %s",
+                      p->l->dir, name, (unsigned long long)at, (unsigned long long)lsn, what,
+                      p->l->dir);
+}
+
+/* What a reader of the piece itself has returned. */
+static int read_failed(const struct load *p, int rc) {
+    char name[NK_PATH_MAX];
+    bool log = p->from == FROM_LOG;
+    uint64_t at = log ? p->log.at : p->data.at;
+    int sys = log ? p->log.sys : p->data.sys;
+    if (rc == NITRO_ECORRUPT)
+        return damaged(p, at, log ? p->want : p->data.newest + 1,
+                       "the record is missing or not valid");
+    piece_name(p->piece, name);
+    if (rc == NITRO_ENOMEM)
+        return nk_err_set(p->err, rc, 0, "read %s/%s: out of memory", p->l->dir, name);
+    return nk_err_set(p->err, NITRO_EIO, sys, "read %s/%s at offset %llu: %s", p->l->dir, name,
+                      (unsigned long long)at, strerror(sys));
+}
+
+/* ---- progress ----------------------------------------------------------------------------------*/
+
+/* The part's share of `bytes`; the shares of all parts are `bytes` together. */
+static uint64_t share(const struct load *p, uint64_t bytes) {
+    return bytes / p->of + (p->number < bytes % p->of);
+}
+
+/* Tells the host that so much of the source has been read. */
+static void tell(struct load *p, uint64_t at) {
+    if (at <= p->told) return;
+    uint64_t before = share(p, p->read);
+    p->read += at - p->told;
+    p->told = at;
+    nk_replay_tell(p->db, share(p, p->read) - before, 1);
+}
+
+static uint64_t position(const struct load *p) {
+    return p->from == FROM_HINT ? p->hint.at : p->from == FROM_LOG ? p->log.at : p->data.at;
+}
+
+/* ---- applying ----------------------------------------------------------------------------------*/
+
+static int apply(struct load *p, const struct nk_placed *rec, struct nk_key *k) {
+    int rc = NITRO_OK;
+    struct nk_seg *s = nk_replay_lock(p->db, k);
+    if (rec->r.kind == NK_REC_PUT)
+        rc =
+            nk_keydir_load(s, k, nk_loc(p->piece->slot, rec->offset, rec->bytes), rec->r.expire_ms);
+    else
+        nk_keydir_unload(s, k);
+    nk_seg_unlock(s);
+    return rc == NITRO_OK ? rc : nk_replay_failed(p->db, rc, p->err);
+}
+
+static int check_crc(const struct load *p, const struct nk_placed *rec) {
+    if (rec->p == NULL) return NITRO_OK; /* the hint's own checksum has been right */
+    if (nk_record_check(rec->p, rec->bytes, &rec->r, rec->offset, p->piece->salt)) return NITRO_OK;
+    return damaged(p, rec->offset, rec->r.lsn, "the record's checksum is wrong");
+}
+
+/* Checks and applies the records of the group. */
+static int flush_group(struct load *p) {
+    uint32_t count = p->count;
+    p->count = 0;
+    for (uint32_t i = 0; i < count; i++) nk_key_prefetch_entry(p->db, &p->group[i].key);
+    for (uint32_t i = 0; i < count; i++) nk_key_prefetch_over(p->db, &p->group[i].key);
+    for (uint32_t i = 0; i < count; i++) {
+        int rc = check_crc(p, &p->group[i].rec);
+        if (rc == NITRO_OK) rc = apply(p, &p->group[i].rec, &p->group[i].key);
+        if (rc != NITRO_OK) return rc;
+    }
+    return NITRO_OK;
+}
+
+static int take_flush(struct load *p, const struct nk_placed *rec) {
+    int rc = flush_group(p);
+    if (rc == NITRO_OK) rc = check_crc(p, rec);
+    if (rc == NITRO_OK) nk_replay_clear(p->db, p->number, p->of, rec->r.lsn);
+    return rc;
+}
+
+static void count_record(struct load *p, const struct nk_placed *rec) {
+    if (rec->r.lsn > p->durable) return;
+    p->sum.end = rec->offset + rec->bytes;
+    if (rec->r.kind == NK_REC_PUT) {
+        p->sum.put_bytes += nk_loc_unsize(nk_loc_size(rec->bytes));
+        return;
+    }
+    p->sum.gone_bytes += rec->bytes;
+    p->sum.gone_lsn = rec->r.lsn;
+}
+
+/* One record: into the group, if its segment is of this part. */
+static int take(struct load *p, const struct nk_placed *rec) {
+    if (rec->r.kind == NK_REC_EXPIRE)
+        return damaged(p, rec->offset, rec->r.lsn, "no record of this kind belongs here");
+    if (rec->offset > NK_LOC_OFFSET_MAX)
+        return damaged(p, rec->offset, rec->r.lsn, "no record lies so far behind");
+    count_record(p, rec);
+    if (rec->r.kind == NK_REC_FLUSH) return take_flush(p, rec);
+    uint32_t seg = nk_key_seg(p->db, rec->r.key, rec->r.key_bytes);
+    if (seg % p->of != p->number) return NITRO_OK;
+    nk_key_init(p->db, rec->r.key, rec->r.key_bytes, &p->group[p->count].key);
+    p->group[p->count].rec = *rec;
+    return ++p->count < NK_REPLAY_GROUP ? NITRO_OK : flush_group(p);
+}
+
+/* ---- reading -----------------------------------------------------------------------------------
+ * The next record of the piece. NITRO_ENOTFOUND: that was all; NITRO_EBUSY: the group has to be applied first. */
+
+static int next_of_hint(struct load *p, struct nk_placed *rec) {
+    struct nk_hint h;
+    p->hint.hold = p->count > 0;
+    int rc = nk_hintread_next(&p->hint, &h);
+    if (rc != NITRO_OK) return rc;
+    if (h.offset > NK_LOC_OFFSET_MAX || h.lsn > p->piece->last_lsn) return NITRO_ECORRUPT;
+    *rec = (struct nk_placed){.r = {.lsn = h.lsn,
+                                    .kind = h.kind,
+                                    .expire_ms = h.expire_ms,
+                                    .key = h.key,
+                                    .key_bytes = h.key_bytes},
+                              .offset = h.offset,
+                              .bytes = h.bytes};
+    return NITRO_OK;
+}
+
+/* Records of a log have all LSNs, whatever frames they are in. */
+static int next_of_log(struct load *p, struct nk_placed *rec) {
+    struct nk_logscan *s = &p->log;
+    if (p->want > p->piece->last_lsn) return NITRO_ENOTFOUND;
+    s->hold = p->count > 0;
+    for (;;) {
+        int rc = s->frame_end != 0 ? nk_logscan_record(s, false, rec) : NITRO_ENOTFOUND;
+        if (rc == NITRO_OK) p->want = rec->r.lsn + 1;
+        if (rc != NITRO_ENOTFOUND) return rc;
+        rc = nk_logscan_frame(s);
+        if (rc == NITRO_ENOTFOUND || (rc == NITRO_OK && s->lsn != p->want)) return NITRO_ECORRUPT;
+        if (rc != NITRO_OK) return rc;
+    }
+}
+
+static int next_record(struct load *p, struct nk_placed *rec) {
+    if (p->from == FROM_HINT) return next_of_hint(p, rec);
+    if (p->from == FROM_LOG) return next_of_log(p, rec);
+    p->data.hold = p->count > 0;
+    return nk_datascan_record(&p->data, false, rec);
+}
+
+static int read_records(struct load *p) {
+    for (;;) {
+        struct nk_placed rec;
+        int rc = next_record(p, &rec);
+        if (rc == NITRO_ENOTFOUND) return flush_group(p);
+        if (rc == NITRO_EBUSY)
+            rc = flush_group(p);
+        else if (rc == NITRO_OK)
+            rc = take(p, &rec);
+        else if (p->from != FROM_HINT)
+            rc = read_failed(p, rc);
+        if (rc != NITRO_OK) return rc;
+        if (position(p) >= p->told + TELL_BYTES) tell(p, position(p));
+    }
+}
+
+static void begin_source(struct load *p, enum source from) {
+    p->from = from;
+    p->count = 0; /* of a hint that is given up, the file brings it again */
+    p->told = 0;
+    memset(&p->sum, 0, sizeof p->sum);
+    p->sum.end = NK_SECTOR;
+}
+
+/* ---- hints -------------------------------------------------------------------------------------*/
+
+bool nk_keydir_hint_fits(const struct nk_hint_head *h, const struct nk_piece *f,
+                         const uint8_t store[16]) {
+    uint64_t last = nk_max_u64(f->last_lsn, f->first_lsn - 1);
+    if (h->kind != f->kind || h->number != f->number || h->salt != f->salt ||
+        h->first_lsn != f->first_lsn || memcmp(h->store, store, sizeof h->store) != 0)
+        return false;
+    /* a merge may have left out the last records of its interval; a log has all of them */
+    return f->kind == NK_FILE_DATA ? h->end == f->size && h->last_lsn <= last
+                                   : h->end <= f->size && h->last_lsn == last;
+}
+
+/* Opens the hint of the piece. NITRO_OK: its header is right; NITRO_ENOMEM; else there is none that could
+ * be used. End it with close_hint, also after errors. */
+static int open_hint(struct load *p) {
+    uint64_t size = 0;
+    int rc = nk_log_hint_open(p->l, p->piece->number, &p->hint_fd, &size);
+    if (rc != NITRO_OK) return rc;
+    rc = nk_hintread_open(&p->hint, p->l->vfs, p->l->mem, p->hint_fd, size);
+    if (rc == NITRO_OK && !nk_keydir_hint_fits(&p->hint.head, p->piece, p->l->store))
+        return NITRO_ECORRUPT;
+    return rc;
+}
+
+static void close_hint(struct load *p) {
+    if (p->hint_fd < 0) return;
+    nk_hintread_close(&p->hint);
+    (void)p->l->vfs->close(p->l->vfs->ctx, p->hint_fd); /* only read */
+    p->hint_fd = -1;
+}
+
+/* From the hint. *used: it had all of it. Without that and an error the file has to be read. */
+static int read_hint(struct load *p, bool *used) {
+    *used = false;
+    int rc = open_hint(p);
+    bool opened = rc == NITRO_OK;
+    if (opened) {
+        begin_source(p, FROM_HINT);
+        rc = read_records(p);
+        tell(p, p->hint.size);
+    }
+    close_hint(p);
+    *used = rc == NITRO_OK;
+    if (opened && !*used && p->number == 0)
+        __atomic_fetch_add(&p->db->replay_bytes, p->piece->size, __ATOMIC_RELAXED);
+    return rc == NITRO_ENOMEM ? nk_replay_failed(p->db, rc, p->err) : NITRO_OK;
+}
+
+/* ---- files -------------------------------------------------------------------------------------*/
+
+static const struct nk_data_header *data_header(const struct load *p) {
+    const struct nk_log *l = p->l;
+    uint32_t i = 0;
+    while (l->data[i].number != p->piece->number) i++; /* a piece is listed */
+    return &l->data[i].head;
+}
+
+static int read_log(struct load *p) {
+    const struct nk_piece *f = p->piece;
+    begin_source(p, FROM_LOG);
+    p->want = f->first_lsn;
+    nk_logscan_init(&p->log, p->l->vfs, p->l->mem, nk_file_at(p->l->files, f->slot)->fd, f->size,
+                    f->salt, f->first_lsn);
+    int rc = read_records(p);
+    nk_logscan_fini(&p->log);
+    return rc;
+}
+
+static int read_data(struct load *p) {
+    begin_source(p, FROM_DATA);
+    nk_datascan_init(&p->data, p->l->vfs, p->l->mem, nk_file_at(p->l->files, p->piece->slot)->fd,
+                     data_header(p));
+    int rc = read_records(p);
+    nk_datascan_fini(&p->data);
+    return rc;
+}
+
+static int read_file(struct load *p) {
+    int rc = p->piece->kind == NK_FILE_DATA ? read_data(p) : read_log(p);
+    tell(p, p->piece->size);
+    return rc;
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------*/
+
+/* All parts say the same. `hinted`: the file, as it will be, has a hint that is right. */
+static void store_accounts(const struct load *p, bool hinted) {
+    struct nk_file *f = nk_file_at(p->l->files, p->piece->slot);
+    __atomic_store_n(&f->put_bytes, p->sum.put_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->gone_bytes, p->sum.gone_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->gone_lsn, p->sum.gone_lsn, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->end, p->sum.end, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->hinted, hinted && p->piece->last_lsn <= p->durable, __ATOMIC_RELAXED);
+}
+
+static int load_piece(struct load *p) {
+    bool hinted;
+    int rc = read_hint(p, &hinted);
+    if (rc == NITRO_OK && !hinted) rc = read_file(p);
+    if (rc != NITRO_OK) return rc;
+    store_accounts(p, hinted);
+    if (p->number != 0) return NITRO_OK;
+    if (hinted)
+        NK_ADD(p->db->data_start.hints_loaded, 1);
+    else
+        NK_ADD(p->db->data_start.hints_rebuilt, 1);
+    return NITRO_OK;
+}
+
+/* What will be read of the pieces: hints are much smaller than the files. */
+static int count_bytes(struct load *p, const struct nk_piece *piece, uint32_t count,
+                       uint64_t *bytes) {
+    *bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        p->piece = &piece[i];
+        int rc = open_hint(p);
+        *bytes += rc == NITRO_OK ? p->hint.size : piece[i].size;
+        close_hint(p);
+        if (rc == NITRO_ENOMEM) return nk_replay_failed(p->db, rc, p->err);
+    }
+    return NITRO_OK;
+}
+
+static int load_pieces(struct load *p, const struct nk_piece *piece, uint32_t count) {
+    int rc = NITRO_OK;
+    if (p->number == 0) {
+        uint64_t bytes;
+        rc = count_bytes(p, piece, count, &bytes);
+        if (rc == NITRO_OK) __atomic_store_n(&p->db->replay_bytes, bytes, __ATOMIC_RELAXED);
+    }
+    for (uint32_t i = 0; i < count && rc == NITRO_OK; i++) {
+        p->piece = &piece[i];
+        rc = load_piece(p);
+    }
+    return rc;
+}
+
+/* What a segment holds is durable by the time when it can be asked. */
+static void raise_last(struct nk_db *db, uint32_t part, uint32_t parts) {
+    for (uint32_t i = part; i < db->segments; i += parts)
+        db->seg[i].last_lsn = db->folder->last_lsn;
+}
+
+/* ---- entry -------------------------------------------------------------------------------------*/
+
+static struct load *new_load(struct nk_db *db, uint32_t part, uint32_t parts,
+                             struct nitro_err *err) {
+    struct load *p = nk_mem_zalloc(db->mem, sizeof *p);
+    if (p == NULL) {
+        (void)nk_replay_failed(db, NITRO_ENOMEM, err);
+        return NULL;
+    }
+    p->db = db;
+    p->l = db->folder;
+    p->number = part;
+    p->of = parts;
+    p->durable = db->folder->found.durable_lsn;
+    p->hint_fd = -1;
+    p->err = err;
+    return p;
+}
+
+int nk_keydir_load_part(struct nk_db *db, uint32_t part, uint32_t parts, struct nitro_err *err) {
+    uint32_t count = nk_recover_pieces(db->folder, NULL, 0);
+    size_t bytes = ((size_t)count + 1) * sizeof(struct nk_piece);
+    struct nk_piece *piece = nk_mem_alloc(db->mem, bytes);
+    if (piece == NULL) return nk_replay_failed(db, NITRO_ENOMEM, err);
+    (void)nk_recover_pieces(db->folder, piece, count);
+    int rc = NITRO_ENOMEM;
+    struct load *p = new_load(db, part, parts, err);
+    if (p != NULL) {
+        rc = load_pieces(p, piece, count);
+        if (rc == NITRO_OK) raise_last(db, part, parts);
+    }
+    nk_mem_free(db->mem, p, sizeof *p);
+    nk_mem_free(db->mem, piece, bytes);
+    return rc;
+}
+
+int nk_keydir_load_tail(struct nk_db *db, struct nitro_err *err) {
+    const struct nk_log *l = db->folder;
+    if (l->tail_number == 0) return NITRO_OK;
+    uint32_t slot = nk_files_find(l->files, l->tail_number);
+    NK_ASSERT(slot != 0);
+    const struct nk_file *f = nk_file_at(l->files, slot);
+    struct nk_piece tail = {.kind = NK_FILE_LOG,
+                            .number = f->number,
+                            .salt = f->salt,
+                            .first_lsn = f->first_lsn,
+                            .last_lsn = l->last_lsn,
+                            .size = f->end,
+                            .slot = slot};
+    struct load *p = new_load(db, 0, 1, err);
+    if (p == NULL) return NITRO_ENOMEM;
+    p->piece = &tail;
+    p->durable = UINT64_MAX; /* here it is */
+    __atomic_fetch_add(&db->replay_bytes, tail.size, __ATOMIC_RELAXED);
+    int rc = read_file(p);
+    if (rc == NITRO_OK) store_accounts(p, false);
+    if (rc == NITRO_OK) raise_last(db, 0, 1);
+    nk_mem_free(db->mem, p, sizeof *p);
+    return rc;
+}
