@@ -71,7 +71,7 @@ FULL     := NK_TEST_PERCENT=$(TEST_PERCENT)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help all build run deps deps-build test test-long test-steps test-c race asan tsan valgrind fuzz \
-	fuzz-go golden lint format bench bench-peers lib check-lib install uninstall clean FORCE
+	fuzz-go golden lint format bench bench-peers bench-stores lib check-lib install uninstall clean FORCE
 
 help:
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -255,12 +255,31 @@ golden: obj/plain/test_golden ## writes tests/golden/ anew: only for a format th
 	NK_GOLDEN_UPDATE=1 $<
 
 # ---- Go ------------------------------------------------------------------------------------------
-.PHONY: e2e go-vet go-format static-check
+.PHONY: e2e race-bitcask e2e-bitcask go-vet go-format static-check
 race: ## the Go tests under the race detector
 	@$(STEP) go-race $(GO) test -race -v ./...
 
 e2e: build ## the built server against redis-server, real clients, redis-cli, nc and the CLI
 	@$(FULL) NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -timeout 30m -v ./...
+
+# The tests that are about clients and data alone run over mode bitcask as well, with files that rotate and merge all the
+# time: server/helpers_test.go, tests/differ/server_test.go and tests/e2e/mode_test.go say how.
+BITCASK_SERVER := TextRequests Pipeline.* RequestsInSingleBytes LargeValues ManyClients Shutdown.* Binary[HIPL].* \
+	DataSurvives AcknowledgedIsDurable EndOfStream.* WaitAOFEnds Flush MalformedInput Garbage \
+	SlowClients.* NeverReadingClient KillInTheMiddleOfAReply FullSocket LostClient KilledClient HalfAReply.* \
+	Queue.* EveryCommandIsDescribed NoCommandIsAcknowledgedWithoutEffect DataIsNeverMissed
+BITCASK_E2E := RandomCommands EncodingOfFreshValues ProtocolErrors Kill LinearizableAcrossKills \
+	Client[A-Z].* GoRedis.* RedisCLI PutGetDelete LargeValue SegmentsMayDiffer DumpAndLoadRestoreEverything \
+	LoadLargeValues ReplyWaitsForItsSync DurableReadsDontWait GetOvertakesSetOnBinary \
+	RequestsRunWhileReplyWaits WhatReadsShow ReadAtAlwaysWaitsForWriteAtNever LowerLevelsDontWait SyncOnDemand \
+	Failed.* InterruptedWrites Loading
+empty :=
+named = ^Test($(subst $(empty) $(empty),|,$(strip $(1))))$$
+race-bitcask: ## those of package server that fit, over mode bitcask, under the race detector
+	@NK_TEST_MODE=bitcask $(STEP) go-race-bitcask $(GO) test -race -count=1 -v -run '$(call named,$(BITCASK_SERVER))' ./server
+e2e-bitcask: build ## those of them that fit, over mode bitcask
+	@$(FULL) NK_TEST_MODE=bitcask NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e-bitcask \
+		$(GO) -C tests test -count=1 -timeout 30m -v -run '$(call named,$(BITCASK_E2E))' ./differ ./e2e
 
 # ---- container and installation ------------------------------------------------------------------
 # What needs docker or systemd says so where there is none; it is then listed as not run.
@@ -273,6 +292,8 @@ test-install: $(INSTALL_TESTS:%=install-%) ## the container's entry point, make 
 # ---- lint ----------------------------------------------------------------------------------------
 .PHONY: c-format c-includes c-symbols go-rules
 # The measuring programs are compiled by tests/peers when they run; here only for their warnings.
+# A module of its own, so that what it compares with is no dependency of anything else.
+STORES := tests/bench/stores
 LINT := c-format c-includes c-symbols go-format go-vet go-rules static-check check-lib \
 	$(BENCHES:tests/bench/%.c=obj/lib/tests/%.o)
 lint: $(LINT) ## every static check
@@ -290,11 +311,11 @@ c-symbols: $(ENGINE_C:engine/%.c=obj/lib/%.o)
 go-format:
 	@$(STEP) $@ scripts/lint-gofmt $(GO_DIRS)
 go-vet:
-	@$(STEP) $@ sh -c '$(GO) vet ./... && $(GO) -C tests vet ./...'
+	@$(STEP) $@ sh -c '$(GO) vet ./... && $(GO) -C tests vet ./... && $(GO) -C $(STORES) vet ./...'
 go-rules:
 	@$(STEP) $@ scripts/lint-imports
 static-check: obj/staticcheck
-	@$(STEP) $@ sh -c 'obj/staticcheck ./... && cd tests && ../obj/staticcheck ./...'
+	@$(STEP) $@ sh -c 'for d in . tests $(STORES); do (cd $$d && $(CURDIR)/obj/staticcheck ./...) || exit 1; done'
 check-lib: lib obj/embed-static obj/embed-shared ## the library exports nitro_* alone, and embeds
 	@$(STEP) $@ scripts/check-lib
 
@@ -311,7 +332,7 @@ deps: deps-build ## installs what the tests need (apt; PyPI and npm into obj/), 
 C_STEPS := $(foreach way,plain asan valgrind malloc,$(C_TESTS:%=$(way)-%)) c-collision tsan-gate
 FUZZ_STEPS := $(FUZZERS:fuzz_%=replay-%) $(FUZZERS:fuzz_%=fuzz-%)
 STEPS := $(filter-out %.o,$(LINT)) $(C_STEPS) $(FUZZ_STEPS) sim-crash sim-faults sim-damage go-race go-e2e \
-	$(INSTALL_TESTS:%=install-%)
+	go-race-bitcask go-e2e-bitcask $(INSTALL_TESTS:%=install-%)
 
 # Every step runs even when another has failed.
 test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 8 minutes)
@@ -320,7 +341,7 @@ test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=$(JOBS) test-steps; \
 		scripts/summary $$?
 
-test-steps: lint test-c valgrind asan tsan fuzz sim-short race e2e test-install
+test-steps: lint test-c valgrind asan tsan fuzz sim-short race e2e race-bitcask e2e-bitcask test-install
 
 fuzz-go: ## search FUZZ_SECONDS with each Go fuzz target
 	@$(STEP) $@ scripts/fuzz-go $(FUZZ_SECONDS)
@@ -336,5 +357,8 @@ bench: build ## one server, one load: throughput and latency by the built-in ben
 bench-peers: build ## side by side with redis-server and memcached (installs them)
 	scripts/deps-peers
 	$(GO) -C tests run ./peers -nitrokv $(CURDIR)/bin/nitrokv $(PEERS_FLAGS)
+
+bench-stores: ## the Go package engine in mode bitcask beside other stores for Go programs
+	$(GO) -C $(STORES) run . $(STORES_FLAGS)
 
 FORCE:

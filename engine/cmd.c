@@ -119,6 +119,8 @@ static enum nk_verb find_5_6(uint64_t word) {
         return NK_VERB_SETNX;
     case W8('T', 'O', 'U', 'C', 'H', 0, 0, 0):
         return NK_VERB_TOUCH;
+    case W8('M', 'E', 'R', 'G', 'E', 0, 0, 0):
+        return NK_VERB_MERGE;
     case W8('A', 'P', 'P', 'E', 'N', 'D', 0, 0):
         return NK_VERB_APPEND;
     case W8('G', 'E', 'T', 'D', 'E', 'L', 0, 0):

@@ -87,6 +87,8 @@
       "Tells how long commands take to execute.", "subcommand [argument ...]")                     \
     X(MEMORY, "memory", -2, NK_CMD_R, 2, 2, 1, "server",                                           \
       "Says how many bytes a key and its value occupy.", "USAGE key [SAMPLES count] | HELP")       \
+    X(MERGE, "merge", 1, NK_CMD_A, 0, 0, 0, "server",                                              \
+      "Rotates the file that is written to and merges what is dead; answers when done.", "")       \
     X(MGET, "mget", -2, NK_CMD_R | NK_CMD_F, 1, -1, 1, "string",                                   \
       "Answers the values of several keys.", "key [key ...]")                                      \
     X(MSET, "mset", -3, NK_CMD_W | NK_CMD_O, 1, -1, 2, "string",                                   \

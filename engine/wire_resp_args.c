@@ -81,6 +81,7 @@ HOST_DECODER(backup, NITRO_HOST_BACKUP)
 HOST_DECODER(snapshot, NITRO_HOST_SNAPSHOT)
 HOST_DECODER(slowlog, NITRO_HOST_SLOWLOG)
 HOST_DECODER(latency, NITRO_HOST_LATENCY)
+HOST_DECODER(merge, NITRO_HOST_MERGE)
 
 static nk_decoder *const decoders[NK_VERB_COUNT] = {
     [NK_VERB_APPEND] = nk_resp_append,
@@ -117,6 +118,7 @@ static nk_decoder *const decoders[NK_VERB_COUNT] = {
     [NK_VERB_LASTSAVE] = lastsave,
     [NK_VERB_LATENCY] = latency,
     [NK_VERB_MEMORY] = nk_resp_memory,
+    [NK_VERB_MERGE] = merge,
     [NK_VERB_MGET] = nk_resp_mget,
     [NK_VERB_MSET] = nk_resp_mset,
     [NK_VERB_MSETNX] = nk_resp_msetnx,

@@ -52,8 +52,7 @@ func checkBackupName(name string) error {
 func (r *request) backupCommand() {
 	s := r.c.srv
 	name := r.args[1]
-	if !s.hasFolder() {
-		r.fail(noFolderText)
+	if r.refusesSnapshots() {
 		return
 	}
 	if err := checkBackupName(name); err != nil {

@@ -23,13 +23,14 @@ const (
 	statusReady      = "ready"
 	statusRecovering = "recovering"
 	statusReadOnly   = "read-only"
+	statusDegraded   = "degraded"
 	statusShutDown   = "shutting down"
 )
 
 // readiness is the answer of /readyz: status 200 if everything can be read and written, else 503.
 type readiness struct {
 	Status   string    `json:"status"`
-	Reason   string    `json:"reason,omitempty"`   // read-only: what has failed
+	Reason   string    `json:"reason,omitempty"`   // read-only: what has failed; degraded: what is damaged
 	Progress *progress `json:"progress,omitempty"` // recovering
 }
 
@@ -57,6 +58,9 @@ func (s *Server) readiness() readiness {
 		return readiness{Status: statusRecovering, Progress: p}
 	case reason != "":
 		return readiness{Status: statusReadOnly, Reason: reason}
+	}
+	if reason = s.damageReason(); reason != "" {
+		return readiness{Status: statusDegraded, Reason: reason}
 	}
 	return readiness{Status: statusReady}
 }

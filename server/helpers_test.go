@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"reflect"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nitrokv/nitrokv/engine"
 )
 
 // patience is how long a test waits for something that must happen; it is never waited for when it does.
@@ -22,6 +25,7 @@ const patience = 20 * time.Second
 // start serves on a free port until the test ends, and then demands a clean end.
 func start(t testing.TB, opt Options) *Server {
 	t.Helper()
+	opt = inTestMode(t, opt)
 	if opt.Listen == nil {
 		opt.Listen = []string{"127.0.0.1:0"}
 	}
@@ -31,7 +35,28 @@ func start(t testing.TB, opt Options) *Server {
 	s, err := New(opt)
 	must(t, err)
 	serve(t, s)
+	if opt.Mode == engine.ModeBitcask {
+		waitFor(t, "the data", func() bool { return !s.load.busy.Load() })
+	}
 	return s
+}
+
+// inTestMode makes mode bitcask of a server that keeps everything in memory, or a log without more, if NK_TEST_MODE says so: with
+// files that are as small as they may be, and merged when anything in them is dead. "make race-bitcask" names the tests that can be
+// run so.
+func inTestMode(t testing.TB, opt Options) Options {
+	t.Helper()
+	switch mode := os.Getenv("NK_TEST_MODE"); {
+	case mode == "" || mode == "memory" || opt.Mode != engine.ModeDefault || opt.WALOff:
+		return opt
+	case mode != "bitcask":
+		t.Fatalf("NK_TEST_MODE is %q; use memory or bitcask", mode)
+	}
+	if opt.Dir == "" {
+		opt.Dir, opt.Level = t.TempDir(), engine.LevelNever
+	}
+	opt.Mode, opt.MaxFileBytes, opt.LogFileBytes, opt.Merge.DeadPercent = engine.ModeBitcask, 64<<10, 0, 1
+	return opt
 }
 
 // serve runs a server that New has returned.

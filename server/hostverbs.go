@@ -99,6 +99,8 @@ func (r *request) runText() {
 		r.sub(slowlogCommands)
 	case engine.HostLatency:
 		r.sub(latencyCommands)
+	case engine.HostMerge:
+		r.merge()
 	default:
 		r.fail("ERR unknown command '%s'", quoted(r.args[0]))
 	}

@@ -314,6 +314,7 @@ var effects = map[string]func(*client) bool{
 	"delete":   func(c *client) bool { return c.do("GET", "x") == nil },
 	"select":   func(c *client) bool { return true }, // SELECT 0: the database there is
 	"quit":     func(c *client) bool { c.expectEnd(); return true },
+	"merge":    func(c *client) bool { return scrapeInfo(c, "bitcask")["merges"] > "0" },
 }
 
 func xIsX(c *client) bool { return c.do("GET", "x") == "x" }

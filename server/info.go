@@ -21,12 +21,14 @@ import (
 var infoSections = []struct {
 	name  string
 	write func(*infoText)
-	asked bool // only if it is asked for, or all are
+	asked bool               // only if it is asked for, or all are
+	has   func(*Server) bool // whether this server has it; nil: every server does
 }{
 	{name: "Server", write: (*infoText).server},
 	{name: "Clients", write: (*infoText).clients},
 	{name: "Memory", write: (*infoText).memory},
 	{name: "Persistence", write: (*infoText).persistence},
+	{name: "Bitcask", write: (*infoText).bitcask, has: (*Server).hasDataFiles},
 	{name: "Stats", write: (*infoText).stats},
 	{name: "Replication", write: (*infoText).replication},
 	{name: "CPU", write: (*infoText).cpu},
@@ -53,6 +55,9 @@ func (s *Server) infoOf(names []string) (text string, found bool) {
 	for _, sec := range infoSections {
 		byDefault := !sec.asked && (len(names) == 0 || isWord("default", names...))
 		if !byDefault && !isWord(sec.name, names...) && !isWord("all", names...) && !isWord("everything", names...) {
+			continue
+		}
+		if sec.has != nil && !sec.has(s) {
 			continue
 		}
 		if found {

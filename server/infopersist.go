@@ -8,7 +8,7 @@ import (
 	"github.com/nitrokv/nitrokv/engine"
 )
 
-// INFO's section Persistence. Fields of Redis about its RDB mean the snapshots here, those about its AOF the log. The
+// INFO's section Persistence; the one about data files is in datafiles.go. Fields of Redis about its RDB mean the snapshots here, those about its AOF the log. The
 // others are ours: log_, snapshot_, restore_ (what can be restored) and recovery_ (what the start has found).
 
 func (t *infoText) persistence() {
@@ -25,14 +25,17 @@ func (t *infoText) persistence() {
 	if !t.s.hasFolder() {
 		t.line("persistence", "none") // nothing survives the process
 	}
+	t.line("storage_mode", t.s.Mode())
 	t.line("wal", onOff(t.s.logged))
 	t.line("crash_loss", t.s.crashLoss())
 	if t.s.logged {
 		t.log()
 	}
-	if t.s.hasFolder() {
+	if t.s.takesSnapshots() {
 		t.snapshots(&st)
 		t.folder()
+	}
+	if t.s.hasFolder() {
 		t.recovery()
 	}
 }
@@ -80,6 +83,8 @@ func (s *Server) crashLoss() string {
 		return fmt.Sprintf("everything since the last snapshot, taken every %ds", saveSeconds(s.opt.SaveInterval))
 	case s.opt.Level == engine.LevelAlways:
 		return "none"
+	case s.opt.Level == engine.LevelEverysec && s.opt.SyncInterval > 0:
+		return s.opt.SyncInterval.String()
 	case s.opt.Level == engine.LevelEverysec:
 		return "1s"
 	}
@@ -88,6 +93,14 @@ func (s *Server) crashLoss() string {
 
 // saveSeconds is an interval as the driver of the snapshots keeps it, which looks once a second.
 func saveSeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
+
+// syncSetting is the server's level as --sync has it.
+func (s *Server) syncSetting() string {
+	if s.opt.Level == engine.LevelEverysec && s.opt.SyncInterval > 0 {
+		return "interval=" + s.opt.SyncInterval.String()
+	}
+	return s.opt.Level.String()
+}
 
 func onOff(b bool) string {
 	if b {
@@ -103,7 +116,7 @@ func (t *infoText) log() {
 		status = "err"
 	}
 	t.line("aof_last_write_status", status)
-	t.line("log_sync", t.s.opt.Level)
+	t.line("log_sync", t.s.syncSetting())
 	t.line("log_on_io_error", t.s.opt.OnIOError)
 	t.line("log_status", state)
 	if err := t.s.store.LogError(); err != nil {

@@ -45,8 +45,12 @@ func (s *Server) openStore(maxMemory int64) (err error) {
 		MaxValue:     s.opt.MaxValue,
 		MaxArgs:      s.opt.MaxArgs,
 		Dir:          s.opt.Dir,
+		Mode:         s.opt.Mode,
 		LogFileBytes: s.opt.LogFileBytes,
+		MaxFileBytes: s.opt.MaxFileBytes,
+		Merge:        s.opt.Merge,
 		Level:        engine.LevelNever, // of FLUSHALL, whose reply then waits like any other
+		SyncInterval: s.opt.SyncInterval,
 		Loading:      s.hasFolder(),
 		OnLogFailure: s.logFailed,
 		Logger:       s.opt.Logger,
@@ -96,16 +100,16 @@ func (s *Server) progress(done, total uint64) {
 
 // reportRecovery logs what was found in the folder.
 func (s *Server) reportRecovery(r engine.Recovery) {
-	sync := s.opt.Level.String()
+	sync, mode := s.syncSetting(), s.Mode().String()
 	if s.opt.WALOff {
 		sync = "off"
 		s.log.Warn("there is no log (--wal off)", "a_crash_takes", s.crashLoss())
 	}
 	if r.Created {
-		s.log.Info("data folder created", "dir", s.opt.Dir, "sync", sync)
+		s.log.Info("data folder created", "dir", s.opt.Dir, "mode", mode, "sync", sync)
 		return
 	}
-	s.log.Info("data loaded", "dir", s.opt.Dir, "sync", sync, "keys", r.Keys, "files", r.Files,
+	s.log.Info("data loaded", "dir", s.opt.Dir, "mode", mode, "sync", sync, "keys", r.Keys, "files", r.Files,
 		"bytes", r.Bytes, "took", r.Took.Round(time.Millisecond).String(), "last_lsn", r.LastLSN, "clean_stop", r.Clean)
 	if r.SnapshotLSN > 0 {
 		s.log.Info("a snapshot was loaded before the log", "lsn", r.SnapshotLSN, "keys", r.SnapshotKeys,

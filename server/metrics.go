@@ -63,6 +63,7 @@ type look struct {
 	recovery      *engine.Recovery // nil: there is nothing to recover from, or it is under way
 	snapshots     engine.SnapshotState
 	folder        engine.Folder
+	data          dataFiles
 	server        *Server
 }
 
@@ -82,6 +83,7 @@ func (s *Server) look() *look {
 	if s.hasFolder() && !s.load.busy.Load() {
 		r := s.store.Recovery()
 		l.recovery, l.snapshots, l.folder = &r, s.store.SnapshotState(), s.store.Folder()
+		l.data = s.dataFiles(&l.Stats)
 	}
 	return l
 }

@@ -180,7 +180,7 @@ func TestGrafanaDashboard(t *testing.T) {
 	if seen < 20 {
 		t.Errorf("the dashboard uses %d metrics", seen)
 	}
-	for _, row := range []string{"Traffic", "Latency", "Durability", "Snapshots", "Memory"} {
+	for _, row := range []string{"Traffic", "Latency", "Durability", "Snapshots", "Bitcask", "Memory"} {
 		if !slices.ContainsFunc(board.Panels, func(p panel) bool { return p.Type == "row" && p.Title == row }) {
 			t.Errorf("there is no row %s", row)
 		}

@@ -45,7 +45,11 @@ func concat(lists ...[]plainMetric) (all []plainMetric) {
 var plainMetrics = concat(serverMetrics, keyMetrics,
 	onlyIf(func(l *look) bool { return l.server.logged }, logMetrics...),
 	onlyIf(func(l *look) bool { return l.server.hasFolder() }, loadMetrics...),
-	onlyIf(func(l *look) bool { return l.recovery != nil }, folderMetrics...))
+	onlyIf(func(l *look) bool { return l.recovery != nil }, recoveryMetrics...),
+	onlyIf(func(l *look) bool { return l.recovery != nil && l.server.takesSnapshots() }, folderMetrics...),
+	onlyIf(hasDataFiles, dataMetrics...), amplificationMetrics)
+
+func hasDataFiles(l *look) bool { return l.recovery != nil && l.server.hasDataFiles() }
 
 var serverMetrics = []plainMetric{
 	gauge("ready", "1 if everything can be read and written: what /readyz says.",
@@ -97,13 +101,15 @@ var loadMetrics = []plainMetric{
 	gaugeOf("recovery_size_bytes", "Bytes of snapshot and log that were there to be read.", func(l *look) uint64 { return l.server.load.total.Load() }),
 }
 
-var folderMetrics = []plainMetric{
+var recoveryMetrics = []plainMetric{
 	gauge("recovery_duration_seconds", "Time that loading the data took.", func(l *look) float64 { return l.recovery.Took.Seconds() }),
 	gaugeOf("recovery_keys", "Keys after loading.", func(l *look) uint64 { return l.recovery.Keys }),
 	gaugeOf("recovery_snapshot_keys", "Keys of the snapshot that was loaded; 0 if there was none.", func(l *look) uint64 { return l.recovery.SnapshotKeys }),
 	gaugeOf("recovery_cut_bytes", "Bytes at the end of the log that had never been durable and were cut off.", func(l *look) uint64 { return l.recovery.CutBytes }),
 	gauge("recovery_clean_stop", "1 if the stop before this start was clean.", func(l *look) float64 { return truth(l.recovery.Clean) }),
+}
 
+var folderMetrics = []plainMetric{
 	gauge("snapshot_in_progress", "1 while a snapshot is being taken.", func(l *look) float64 { return truth(l.snapshots.Running) }),
 	gauge("snapshot_last_timestamp_seconds", "When the newest snapshot was done; 0 if there is none.", func(l *look) float64 { return unixSeconds(l.snapshots.LastSave) }),
 	gauge("snapshot_last_duration_seconds", "Time that the newest snapshot took; 0 if that is not known.", func(l *look) float64 { return l.snapshots.Took.Seconds() }),
@@ -125,3 +131,38 @@ var folderMetrics = []plainMetric{
 	gaugeOf("restore_oldest_lsn", "The oldest point that can be restored; 0 is the empty store.", func(l *look) uint64 { return l.folder.OldestLSN }),
 	gauge("restore_oldest_timestamp_seconds", "Its time; 0 for the empty store.", func(l *look) float64 { return unixSeconds(l.folder.OldestTime) }),
 }
+
+// dataMetrics are those of mode bitcask.
+var dataMetrics = []plainMetric{
+	gaugeOf("data_files", "Data files.", func(l *look) uint64 { return l.data.Files }),
+	gaugeOf("data_merged_files", "Data files that merges have written.", func(l *look) uint64 { return l.data.MergedFiles }),
+	gaugeOf("data_bytes", "Bytes in the data files.", func(l *look) uint64 { return l.data.Bytes }),
+	gaugeOf("data_live_bytes", "Bytes of records that a key refers to.", func(l *look) uint64 { return l.data.LiveBytes }),
+	gaugeOf("data_dead_bytes", "Bytes that no key refers to, deletes included: what merges work on.", func(l *look) uint64 { return l.data.dead() }),
+	gaugeOf("data_tombstone_bytes", "Bytes of deletes and flushes.", func(l *look) uint64 { return l.data.GoneBytes }),
+	gaugeOf("data_hints", "Data files that have a hint file.", func(l *look) uint64 { return l.data.Hints }),
+	gaugeOf("data_hints_loaded", "Hint files that the start has used.", func(l *look) uint64 { return l.data.HintsLoaded }),
+	gaugeOf("data_hints_rebuilt", "Data files that the start had to read, because their hint file was missing, stale or damaged.",
+		func(l *look) uint64 { return l.data.HintsRebuilt }),
+	gaugeOf("data_damaged_files", "Data files with a damaged record.", func(l *look) uint64 { return l.data.DamagedFiles }),
+	counter("data_damaged_reads_total", "Records that could not be read because they are damaged.", func(l *look) uint64 { return l.data.DamagedReads }),
+	gauge("merge_in_progress", "1 while data files are being merged.", func(l *look) float64 { return truth(l.data.Merging) }),
+	counter("merges_total", "Merges that were completed.", func(l *look) uint64 { return l.data.Merges }),
+	counter("merge_read_bytes_total", "Bytes that merges have read.", func(l *look) uint64 { return l.data.MergeReadBytes }),
+	counter("merge_written_bytes_total", "Bytes that merges have written.", func(l *look) uint64 { return l.data.MergeWrittenBytes }),
+	counter("merge_dropped_bytes_total", "Bytes that merges have dropped.", func(l *look) uint64 { return l.data.MergeDroppedBytes }),
+}
+
+// amplificationMetrics are there when something was written.
+var amplificationMetrics = []plainMetric{{
+	name: "write_amplification_ratio", help: "Bytes written by requests and merges, for each byte written by requests, since the start.",
+	kind: prometheus.GaugeValue,
+	value: func(l *look) float64 {
+		ratio, _ := l.data.amplification()
+		return ratio
+	},
+	has: func(l *look) bool {
+		_, known := l.data.amplification()
+		return known && hasDataFiles(l)
+	},
+}}

@@ -21,6 +21,7 @@ const (
 	DefaultMaxArgs      = 1 << 20
 	DefaultSegments     = 256
 	DefaultLogFileBytes = 64 << 20
+	DefaultMaxFileBytes = 1 << 30
 	DefaultSaveInterval = 60 * time.Second
 
 	DefaultSlowlogMicros = 10_000
@@ -140,6 +141,19 @@ type Options struct {
 	// the process.
 	Dir string
 
+	// Mode is where values lie. engine.ModeMemory: everything in memory; log and snapshots bring it back. engine.ModeBitcask:
+	// keys in memory, values in the files of the log, which are merged; there are no snapshots, so what belongs to them
+	// (SaveInterval, SnapshotLogBytes, RetainFor, RetainBytes, WALOff) is refused. Dir that was made for another mode makes
+	// New fail. 0: what Dir was made for, engine.ModeMemory if it is new; Server.Mode tells.
+	Mode engine.Mode
+
+	// MaxFileBytes is the size at which mode bitcask goes on in a new data file, 64 KiB to 4 GiB less 4 MiB; only with
+	// engine.ModeBitcask, where it stands in for LogFileBytes. 0: DefaultMaxFileBytes.
+	MaxFileBytes int64
+
+	// Merge says when mode bitcask merges its data files. Other modes have no use for it.
+	Merge engine.MergeOptions
+
 	// WALOff keeps no log in Dir, only snapshots. Dangerous: a crash takes every write since the newest one, acknowledged
 	// or not. Shutdown takes a last one, unless SaveInterval is negative. Without Dir it means nothing.
 	WALOff bool
@@ -167,12 +181,17 @@ type Options struct {
 	// BackupDir is the folder that BACKUP writes to, made with mode 0700 when it is first needed. Empty: "backups" in Dir.
 	BackupDir string
 
-	// LogFileBytes is the size at which the log goes on in a new file, 64 KiB to 1 TiB. 0: DefaultLogFileBytes.
+	// LogFileBytes is the size at which the log goes on in a new file, 64 KiB to 1 TiB. 0: DefaultLogFileBytes, or
+	// DefaultMaxFileBytes if Dir was made for mode bitcask.
 	LogFileBytes int64
 
 	// Level is how safe a write must be before it is acknowledged, unless the connection (CLIENT DURABILITY) or the
 	// request says otherwise. 0: engine.LevelAlways, on disk.
 	Level engine.Level
+
+	// SyncInterval is how long a write that was acknowledged at engine.LevelEverysec may stay without a sync, 10 ms or more.
+	// 0: a second.
+	SyncInterval time.Duration
 
 	// OnIOError is what happens when the log fails. The zero value is IOErrorExit.
 	OnIOError IOErrorPolicy
@@ -222,9 +241,6 @@ func (o Options) withDefaults() Options {
 	if o.HTTP == "off" {
 		o.HTTP = ""
 	}
-	if o.LogFileBytes == 0 {
-		o.LogFileBytes = DefaultLogFileBytes
-	}
 	if o.SaveInterval == 0 && o.WALOff {
 		o.SaveInterval = DefaultSaveInterval
 	}
@@ -264,8 +280,20 @@ func (o Options) validate() error {
 		return fmt.Errorf("server: the slow log has %d entries; it may have up to %d", o.SlowlogLen, slowlogLenMax)
 	case o.Segments < 1 || o.Segments > 65536 || o.Segments&(o.Segments-1) != 0:
 		return fmt.Errorf("server: segments is %d; it must be a power of two, 1 to 65536", o.Segments)
-	case o.LogFileBytes < 64<<10 || o.LogFileBytes > 1<<40:
+	}
+	if err := o.validateData(); err != nil {
+		return err
+	}
+	return o.validateMode()
+}
+
+// validateData is validate for what is about the data folder.
+func (o Options) validateData() error {
+	switch {
+	case o.LogFileBytes != 0 && (o.LogFileBytes < 64<<10 || o.LogFileBytes > 1<<40):
 		return fmt.Errorf("server: log file size is %d bytes; it must be 64 KiB to 1 TiB", o.LogFileBytes)
+	case o.SyncInterval != 0 && o.SyncInterval < minSyncInterval:
+		return fmt.Errorf("server: sync interval is %v; it must be %v or more, or 0 for a second", o.SyncInterval, minSyncInterval)
 	case o.WALOff && (o.RetainFor != 0 || o.RetainBytes != 0):
 		return errors.New("server: without a log there is nothing to keep for a restore to an earlier moment; " +
 			"drop WALOff, or RetainFor and RetainBytes")
@@ -280,6 +308,37 @@ func (o Options) validate() error {
 		return fmt.Errorf("server: sync level is %d; use engine.LevelAlways, LevelEverysec or LevelNever", o.Level)
 	case o.OnIOError > IOErrorReadOnly:
 		return fmt.Errorf("server: the policy for a failed log is %d; use IOErrorExit or IOErrorReadOnly", o.OnIOError)
+	}
+	return nil
+}
+
+// maxFileBytesMax is the largest data file: places in it have 32 bits, and a file may grow a little beyond its size.
+const maxFileBytesMax = 4<<30 - 4<<20
+
+// minSyncInterval is the shortest time between syncs that nobody waits for.
+const minSyncInterval = 10 * time.Millisecond
+
+// validateMode refuses what the mode that is asked for doesn't have: nobody should think that there is what there is not.
+func (o Options) validateMode() error {
+	if o.Mode != engine.ModeBitcask {
+		if o.MaxFileBytes != 0 {
+			return errors.New("server: a size of data files is set, which mode bitcask alone has; set Mode to engine.ModeBitcask, " +
+				"or use LogFileBytes")
+		}
+		return nil
+	}
+	switch {
+	case o.Dir == "":
+		return errors.New("server: mode bitcask keeps values on disk; set Dir")
+	case o.WALOff:
+		return errors.New("server: in mode bitcask the log is the data; drop WALOff")
+	case o.LogFileBytes != 0:
+		return errors.New("server: in mode bitcask the log's files are the data files; set MaxFileBytes in place of LogFileBytes")
+	case o.MaxFileBytes != 0 && (o.MaxFileBytes < 64<<10 || o.MaxFileBytes > maxFileBytesMax):
+		return fmt.Errorf("server: the size of data files is %d bytes; it must be 64 KiB to 4092 MiB", o.MaxFileBytes)
+	case o.SaveInterval > 0 || o.SnapshotLogBytes > 0 || o.RetainFor != 0 || o.RetainBytes != 0:
+		return errors.New("server: mode bitcask takes no snapshots in this version; drop SaveInterval, SnapshotLogBytes, RetainFor " +
+			"and RetainBytes")
 	}
 	return nil
 }

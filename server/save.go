@@ -25,7 +25,10 @@ func (s *Server) hasFolder() bool { return s.opt.Dir != "" }
 // save is SAVE: the answer comes when the snapshot is on disk. As in Redis, one that is under way already is an error.
 func (r *request) save() {
 	s := r.c.srv
-	if s.hasFolder() && s.store.SnapshotState().Running {
+	if r.refusesSnapshots() {
+		return
+	}
+	if s.store.SnapshotState().Running {
 		r.fail(alreadySavingText)
 		return
 	}
@@ -46,6 +49,9 @@ func (r *request) bgSave() {
 	schedule := len(r.args) == 2 && isWord(r.args[1], "SCHEDULE")
 	if len(r.args) > 1 && !schedule {
 		r.syntaxError()
+		return
+	}
+	if r.refusesSnapshots() {
 		return
 	}
 	store, behind := r.c.srv.store, false
@@ -82,8 +88,6 @@ func (s *Server) lastSaved() time.Time {
 // snapshotError answers why there is no snapshot.
 func (r *request) snapshotError(ctx context.Context, what string, err error) {
 	switch {
-	case !r.c.srv.hasFolder():
-		r.fail(noFolderText)
 	case ctx.Err() != nil:
 		r.fail("ERR the server is shutting down: %s", what)
 	case errors.Is(err, engine.ErrLoading):

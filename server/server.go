@@ -36,6 +36,7 @@ type Server struct {
 
 	logged     bool          // there is a log, so replies may have gates
 	sweepEvery time.Duration // the constant, but for tests
+	damaged    uint64        // data files whose damage has been logged; the sweeper's
 
 	commands []command // what COMMAND describes
 

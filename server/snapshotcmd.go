@@ -36,6 +36,9 @@ type openSnapshot struct {
 // snapshotOpen is SNAPSHOT OPEN: one per connection, and few on the server.
 func (r *request) snapshotOpen() {
 	c, s := r.c, r.c.srv
+	if r.refusesSnapshots() {
+		return
+	}
 	if c.snap != nil {
 		r.fail("ERR this connection has a snapshot open: SNAPSHOT CLOSE %d first", c.snap.handle)
 		return

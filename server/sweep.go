@@ -10,7 +10,7 @@ import (
 //
 // Once a second one goroutine looks at all connections, for things that would be dearer if each connection did them
 // itself. It also notes the counters from which INFO computes rates (rates.go), and forgets who has not guessed
-// passwords for long (backoff.go).
+// passwords for long (backoff.go). And it logs when a data file turns out to be damaged (datafiles.go).
 //
 // # Locked connections
 //
@@ -63,6 +63,7 @@ func (s *Server) sweep() {
 		clear(suspects[:cap(suspects)]) // closed connections are not held
 		s.auth.guard.forget()
 		s.noteTraffic(time.Now())
+		s.noteDamage()
 	}
 }
 

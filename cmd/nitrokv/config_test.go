@@ -171,6 +171,8 @@ var others = map[string][]string{
 	"procs": {"3"}, "log-level": {"debug"}, "log-format": {"json"}, "shutdown-timeout": {"7s"}, "save-interval": {"90"},
 	"snapshot-log-size": {"1GiB"}, "snapshot-compression": {"LZ4"}, "log-retention": {"36h"}, "backup-dir": {"/back up"},
 	"http": {"off"}, "slowlog-log-slower-than": {"0"}, "slowlog-max-len": {"7"},
+	"mode": {"memory"}, "max-file-size": {"2MiB"}, "merge": {"off"}, "merge-dead-percent": {"30"}, "merge-dead-bytes": {"1MiB"},
+	"merge-dead-age": {"48h"}, "merge-window": {"22:00-05:30"}, "merge-rate": {"10MiB"},
 }
 
 // printed is what --print-config writes.
@@ -214,15 +216,20 @@ func TestPrintedConfigRoundTrip(t *testing.T) {
 		}
 	}
 	env = append(env, "NITROKV_LISTEN="+strings.Join(others["listen"], ","))
+	bitcask := []string{"--mode=bitcask"}
+	for _, name := range append([]string{"max-file-size"}, all.data.merge.names()...) {
+		bitcask = append(bitcask, "--"+name+"="+others[name][0])
+	}
 	for name, test := range map[string]struct{ args, env []string }{
 		"defaults":  {nil, nil},
 		"flags":     {args[:len(args):len(args)], nil},
 		"variables": {nil, env},
 		"port":      {[]string{"--port=0"}, nil},
 		"password":  {nil, []string{"NITROKV_PASSWORD=hunter2"}},
+		"bitcask":   {bitcask, nil},
 	} {
-		if name == "flags" {
-			test.args = slices.DeleteFunc(test.args, func(s string) bool { return s == "--wal=off" }) // contradicts the others
+		if name == "flags" { // without those that contradict the others
+			test.args = slices.DeleteFunc(test.args, func(s string) bool { return s == "--wal=off" || slices.Contains(bitcask, s) })
 		}
 		text := printed(t, test.env, test.args...)
 		path := configFileOf(t, text)

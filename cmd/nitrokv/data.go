@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/nitrokv/nitrokv/engine"
 	"github.com/nitrokv/nitrokv/server"
@@ -14,11 +16,15 @@ import (
 // dataConfig is what the options of "nitrokv serve" about its data folder set.
 type dataConfig struct {
 	dir       string
+	mode      engine.Mode // engine.ModeDefault: that of the folder
 	wal       string
-	fileBytes int64
 	level     engine.Level
+	interval  time.Duration // as server.Options.SyncInterval
+	fileBytes int64         // of the log's files, in mode memory
+	dataBytes int64         // of data files, in mode bitcask
 	onIOError server.IOErrorPolicy
 	save      saveConfig
+	merge     mergeConfig
 }
 
 // noFolder is the name of no data folder.
@@ -28,21 +34,35 @@ func (c *dataConfig) options() []option {
 	own := []option{
 		{name: "dir", arg: "PATH", def: "./data", set: dirTo(&c.dir),
 			help: "Data folder; made if it is missing. One server at a time can use it. off: there is none, and nothing is kept when the server stops"},
+		{name: "mode", arg: "MODE", set: modeTo(&c.mode),
+			help: "Where values lie. memory: everything in memory, log and snapshots bring it back; bitcask: keys in memory, values on disk. Without it: what the data folder was made for, memory if it is new"},
 		{name: "wal", arg: "MODE", def: "on", set: wordTo(&c.wal, "on", "off"),
 			help: "Write-ahead log; off: only snapshots are kept, so a crash takes what is newer than the last one"},
-		{name: "sync", arg: "LEVEL", def: engine.LevelAlways.String(), set: syncTo(&c.level),
-			help: "When a write is acknowledged. always: when it is on disk; everysec: when it is written, a power loss may take a second; never: the same, but syncs are not hurried. Killing the process loses nothing at any level"},
-		{name: "log-file-size", arg: "SIZE", def: "64MiB", set: fileSizeTo(&c.fileBytes),
+		{name: "sync", arg: "LEVEL", def: engine.LevelAlways.String(), set: syncTo(&c.level, &c.interval),
+			help: "When a write is acknowledged. always: when it is on disk; everysec: when it is written, a power loss may take a second; interval=200ms: the same with another time, 10ms or more; never: the same, but syncs are not hurried. Killing the process loses nothing at any level"},
+		{name: "log-file-size", arg: "SIZE", def: "64MiB", set: fileSizeTo(&c.fileBytes, 1<<40, "64KiB to 1024GiB, for example 64MiB or 1GiB"),
 			help: "Size at which the log goes on in a new file, 64KiB to 1024GiB"},
+		{name: "max-file-size", arg: "SIZE", def: "1GiB", set: fileSizeTo(&c.dataBytes, dataFileMax, "64KiB to 4092MiB, for example 64MiB or 1GiB"),
+			help: "With --mode bitcask: size at which the data goes on in a new file, 64KiB to 4092MiB"},
 		{name: "on-io-error", arg: "ACTION", def: server.IOErrorExit.String(), set: policyTo(&c.onIOError),
 			help: "After a failed write or sync of the log: exit with status 3, or readonly: refuse writes and go on with reads of what is on disk"},
 	}
-	return append(own, c.save.options()...)
+	return slices.Concat(own, c.merge.options(), c.save.options())
 }
 
-// finish refuses options that have no effect without a log or a folder: "--wal off --sync always" would promise what
-// nobody keeps. Only flags contradict each other; a variable or a file may say more than this server needs.
+// dataFileMax is the size of the largest data file.
+const dataFileMax = 4092 << 20
+
+// finish refuses options that have no effect without a log or a folder, or in the mode that there is: "--wal off --sync always"
+// would promise what nobody keeps. Only flags contradict each other; a variable or a file may say more than this server
+// needs.
 func (c *dataConfig) finish(found map[string]setting) error {
+	if c.mode == engine.ModeBitcask {
+		if c.dir == noFolder {
+			return fmt.Errorf("%s bitcask and --dir off: that mode keeps values on disk; name a data folder", label(found, "mode"))
+		}
+		return c.finishBitcask(found)
+	}
 	ofLog := []string{"sync", "log-file-size", "on-io-error", "snapshot-log-size", "log-retention"}
 	ofFolder := append([]string{"save-interval", "snapshot-compression", "backup-dir"}, ofLog...)
 	switch {
@@ -50,11 +70,59 @@ func (c *dataConfig) finish(found map[string]setting) error {
 		if found["wal"].from == fromFlag && c.wal == "on" {
 			return errors.New("--wal on and --dir off: a log needs a data folder; drop one of them")
 		}
-		return refuseFlags(found, ofFolder, "--dir off: without a data folder nothing is written")
+		if err := refuseFlags(found, ofFolder, "--dir off: without a data folder nothing is written"); err != nil {
+			return err
+		}
 	case c.wal == "off":
-		return refuseFlags(found, ofLog, "--wal off: it is about a log, and there is none")
+		if err := refuseFlags(found, ofLog, "--wal off: it is about a log, and there is none"); err != nil {
+			return err
+		}
+	}
+	if c.mode == engine.ModeDefault && c.dataBytes != server.DefaultMaxFileBytes {
+		return needBitcask(found, "max-file-size") // the folder may be of that mode, and would get files of another size
+	}
+	for _, name := range append([]string{"max-file-size"}, c.merge.names()...) {
+		if found[name].from == fromFlag {
+			return needBitcask(found, name)
+		}
 	}
 	return nil
+}
+
+// needBitcask refuses an option that needs a mode which is not asked for.
+func needBitcask(found map[string]setting, name string) error {
+	return fmt.Errorf("%s is about data files, which mode bitcask alone has; add --mode bitcask, or drop it", label(found, name))
+}
+
+// finishBitcask refuses what mode bitcask doesn't have. That a folder is of that mode may be known only when it is open.
+func (c *dataConfig) finishBitcask(found map[string]setting) error {
+	const noSnapshots = "mode bitcask: it takes no snapshots in this version"
+	if c.wal == "off" {
+		return fmt.Errorf("%s off and mode bitcask: there the log is the data; drop one of them", label(found, "wal"))
+	}
+	if asked := c.save.asked(); asked != "" {
+		return fmt.Errorf("%s and %s; drop one of them", label(found, asked), noSnapshots)
+	}
+	if c.fileBytes != server.DefaultLogFileBytes || found["log-file-size"].from == fromFlag {
+		return fmt.Errorf("%s and mode bitcask: there --max-file-size is the size of the log's files; drop one of them", label(found, "log-file-size"))
+	}
+	return refuseFlags(found, c.save.names(), noSnapshots)
+}
+
+// explainMode says in the words of the options what the engine refuses because of the mode that it has found in the folder.
+func (c *dataConfig) explainMode(err error, found map[string]setting) error {
+	if c.mode == engine.ModeDefault && errors.Is(err, engine.ErrArgument) {
+		if refused := c.finishBitcask(found); refused != nil {
+			return fmt.Errorf("%s was made for mode bitcask: %w", c.dir, refused)
+		}
+	}
+	return err
+}
+
+// label is how an error names a setting.
+func label(found map[string]setting, name string) string {
+	g := found[name]
+	return g.label(&option{name: name})
 }
 
 // refuseFlags refuses the flags that something else makes pointless.
@@ -72,17 +140,25 @@ func (c *dataConfig) apply(o *server.Options) {
 	if c.dir == noFolder {
 		return
 	}
-	o.Dir = c.dir
-	c.save.apply(o)
-	if c.wal == "off" {
-		o.WALOff, o.SnapshotLogBytes, o.RetainFor, o.RetainBytes = true, 0, 0, 0
-		return
+	o.Dir, o.Mode = c.dir, c.mode
+	if c.mode != engine.ModeBitcask {
+		c.save.apply(o)
+		if c.wal == "off" {
+			o.WALOff, o.SnapshotLogBytes, o.RetainFor, o.RetainBytes = true, 0, 0, 0
+			return
+		}
 	}
-	o.LogFileBytes, o.Level, o.OnIOError = c.fileBytes, c.level, c.onIOError
+	o.Level, o.SyncInterval, o.OnIOError, o.Merge = c.level, c.interval, c.onIOError, c.merge.merge
+	switch {
+	case c.mode == engine.ModeBitcask:
+		o.MaxFileBytes = c.dataBytes
+	case c.fileBytes != server.DefaultLogFileBytes: // else it is the default of the mode, which the folder may know alone
+		o.LogFileBytes = c.fileBytes
+	}
 }
 
 // announce says at the start what is kept and what can be lost.
-func (c *dataConfig) announce(log *slog.Logger) {
+func (c *dataConfig) announce(log *slog.Logger, mode engine.Mode) {
 	if c.dir == noFolder {
 		log.Warn("nothing is kept: there is no data folder, all data is gone when this process ends", "dir", noFolder)
 		return
@@ -95,18 +171,28 @@ func (c *dataConfig) announce(log *slog.Logger) {
 		log.Info("data folder", "dir", dir, "wal", c.wal) // what a crash takes then, the server says
 		return
 	}
-	log.Info("data folder", "dir", dir, "sync", c.level.String(), "a_power_loss_takes", lossAt(c.level), "on_io_error", c.onIOError.String())
+	log.Info("data folder", "dir", dir, "mode", mode.String(), "sync", c.syncText(), "a_power_loss_takes", c.loss(), "on_io_error", c.onIOError.String())
 }
 
-// lossAt is what a level promises, in a few words.
-func lossAt(l engine.Level) string {
-	switch l {
-	case engine.LevelAlways:
-		return "nothing that was acknowledged"
-	case engine.LevelEverysec:
-		return "at most the last second"
+// syncText is the level as --sync takes it.
+func (c *dataConfig) syncText() string {
+	if c.interval > 0 {
+		return syncInterval + c.interval.String()
 	}
-	return "the last seconds"
+	return c.level.String()
+}
+
+// loss is what the level promises, in a few words.
+func (c *dataConfig) loss() string {
+	switch {
+	case c.level == engine.LevelAlways:
+		return "nothing that was acknowledged"
+	case c.level != engine.LevelEverysec:
+		return "the last seconds"
+	case c.interval > 0:
+		return "at most the last " + c.interval.String()
+	}
+	return "at most the last second"
 }
 
 // explain adds to an error about the data folder what can be typed next. The engine's own text says it as far as an
@@ -154,11 +240,43 @@ func dirTo(dst *string) func(string) error {
 	}
 }
 
-func syncTo(dst *engine.Level) func(string) error {
+// modeTo stores where values lie. What engine.ModeDefault stands for is said by leaving the option out.
+func modeTo(dst *engine.Mode) func(string) error {
 	return func(text string) error {
-		l, err := engine.ParseLevel(strings.ToLower(text))
+		for _, m := range []engine.Mode{engine.ModeMemory, engine.ModeBitcask} {
+			if strings.EqualFold(text, m.String()) {
+				*dst = m
+				return nil
+			}
+		}
+		return errors.New("unknown; use memory, bitcask")
+	}
+}
+
+// syncInterval begins a level that is everysec with another time than a second.
+const syncInterval = "interval="
+
+const (
+	syncIntervalMin = 10 * time.Millisecond
+	syncIntervalMax = time.Minute
+)
+
+// syncTo stores a level, and with interval=DURATION the time after which a write must have been synced.
+func syncTo(dst *engine.Level, interval *time.Duration) func(string) error {
+	return func(text string) error {
+		*interval = 0
+		word := strings.ToLower(text)
+		if after, ok := strings.CutPrefix(word, syncInterval); ok {
+			d, err := time.ParseDuration(after)
+			if err != nil || d < syncIntervalMin || d > syncIntervalMax {
+				return fmt.Errorf("not a time between %v and %v; write for example interval=200ms", syncIntervalMin, syncIntervalMax)
+			}
+			*dst, *interval = engine.LevelEverysec, d
+			return nil
+		}
+		l, err := engine.ParseLevel(word)
 		if err != nil {
-			return errors.New("unknown; use always, everysec, never")
+			return errors.New("unknown; use always, everysec, interval=DURATION, never")
 		}
 		*dst = l
 		return nil
@@ -176,14 +294,15 @@ func policyTo(dst *server.IOErrorPolicy) func(string) error {
 	}
 }
 
-func fileSizeTo(dst *int64) func(string) error {
+// fileSizeTo stores a size from 64 KiB to high; allowed says the same for people.
+func fileSizeTo(dst *int64, high int64, allowed string) func(string) error {
 	return func(text string) error {
 		n, err := parseSize(text)
 		if err != nil {
 			return err
 		}
-		if n < 64<<10 || n > 1<<40 {
-			return errors.New("out of range; use 64KiB to 1024GiB, for example 64MiB or 1GiB")
+		if n < 64<<10 || n > high {
+			return fmt.Errorf("out of range; use %s", allowed)
 		}
 		*dst = n
 		return nil

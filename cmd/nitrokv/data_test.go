@@ -69,7 +69,7 @@ func TestFlagsAgainstVariables(t *testing.T) {
 		t.Errorf("%+v, %v", cfg.server, err)
 	}
 	if cfg, err = resolveServe(t, nil, nil); err != nil || cfg.server.Dir != "./data" || cfg.server.Level != engine.LevelAlways ||
-		cfg.server.OnIOError != server.IOErrorExit || cfg.server.LogFileBytes != 64<<20 {
+		cfg.server.OnIOError != server.IOErrorExit || cfg.server.LogFileBytes != 0 || cfg.server.Mode != engine.ModeDefault {
 		t.Errorf("defaults: %+v, %v", cfg.server, err)
 	}
 }
@@ -85,13 +85,14 @@ func TestAnnounce(t *testing.T) {
 		{nil, []string{"data folder", "sync=always", "nothing that was acknowledged", "on_io_error=exit"}},
 		{[]string{"--sync=everysec"}, []string{"sync=everysec", "at most the last second"}},
 		{[]string{"--sync=never"}, []string{"sync=never", "the last seconds"}},
+		{[]string{"--sync=interval=200ms"}, []string{"sync=\"interval=200ms\"", "at most the last 200ms"}},
 	} {
 		cfg, err := resolveServe(t, test.args, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		cfg.data.announce(slog.New(slog.NewTextHandler(&out, nil)))
+		cfg.data.announce(slog.New(slog.NewTextHandler(&out, nil)), engine.ModeMemory)
 		for _, want := range test.want {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%q: no %q in %s", test.args, want, out.String())

@@ -37,6 +37,9 @@ func (c *kvConfig) open(ctx context.Context, t terminal) (*target, error) {
 	if c.dir != "" {
 		return c.openFolder(ctx, t)
 	}
+	if c.mode != engine.ModeDefault {
+		return nil, usage("--mode is about a folder, which is opened with --dir; a server has chosen its mode itself: drop it")
+	}
 	password, err := c.readPassword(t)
 	return &target{name: c.addr, addr: c.addr, password: password, close: func() error { return nil }}, err
 }
@@ -48,15 +51,14 @@ func (c *kvConfig) openFolder(ctx context.Context, t terminal) (*target, error) 
 	}
 	f := &folder{ready: make(chan struct{}), ended: make(chan error, 1), bytes: newReading("loading")}
 	defer newStatusLine(t.stderr).show(f.bytes.text)()
-	srv, err := server.New(f.options(c.dir, t.stderr))
+	err := f.open(c.dir, c.mode, t.stderr)
 	if err == nil {
-		f.srv = srv
 		err = f.load(ctx)
 	}
 	if err != nil {
 		return nil, c.explainFolder(err)
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return srv.Dial(ctx) }
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return f.srv.Dial(ctx) }
 	return &target{name: c.dir, addr: "this-process:0", dial: dial, close: f.close}, nil
 }
 
@@ -97,19 +99,42 @@ type folder struct {
 // keepAll keeps everything that the server to whom the folder belongs may want to keep, whose settings aren't known here.
 const keepAll = math.MaxInt64
 
+// open makes the server. What has to be said to it depends on the mode; if that is whatever the folder has, it is tried out.
+func (f *folder) open(dir string, mode engine.Mode, stderr io.Writer) (err error) {
+	if mode != engine.ModeDefault {
+		f.srv, err = server.New(f.options(dir, mode, stderr))
+		return err
+	}
+	f.srv, err = server.New(f.options(dir, engine.ModeMemory, stderr))
+	if !errors.Is(err, engine.ErrFormat) {
+		return err
+	}
+	srv, again := server.New(f.options(dir, engine.ModeBitcask, stderr))
+	if errors.Is(again, engine.ErrFormat) {
+		return err // it is not the mode that is wrong
+	}
+	f.srv = srv
+	return again
+}
+
 // options are those of a server for one command: nothing happens in the folder that the command doesn't do.
-func (f *folder) options(dir string, stderr io.Writer) server.Options {
-	return server.Options{
+func (f *folder) options(dir string, mode engine.Mode, stderr io.Writer) server.Options {
+	opt := server.Options{
 		Local:            true,
 		MaxClients:       runtime.GOMAXPROCS(0) + 16,
 		Dir:              dir,
+		Mode:             mode,
 		OnIOError:        server.IOErrorReadOnly,
 		SnapshotLogBytes: -1,
-		RetainFor:        keepAll,
+		Merge:            engine.MergeOptions{Off: true},
 		Logger:           slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Ready:            func() { close(f.ready) },
 		Progress:         f.bytes.progress,
 	}
+	if mode == engine.ModeMemory { // mode bitcask has no past to keep
+		opt.RetainFor = keepAll
+	}
+	return opt
 }
 
 // load serves, and waits until the data is there. After an error the folder has been closed.

@@ -13,13 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nitrokv/nitrokv/client"
+	"github.com/nitrokv/nitrokv/engine"
 	"github.com/nitrokv/nitrokv/server"
 )
 
 // kvConfig is what the options of every command that talks to a server, or opens a data folder instead, set.
 type kvConfig struct {
 	addr     string
-	dir      string // empty: a server is asked
+	dir      string      // empty: a server is asked
+	mode     engine.Mode // of the store in dir; engine.ModeDefault: whatever it is
 	timeout  time.Duration
 	password passwordConfig
 
@@ -32,7 +34,9 @@ type kvConfig struct {
 func (c *kvConfig) options() []option {
 	folder := option{name: "dir", arg: "PATH", flag: true, instead: "addr", set: pathTo(&c.dir),
 		help: "Data folder to open in place of a server, which must not be using it. It is loaded for this one command: its snapshot and its log are read"}
-	return append([]option{folder}, c.serverOptions()...)
+	mode := option{name: "mode", arg: "MODE", flag: true, set: modeTo(&c.mode),
+		help: "With --dir: the mode that its store must have, memory or bitcask. Without it: whatever it is, memory where a new one is made"}
+	return append([]option{folder, mode}, c.serverOptions()...)
 }
 
 // serverOptions are those of a command that needs one.

@@ -91,7 +91,7 @@ func newRoot(t terminal) *cobra.Command {
 	root.SetErr(t.stderr)
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(t), newCLI(t), newPut(t), newGet(t), newDel(t), newIncr(t), newTTL(t), newExpire(t), newScan(t), newStats(t), newLoad(t), newDump(t), newBackup(t), newRestore(t), newBench(t), newCheck(t), newVersion(), newOptions())
+	root.AddCommand(newServe(t), newCLI(t), newPut(t), newGet(t), newDel(t), newIncr(t), newTTL(t), newExpire(t), newScan(t), newStats(t), newLoad(t), newDump(t), newBackup(t), newRestore(t), newMerge(t), newBench(t), newCheck(t), newVersion(), newOptions())
 	return root
 }
 

@@ -138,6 +138,15 @@ func (s *settings) usage(c *cobra.Command) string {
 	return text
 }
 
+// namesOf are the names of options.
+func namesOf(options []option) []string {
+	names := make([]string, len(options))
+	for i := range options {
+		names[i] = options[i].name
+	}
+	return names
+}
+
 // A group is the options of a command, or those that several commands share, as lists show them.
 type group struct {
 	commands string
@@ -158,7 +167,7 @@ func allOptions() []group {
 	var restore restoreConfig
 	return []group{
 		{"serve", serve.options()},
-		{"cli, put, get, del, incr, ttl, expire, scan, stats, load, dump", kv.options()},
+		{"cli, put, get, del, incr, ttl, expire, scan, stats, load, dump, merge", kv.options()},
 		{"backup, bench", kv.serverOptions()},
 		{"cli", cli.options()},
 		{"put", put.options()},

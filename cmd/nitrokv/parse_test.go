@@ -48,11 +48,17 @@ func TestParsersRefuse(t *testing.T) {
 		"memory":   {maxMemoryTo(&n64), []string{"auto", "off", "0", "1GiB"}, []string{"", "lots"}},
 		"procs":    {procsTo(&n), []string{"auto", "4"}, []string{"0", "x"}},
 		"dir":      {dirTo(&s), []string{"d", "/", "my data"}, []string{""}},
-		"sync":     {syncTo(new(engine.Level)), []string{"always", "EverySec", "never"}, []string{"", "often", "default"}},
-		"log size": {fileSizeTo(&n64), []string{"64KiB", "1024GiB", "64MiB"}, []string{"", "65535", "1025GiB", "big"}},
-		"policy":   {policyTo(new(server.IOErrorPolicy)), []string{"exit", "ReadOnly"}, []string{"", "retry"}},
-		"address":  {appendTo(new([]string)), []string{":1", "[::1]:6379", "localhost:0"}, []string{"", "host", "host:x", "h:65536", "h:-1"}},
-		"range":    {rangeTo(&n, &n), []string{"0", "16-512", "1KiB-2KiB"}, []string{"", "-5", "5-1", "1-2-3", "9MiB"}},
+		"sync": {syncTo(new(engine.Level), &d), []string{"always", "EverySec", "never", "interval=10ms", "Interval=1m"},
+			[]string{"", "often", "default", "interval", "interval=", "interval=9ms", "interval=61s", "interval=5", "200ms"}},
+		"log size": {fileSizeTo(&n64, 1<<40, "…"), []string{"64KiB", "1024GiB", "64MiB"}, []string{"", "65535", "1025GiB", "big"}},
+		"mode":     {modeTo(new(engine.Mode)), []string{"memory", "BITCASK"}, []string{"", "default", "lsm"}},
+		"merge":    {mergeTo(&b), []string{"auto", "OFF"}, []string{"", "on", "true"}},
+		"off or":   {offOr(sizeTo(&n64), &n64), []string{"off", "0", "1MiB"}, []string{"", "much"}},
+		"window": {windowTo(&d, &d), []string{"always", "02:00-05:30", "23:00-1:00", "22:00-24:00"},
+			[]string{"", "02:00", "02:00-", "2-5", "25:00-01:00", "02:60-03:00", "02:00-02:00", "00:00-24:00", "02:00-03:00-04:00"}},
+		"policy":  {policyTo(new(server.IOErrorPolicy)), []string{"exit", "ReadOnly"}, []string{"", "retry"}},
+		"address": {appendTo(new([]string)), []string{":1", "[::1]:6379", "localhost:0"}, []string{"", "host", "host:x", "h:65536", "h:-1"}},
+		"range":   {rangeTo(&n, &n), []string{"0", "16-512", "1KiB-2KiB"}, []string{"", "-5", "5-1", "1-2-3", "9MiB"}},
 	} {
 		for _, text := range test.good {
 			if err := test.set(text); err != nil {

@@ -42,6 +42,22 @@ func (c *saveConfig) apply(o *server.Options) {
 	o.RetainFor, o.RetainBytes, o.BackupDir = c.retainFor, c.retainBytes, c.backupDir
 }
 
+// names are those of its options.
+func (c *saveConfig) names() []string { return namesOf(c.options()) }
+
+// asked names an option that asks for snapshots, or for something that takes them; empty: none does.
+func (c *saveConfig) asked() string {
+	switch {
+	case c.interval > 0:
+		return "save-interval"
+	case c.logBytes > 0:
+		return "snapshot-log-size"
+	case c.retainFor > 0 || c.retainBytes > 0:
+		return "log-retention"
+	}
+	return ""
+}
+
 // saveIntervalTo translates to server.Options: 0 is automatic there, and never is negative. A plain number is seconds, as
 // Redis has it.
 func saveIntervalTo(dst *time.Duration) func(string) error {

@@ -27,9 +27,10 @@ type serveConfig struct {
 	data      dataConfig
 	watch     watchConfig
 	password  passwordConfig
-	file      string // where the settings came from that no flag and no variable has; empty: nowhere
-	print     bool   // instead of serving
-	procs     int    // 0: what Go finds in affinity and cgroup quota
+	found     map[string]setting // where the settings came from
+	file      string             // where the settings came from that no flag and no variable has; empty: nowhere
+	print     bool               // instead of serving
+	procs     int                // 0: what Go finds in affinity and cgroup quota
 	level     slog.LevelVar
 	format    string
 	stopLimit time.Duration
@@ -81,7 +82,8 @@ const serveLong = `Run a server for the binary protocol, RESP (any Redis client)
 
 Data is kept in memory and on disk, in --dir: in a log, and in snapshots, which make older log superfluous. With --sync
 always, the default, a write is answered when it is on disk, and nobody has ever been shown a value that a power loss
-takes back. With --wal off there are snapshots alone, one every --save-interval.
+takes back. With --wal off there are snapshots alone, one every --save-interval. With --mode bitcask only keys are kept in
+memory: values are read from the files of the log, which are merged when enough in them is dead.
 
 Settings come from flags, from NITROKV_ variables and from the file that --config names; the first that has one counts.
 --print-config shows what that comes to, and where from.
@@ -96,7 +98,7 @@ func newServe(t terminal) *cobra.Command {
 		Use:     "serve [options]",
 		Short:   "Run a server",
 		Long:    serveLong,
-		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB --dir /var/lib/nitrokv\n  nitrokv serve --sync everysec --listen 127.0.0.1:6379 --listen [::1]:6379\n  nitrokv serve --wal off --save-interval 60\n  nitrokv serve --config /etc/nitrokv.toml --password-file /etc/nitrokv.password\n  nitrokv serve --print-config > nitrokv.toml",
+		Example: "  nitrokv serve\n  nitrokv serve --port 7000 --max-memory 2GiB --dir /var/lib/nitrokv\n  nitrokv serve --sync everysec --listen 127.0.0.1:6379 --listen [::1]:6379\n  nitrokv serve --wal off --save-interval 60\n  nitrokv serve --mode bitcask --dir ./data --max-file-size 1GiB\n  nitrokv serve --config /etc/nitrokv.toml --password-file /etc/nitrokv.password\n  nitrokv serve --print-config > nitrokv.toml",
 		Args:    noOperands,
 		RunE: func(c *cobra.Command, _ []string) error {
 			warnUnknown(t)
@@ -124,11 +126,12 @@ func (c *serveConfig) finish(s *settings, env []string) error {
 	if err := s.resolve(env); err != nil {
 		return err
 	}
-	if err := c.data.finish(s.found); err != nil {
+	c.found = s.found
+	if err := c.data.finish(c.found); err != nil {
 		return err
 	}
 	c.data.apply(&c.server)
-	c.watch.apply(&c.server, s.found)
+	c.watch.apply(&c.server, c.found)
 	return nil
 }
 
@@ -180,7 +183,7 @@ func (c *serveConfig) open(out *console, log *slog.Logger, notify *notifier) (*s
 	}
 	srv, err := server.New(c.server)
 	if err != nil {
-		return nil, c.data.explain(err)
+		return nil, c.data.explain(c.data.explainMode(err, c.found))
 	}
 	if err := srv.Listen(); err != nil {
 		return nil, err
@@ -191,7 +194,7 @@ func (c *serveConfig) open(out *console, log *slog.Logger, notify *notifier) (*s
 	if c.file != "" {
 		log.Info("configuration file", "file", c.file)
 	}
-	c.data.announce(log)
+	c.data.announce(log, srv.Mode())
 	notify.start()
 	return srv, nil
 }

@@ -103,7 +103,7 @@ func environ() []string {
 	return env
 }
 
-// startRedis runs the distribution's redis-server without persistence, with one database as nitrokv has. It listens on a Unix
+// startRedis runs the distribution's redis-server, with one database as nitrokv has. It listens on a Unix
 // socket, for which no port has to be guessed.
 func startRedis(t *testing.T) *server {
 	t.Helper()
@@ -118,8 +118,9 @@ func startRedis(t *testing.T) *server {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	var log bytes.Buffer // written until Wait returns, read after that
 	s := &server{name: "redis-server", network: "unix", addr: filepath.Join(dir, "redis.sock")}
-	launch(t, s, &log, path, "--port", "0", "--unixsocket", s.addr, "--databases", "1", "--save", "", "--appendonly", "no",
-		"--dir", dir, "--daemonize", "no", "--loglevel", "warning")
+	_, store := stores(t)
+	launch(t, s, &log, path, append([]string{"--port", "0", "--unixsocket", s.addr, "--databases", "1", "--save", "", "--dir", dir,
+		"--daemonize", "no", "--loglevel", "warning"}, store...)...)
 	eventually(t, startLimit, "redis-server listens", func() bool {
 		select {
 		case err := <-s.exited:
@@ -133,7 +134,24 @@ func startRedis(t *testing.T) *server {
 	return s
 }
 
-// startNitro runs nitrokv without a log and without a memory limit, as the Redis beside it.
+// stores returns the options of the stores that are compared: without a log; with NK_TEST_MODE=bitcask nitrokv's in mode bitcask,
+// with files that are as small as they may be and merged when anything in them is dead, so that values move all the time,
+// and Redis's with the log that corresponds.
+func stores(t *testing.T) (nitro, redis []string) {
+	t.Helper()
+	switch mode := os.Getenv("NK_TEST_MODE"); mode {
+	case "", "memory":
+		return []string{"--dir", "off"}, []string{"--appendonly", "no"}
+	case "bitcask":
+		return []string{"--dir", filepath.Join(t.TempDir(), "data"), "--mode", "bitcask", "--max-file-size", "64KiB",
+			"--merge-dead-percent", "1", "--sync", "never"}, []string{"--appendonly", "yes", "--appendfsync", "no"}
+	default:
+		t.Fatalf("NK_TEST_MODE is %q; use memory or bitcask", mode)
+		return nil, nil
+	}
+}
+
+// startNitro runs nitrokv without a memory limit, as the Redis beside it.
 func startNitro(t *testing.T) *server {
 	t.Helper()
 	in, out, err := os.Pipe()
@@ -150,7 +168,8 @@ func startNitro(t *testing.T) *server {
 		}
 	})
 	s := &server{name: "nitrokv", network: "tcp"}
-	launch(t, s, out, binary, "serve", "--port", "0", "--http", "off", "--dir", "off", "--max-memory", "off")
+	store, _ := stores(t)
+	launch(t, s, out, binary, append([]string{"serve", "--port", "0", "--http", "off", "--max-memory", "off"}, store...)...)
 	select {
 	case s.addr = <-f.addr:
 	case err := <-s.exited:
@@ -159,6 +178,14 @@ func startNitro(t *testing.T) *server {
 	case <-time.After(startLimit):
 		t.Fatal("nitrokv has not said where it listens")
 	}
+	c := s.dial(t)
+	eventually(t, startLimit, "nitrokv has loaded its data", func() bool {
+		replies, err := c.exchange([]command{{args: []string{"DBSIZE"}}})
+		if err != nil {
+			t.Fatalf("asking nitrokv: %v", err)
+		}
+		return !bytes.HasPrefix(replies[0], []byte("-LOADING "))
+	})
 	return s
 }
 

@@ -108,6 +108,12 @@ func connect(addr string, number int, mixed bool) (speaker, error) {
 // work lets all clients work on a server until it is killed: after d, and not before they have done enough.
 func (c *crowd) work(t *testing.T, p *process, rng *rand.Rand, mixed bool, d time.Duration) {
 	t.Helper()
+	c.workUntil(t, p, rng, mixed, d, func() bool { return true })
+}
+
+// workUntil is work that goes on until something has happened, too.
+func (c *crowd) workUntil(t *testing.T, p *process, rng *rand.Rand, mixed bool, d time.Duration, happened func() bool) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c.killing.Store(false)
@@ -133,7 +139,7 @@ func (c *crowd) work(t *testing.T, p *process, rng *rand.Rand, mixed bool, d tim
 	defer moment.Stop()
 	<-moment.C
 	eventually(t, callLimit, "enough was acknowledged to lose", func() bool {
-		return c.acked.Load() >= before+leastAcked || c.failed()
+		return c.acked.Load() >= before+leastAcked && happened() || c.failed()
 	})
 	c.killing.Store(true)
 	p.kill(t)
@@ -211,12 +217,12 @@ func (c *crowd) change(ctx context.Context, s speaker, rng *rand.Rand, l *ledger
 func (c *crowd) read(ctx context.Context, s speaker, rng *rand.Rand) error {
 	owned := c.owned[rng.IntN(writers)]
 	l := owned[rng.IntN(len(owned))]
-	key, floor := l.keys[rng.IntN(len(l.keys))], l.known()
+	key, asked, floor := l.keys[rng.IntN(len(l.keys))], time.Now(), l.known()
 	value, present, err := s.get(ctx, key)
 	if err != nil {
 		return err
 	}
-	if err := l.saw(key, state{value: value, present: present}, floor); err != nil {
+	if err := l.saw(key, state{value: value, present: present}, asked, floor); err != nil {
 		c.problem(err)
 	}
 	return nil

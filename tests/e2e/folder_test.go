@@ -150,8 +150,8 @@ func TestRefusedFolders(t *testing.T) {
 		words []string
 	}{
 		{"another mode", func(t *testing.T, dir string) {
-			edit(t, filepath.Join(dir, "MANIFEST"), func(b []byte) { b[12] = 2; seal(b, 60) })
-		}, []string{"bitcask", "memory"}},
+			edit(t, filepath.Join(dir, "MANIFEST"), func(b []byte) { b[12] = 3; seal(b, 60) })
+		}, []string{"lsm", "newer nitrokv"}},
 		{"a newer MANIFEST", func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "MANIFEST"), func(b []byte) { copy(b[8:], newer); seal(b, 60) })
 		}, []string{"MANIFEST", "7", "1"}},

@@ -26,7 +26,7 @@ type state struct {
 	value    string
 	present  bool
 	deadline time.Time
-	expired  bool // somebody has seen that the value is gone, because its time has come
+	expired  time.Time // when somebody was told first that the value is gone, because its time has come; zero: nobody was
 }
 
 // deadlineSlack is by how much a deadline that is read back may differ from the one that was set, and clocks may differ.
@@ -45,12 +45,12 @@ func (s state) String() string {
 	}
 }
 
-// shows says whether a reader may find got, at a time, in a key of state s.
-func (s state) shows(got state, now time.Time) bool {
+// shows says whether a reader may find got in a key of state s, who has asked at one time and was answered at another.
+func (s state) shows(got state, asked, now time.Time) bool {
 	if !got.present {
 		return !s.present || !s.deadline.IsZero() && now.After(s.deadline.Add(-deadlineSlack))
 	}
-	if !s.present || s.value != got.value || s.expired {
+	if !s.present || s.value != got.value || !s.expired.IsZero() && !s.expired.After(asked) {
 		return false
 	}
 	return s.deadline.IsZero() || now.Before(s.deadline.Add(deadlineSlack))
@@ -58,8 +58,8 @@ func (s state) shows(got state, now time.Time) bool {
 
 // restores says whether got, read with its deadline after a restart, is the state s.
 func (s state) restores(got state, now time.Time) bool {
-	if !s.shows(got, now) || !got.present {
-		return s.shows(got, now)
+	if !s.shows(got, now, now) || !got.present {
+		return s.shows(got, now, now)
 	}
 	if s.deadline.IsZero() || got.deadline.IsZero() {
 		return s.deadline.IsZero() == got.deadline.IsZero()
@@ -96,17 +96,17 @@ func (l *ledger) known() int {
 	return l.floor
 }
 
-// saw notes what a read of a key has shown that began when the floor was as given.
-func (l *ledger) saw(key string, got state, floor int) error {
+// saw notes what a read of a key has shown that began at a time when the floor was as given.
+func (l *ledger) saw(key string, got state, asked time.Time, floor int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	for i := floor; i < len(l.states); i++ {
-		if !l.states[i].shows(got, now) {
+		if !l.states[i].shows(got, asked, now) {
 			continue
 		}
-		if l.states[i].present && !got.present {
-			l.states[i].expired = true
+		if l.states[i].present && !got.present && l.states[i].expired.IsZero() {
+			l.states[i].expired = now
 		}
 		l.floor = max(l.floor, i)
 		return nil
@@ -206,7 +206,7 @@ func TestLedger(t *testing.T) {
 			}
 		}
 		for _, s := range c.seen {
-			if err := l.saw("k", s, l.known()); err != nil {
+			if err := l.saw("k", s, time.Now(), l.known()); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}
@@ -220,7 +220,7 @@ func TestLedgerFindsStaleReads(t *testing.T) {
 	l := newLedger("k")
 	l.acknowledged(l.begin(state{value: "a", present: true}))
 	l.acknowledged(l.begin(state{value: "b", present: true}))
-	if err := l.saw("k", state{value: "a", present: true}, l.known()); err == nil {
+	if err := l.saw("k", state{value: "a", present: true}, time.Now(), l.known()); err == nil {
 		t.Error("a read of a value that had been replaced before was accepted")
 	}
 }

@@ -15,7 +15,13 @@ import (
 // info reads fields of INFO persistence.
 func info(t *testing.T, c *respConn) map[string]string {
 	t.Helper()
-	text, _ := c.must(t, "INFO", "persistence").(string)
+	return infoOf(t, c, "persistence")
+}
+
+// infoOf reads fields of a section of INFO.
+func infoOf(t *testing.T, c *respConn, section string) map[string]string {
+	t.Helper()
+	text, _ := c.must(t, "INFO", section).(string)
 	fields := map[string]string{}
 	for line := range strings.Lines(text) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {

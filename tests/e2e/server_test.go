@@ -31,6 +31,10 @@ var binary string // the nitrokv that is tested
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if err := checkTestMode(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
 	if binary = os.Getenv("NITROKV_BIN"); binary != "" {
 		return m.Run()
 	}
@@ -97,7 +101,7 @@ func launch(t *testing.T, args ...string) *process {
 func launchIn(t *testing.T, dir string, vars []string, args ...string) *process {
 	t.Helper()
 	p := &process{exited: make(chan error, 1), addrs: make(chan string, 1)}
-	p.cmd = exec.Command(binary, append([]string{"serve", "--port", "0", "--http", "off"}, args...)...)
+	p.cmd = exec.Command(binary, append([]string{"serve", "--port", "0", "--http", "off"}, inTestMode(args)...)...)
 	p.cmd.Dir, p.cmd.Env = dir, append(environ(), vars...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nitrokv/nitrokv/engine"
+)
+
+// Mode bitcask: keys in memory, values in data files (docs/design/0006). Here is what a server in that mode says and does
+// differently: there are no snapshots, MERGE merges, and INFO, /readyz and /metrics tell how the data files are.
+
+const (
+	noSnapshotsText = "ERR this server runs in mode bitcask, which takes no snapshots in this version: to copy its data use " +
+		"nitrokv dump, or copy its folder while it is stopped"
+	noMergeText = "ERR this server keeps its values in memory and has no data files to merge: MERGE is for servers that run " +
+		"with --mode bitcask"
+)
+
+// Mode is where this server keeps values: what Options.Mode says, or else what the folder was made for.
+func (s *Server) Mode() engine.Mode { return s.store.Mode() }
+
+// hasDataFiles reports whether the files of the log are the data.
+func (s *Server) hasDataFiles() bool { return s.Mode() == engine.ModeBitcask }
+
+// takesSnapshots reports whether there is anything to take snapshots of, and a place for them.
+func (s *Server) takesSnapshots() bool { return s.hasFolder() && !s.hasDataFiles() }
+
+// refusesSnapshots answers why there are no snapshots here; false: there are.
+func (r *request) refusesSnapshots() bool {
+	switch s := r.c.srv; {
+	case !s.hasFolder():
+		r.fail(noFolderText)
+	case s.hasDataFiles():
+		r.fail(noSnapshotsText)
+	default:
+		return false
+	}
+	return true
+}
+
+// merge is MERGE: the answer comes when everything that is dead now has been merged, as far as it can be. Others go on
+// meanwhile, and those who ask at the same time share the work.
+func (r *request) merge() {
+	s := r.c.srv
+	if !s.hasDataFiles() {
+		r.fail(noMergeText)
+		return
+	}
+	ctx, unblock, ok := r.c.block(context.Background(), r.fd, r.ch)
+	if !ok {
+		return
+	}
+	defer unblock()
+	switch err := s.store.Merge(ctx); {
+	case err == nil:
+		r.ok()
+	case errors.Is(err, engine.ErrLoading):
+		r.fail(loadingText)
+	default:
+		s.log.Warn("MERGE has not come to its end", "client", r.c.id, "error", err)
+		r.mergeError(ctx, err)
+	}
+}
+
+// mergeError answers why a merge has not come to its end.
+func (r *request) mergeError(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		r.fail("ERR the server is shutting down: the merge was given up, and all data is as it was")
+		return
+	}
+	r.fail("ERR the merge was given up, and all data is as it was: %v", err)
+}
+
+// dataFiles is what INFO and metrics say about the data files.
+type dataFiles struct {
+	engine.DataFiles
+	logBytes uint64 // written by requests since the start
+}
+
+// dead is what could go if all data files were merged: what no key refers to, deletes included.
+func (d *dataFiles) dead() uint64 { return d.Bytes - min(d.LiveBytes, d.Bytes) }
+
+// deadRatio is the dead share of the data files.
+func (d *dataFiles) deadRatio() float64 {
+	if d.Bytes == 0 {
+		return 0
+	}
+	return float64(d.dead()) / float64(d.Bytes)
+}
+
+// amplification is how many bytes were written for each byte that requests have: those of merges come on top. It is not
+// known before something was written.
+func (d *dataFiles) amplification() (ratio float64, known bool) {
+	if d.logBytes == 0 {
+		return 0, false
+	}
+	return float64(d.logBytes+d.MergeWrittenBytes) / float64(d.logBytes), true
+}
+
+// dataFiles looks at the data files; zeros in other modes, and while the store is loaded.
+func (s *Server) dataFiles(es *engine.Stats) dataFiles {
+	d := dataFiles{logBytes: es.LogBytes}
+	if s.hasDataFiles() {
+		d.DataFiles = s.store.DataFiles()
+	}
+	return d
+}
+
+// bitcask is INFO's section of that name.
+func (t *infoText) bitcask() {
+	d := t.s.dataFiles(&t.es)
+	t.line("data_files", d.Files)
+	t.line("data_files_merged", d.MergedFiles)
+	t.line("data_bytes", d.Bytes)
+	t.line("live_bytes", d.LiveBytes)
+	t.line("dead_bytes", d.dead())
+	t.line("dead_ratio", fmt.Sprintf("%.4f", d.deadRatio()))
+	t.line("tombstone_bytes", d.GoneBytes)
+	t.line("hints", d.Hints)
+	t.line("hints_loaded", d.HintsLoaded)
+	t.line("hints_rebuilt", d.HintsRebuilt)
+	t.line("merge_automatic", bit(!t.s.opt.Merge.Off))
+	t.line("merge_in_progress", bit(d.Merging))
+	t.line("merges", d.Merges)
+	t.line("merge_read_bytes", d.MergeReadBytes)
+	t.line("merge_written_bytes", d.MergeWrittenBytes)
+	t.line("merge_dropped_bytes", d.MergeDroppedBytes)
+	if ratio, known := d.amplification(); known {
+		t.line("write_amplification", fmt.Sprintf("%.2f", ratio))
+	}
+	t.line("damaged_files", d.DamagedFiles)
+	t.line("damaged_reads", d.DamagedReads)
+}
+
+// damageReason says why a server is degraded that can still be written to; empty: it is not.
+func (s *Server) damageReason() string {
+	if !s.hasDataFiles() {
+		return ""
+	}
+	switch n := s.store.DataFiles().DamagedFiles; n {
+	case 0:
+		return ""
+	case 1:
+		return "a data file is damaged: some keys cannot be read, and the file is not merged; stop the server and see nitrokv check"
+	default:
+		return fmt.Sprintf("%d data files are damaged: some keys cannot be read, and the files are not merged; stop the server and see "+
+			"nitrokv check", n)
+	}
+}
+
+// noteDamage logs that a data file has turned out to be damaged, once for each.
+func (s *Server) noteDamage() {
+	if !s.hasDataFiles() {
+		return
+	}
+	d := s.store.DataFiles()
+	if d.DamagedFiles > s.damaged {
+		s.log.Error("a data file is damaged: reads of what is damaged get errors, and the file is not merged; make a copy of the folder, "+
+			"and see nitrokv check", "dir", s.opt.Dir, "damaged_files", d.DamagedFiles, "damaged_reads", d.DamagedReads)
+	}
+	s.damaged = d.DamagedFiles
+}

@@ -1,0 +1,247 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nitrokv/nitrokv/engine"
+)
+
+// startBitcask serves mode bitcask from files that are as small as they may be, and merges when it is asked to.
+func startBitcask(t *testing.T, opt Options) *Server {
+	t.Helper()
+	opt.Mode, opt.MaxFileBytes, opt.Merge.Off = engine.ModeBitcask, 64<<10, true
+	return startLogged(t, opt)
+}
+
+// churn overwrites a few keys until several files are full of dead values. It returns the last value of each key.
+func churn(c *client) map[string]string {
+	c.t.Helper()
+	last := make(map[string]string)
+	for i := range 100 {
+		key := fmt.Sprint("k", i%4)
+		last[key] = strings.Repeat(fmt.Sprint(i), 3000)
+		c.check(status("OK"), "SET", key, last[key])
+	}
+	return last
+}
+
+// TestMerge: MERGE answers when what is dead has gone, INFO and metrics say what it has done, and all values are there.
+func TestMerge(t *testing.T) {
+	s := startBitcask(t, Options{HTTP: anyPort})
+	c := dial(t, s)
+	last := churn(c)
+	var before map[string]string
+	waitFor(t, "INFO to know the files", func() bool { // it looks at them every now and then
+		before = scrapeInfo(c, "bitcask")
+		return count(t, before, "data_files") > 3 && count(t, before, "data_bytes") > 50*3000
+	})
+	if before["merges"] != "0" || before["write_amplification"] != "1.00" || before["merge_automatic"] != "0" {
+		t.Errorf("before: %v", before)
+	}
+	c.check(status("OK"), "MERGE")
+	for key, want := range last {
+		c.check(want, "GET", key)
+	}
+	after := scrapeInfo(c, "bitcask")
+	live, data := count(t, after, "live_bytes"), count(t, after, "data_bytes")
+	if live < 4*3000 || count(t, after, "dead_bytes") != data-live || data >= count(t, before, "data_bytes")/2 {
+		t.Errorf("%d of %d bytes are live, %s dead; before: %s", live, data, after["dead_bytes"], before["data_bytes"])
+	}
+	for name, form := range map[string]string{"merges": `^[1-9]\d*$`, "merge_in_progress": `^0$`, "merge_read_bytes": `^[1-9]\d*$`,
+		"merge_written_bytes": `^[1-9]\d*$`, "merge_dropped_bytes": `^[1-9]\d*$`, "write_amplification": `^1\.\d\d$`, "dead_ratio": `^0\.\d{4}$`,
+		"data_files_merged": `^[1-9]\d*$`, "hints_rebuilt": `^0$`, "damaged_files": `^0$`, "damaged_reads": `^0$`} {
+		if !regexp.MustCompile(form).MatchString(after[name]) {
+			t.Errorf("after: %s is %q, want %s", name, after[name], form)
+		}
+	}
+	_, body := visit(t, s, "GET", "/metrics", "")
+	for name, field := range map[string]string{"merges_total": "merges", "merge_written_bytes_total": "merge_written_bytes",
+		"data_files": "data_files", "data_damaged_files": "damaged_files"} {
+		if !strings.Contains(body, "\n"+metricPrefix+name+" "+after[field]+"\n") && count(t, after, field) < 1e6 {
+			t.Errorf("there is no metric %s with the value of %s, %s", name, field, after[field])
+		}
+	}
+	for _, name := range []string{"write_amplification_ratio", "data_live_bytes", "recovery_keys"} {
+		if !strings.Contains(body, "\n"+metricPrefix+name+" ") {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+	for _, name := range []string{"snapshot_", "restore_", "folder_"} {
+		if strings.Contains(body, "\n"+metricPrefix+name) {
+			t.Errorf("there are metrics %s…, which mode bitcask has no use for", name)
+		}
+	}
+}
+
+// TestMergeKeepsItsPlace: replies before a MERGE go out, those after it follow, and other clients go on meanwhile.
+func TestMergeKeepsItsPlace(t *testing.T) {
+	s := startBitcask(t, Options{})
+	c, other := dial(t, s), dial(t, s)
+	churn(c)
+	var in, want strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&in, "SET k %d\r\nMERGE\r\nGET k\r\n", i)
+		fmt.Fprintf(&want, "+OK\r\n+OK\r\n$%d\r\n%d\r\n", len(fmt.Sprint(i)), i)
+	}
+	c.send(in.String())
+	for range 50 {
+		other.check(status("OK"), "SET", "other", "v")
+		other.check("v", "GET", "other")
+	}
+	c.expect(want.String())
+}
+
+// TestMergeWhileShuttingDown: a client that waits for a merge gets an answer before the end.
+func TestMergeWhileShuttingDown(t *testing.T) {
+	s := startBitcask(t, Options{Merge: engine.MergeOptions{BytesPerSecond: 1}}) // which takes for ever
+	c := dial(t, s)
+	churn(c)
+	c.send("MERGE\r\n")
+	waitFor(t, "the client to wait", func() bool { return s.total.blocked.Load() == 1 })
+	must(t, s.Shutdown(context.Background()))
+	if line := c.line(); !strings.HasPrefix(line, "-ERR the server is shutting down: the merge was given up") {
+		t.Errorf("MERGE answers %q", line)
+	}
+	c.expectEnd()
+}
+
+// TestMergeElsewhere: without data files there is nothing to merge, and INFO has no such section.
+func TestMergeElsewhere(t *testing.T) {
+	for _, s := range []*Server{start(t, Options{Mode: engine.ModeMemory}), startLogged(t, Options{Mode: engine.ModeMemory})} {
+		c := dial(t, s)
+		c.check(respError(noMergeText), "MERGE")
+		c.check(respError("ERR wrong number of arguments for 'merge' command"), "MERGE", "now")
+		if f := scrapeInfo(c); f["storage_mode"] != "memory" || f["data_files"] != "" {
+			t.Errorf("INFO: storage_mode %q, data_files %q", f["storage_mode"], f["data_files"])
+		}
+		c.check("", "INFO", "bitcask")
+	}
+}
+
+// TestBitcaskRefusesSnapshots: all verbs about snapshots say why there are none.
+func TestBitcaskRefusesSnapshots(t *testing.T) {
+	s := startBitcask(t, Options{})
+	c := dial(t, s)
+	for _, request := range []string{"SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BACKUP b", "SNAPSHOT OPEN"} {
+		c.check(respError(noSnapshotsText), strings.Fields(request)...)
+	}
+	c.check(s.started.Unix(), "LASTSAVE")
+	f := scrapeInfo(c, "persistence")
+	for name := range f {
+		if strings.HasPrefix(name, "snapshot_") || strings.HasPrefix(name, "restore_") {
+			t.Errorf("INFO has %s", name)
+		}
+	}
+	if f["crash_loss"] != "none" || f["recovery_created"] != "1" || f["rdb_bgsave_in_progress"] != "0" {
+		t.Errorf("INFO: %v", f)
+	}
+}
+
+// TestModeOptions: what a mode doesn't have makes New fail, before anything is made.
+func TestModeOptions(t *testing.T) {
+	for name, test := range map[string]struct {
+		opt  Options
+		want string
+	}{
+		"no folder":     {Options{Mode: engine.ModeBitcask}, "set Dir"},
+		"no log":        {Options{Mode: engine.ModeBitcask, Dir: "d", WALOff: true}, "drop WALOff"},
+		"log files":     {Options{Mode: engine.ModeBitcask, Dir: "d", LogFileBytes: 1 << 20}, "set MaxFileBytes"},
+		"small files":   {Options{Mode: engine.ModeBitcask, Dir: "d", MaxFileBytes: 1 << 10}, "64 KiB to 4092 MiB"},
+		"large files":   {Options{Mode: engine.ModeBitcask, Dir: "d", MaxFileBytes: 4 << 30}, "64 KiB to 4092 MiB"},
+		"snapshots":     {Options{Mode: engine.ModeBitcask, Dir: "d", SaveInterval: time.Minute}, "takes no snapshots"},
+		"retention":     {Options{Mode: engine.ModeBitcask, Dir: "d", RetainFor: time.Hour}, "takes no snapshots"},
+		"data files":    {Options{Mode: engine.ModeMemory, Dir: "d", MaxFileBytes: 1 << 20}, "use LogFileBytes"},
+		"sync interval": {Options{Dir: "d", SyncInterval: time.Millisecond}, "10ms or more"},
+	} {
+		t.Chdir(t.TempDir())
+		test.opt.Listen, test.opt.MaxClients = []string{anyPort}, 10
+		_, err := New(test.opt)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want an error with %q", name, err, test.want)
+		}
+		if _, err := os.Stat("d"); err == nil {
+			t.Errorf("%s: the folder was made", name)
+		}
+	}
+}
+
+// TestModeOfTheFolder: a server that isn't told the mode has the one that the folder was made for.
+func TestModeOfTheFolder(t *testing.T) {
+	dir := t.TempDir()
+	s := startBitcask(t, Options{Dir: dir})
+	dial(t, s).check(status("OK"), "SET", "k", "v")
+	must(t, s.Shutdown(context.Background()))
+	s = startLogged(t, Options{Dir: dir})
+	if s.Mode() != engine.ModeBitcask {
+		t.Errorf("the mode is %v", s.Mode())
+	}
+	dial(t, s).check("v", "GET", "k")
+	must(t, s.Shutdown(context.Background()))
+	if _, err := New(Options{Listen: []string{anyPort}, MaxClients: 10, Dir: dir, Mode: engine.ModeMemory}); err == nil {
+		t.Error("mode memory has opened a folder of mode bitcask")
+	}
+}
+
+// TestSyncInterval: what is said about the level says how long it is.
+func TestSyncInterval(t *testing.T) {
+	s := startLogged(t, Options{Level: engine.LevelEverysec, SyncInterval: 200 * time.Millisecond})
+	c := dial(t, s)
+	c.check(status("OK"), "SET", "k", "v")
+	f := scrapeInfo(c, "persistence")
+	if f["log_sync"] != "interval=200ms" || f["crash_loss"] != "200ms" {
+		t.Errorf("log_sync is %q, crash_loss %q", f["log_sync"], f["crash_loss"])
+	}
+	c.check("everysec", "CLIENT", "DURABILITY")
+	lsn := s.store.Appended()
+	waitFor(t, "the sync that nobody asks for", func() bool { return s.store.Durable() >= lsn })
+}
+
+// TestDamagedDataFile: a value that is damaged is an error for its key, and whoever watches the server learns of it.
+func TestDamagedDataFile(t *testing.T) {
+	var log logBuffer
+	s := startBitcask(t, Options{HTTP: anyPort, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	c := dial(t, s)
+	bad := strings.Repeat("damaged ", 1000)
+	c.check(status("OK"), "MSET", "bad", bad, "good", "v")
+	c.check(status("OK"), "MERGE")
+	if code, r := readyz(t, s); code != 200 || r.Status != statusReady {
+		t.Errorf("before: %d, %+v", code, r)
+	}
+	flipIn(t, s.opt.Dir, bad)
+	if got, ok := c.do("GET", "bad").(respError); !ok || !strings.HasPrefix(string(got), "DAMAGED ") {
+		t.Errorf("GET: %.100q", got)
+	}
+	c.check("v", "GET", "good")
+	waitFor(t, "/readyz to say so", func() bool { code, r := readyz(t, s); return code == 503 && r.Status == statusDegraded })
+	if _, r := readyz(t, s); !strings.HasPrefix(r.Reason, "a data file is damaged") {
+		t.Errorf("reason: %+v", r)
+	}
+	waitFor(t, "the log to say so", func() bool { return strings.Contains(log.String(), "a data file is damaged") })
+	c.check(status("OK"), "SET", "bad", "new")
+	c.check("new", "GET", "bad")
+}
+
+// flipIn damages a value in the data files.
+func flipIn(t *testing.T, dir, value string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		text, err := os.ReadFile(name)
+		must(t, err)
+		if at := strings.Index(string(text), value); at >= 0 {
+			flip(t, name, int64(at+len(value)/2))
+			return
+		}
+	}
+	t.Fatal("the value is in no file")
+}
