@@ -117,11 +117,18 @@ int nitro_log_sync(nitro_store *s, struct nitro_err *err) {
 int nitro_log_fill(nitro_store *s, uint64_t need, struct nitro_err *err) {
     return nk_db_has_log(&s->db) ? nk_log_fill(s->db.folder, need, err) : NITRO_OK;
 }
+/* CONTROL knows how many keys there are, so that the next start can give its tables their size early. */
+static void tell_keys(struct nk_db *db) {
+    __atomic_store_n(&db->folder->keys, nk_db_keys(db, NULL), __ATOMIC_RELAXED);
+}
 int nitro_log_note(nitro_store *s, struct nitro_err *err) {
-    return nk_db_has_log(&s->db) ? nk_log_note(s->db.folder, err) : NITRO_OK;
+    if (!nk_db_has_log(&s->db)) return NITRO_OK;
+    tell_keys(&s->db);
+    return nk_log_note(s->db.folder, err);
 }
 int nitro_log_stop(nitro_store *s, int64_t now_ms, struct nitro_err *err) {
     if (s->db.folder == NULL || s->db.loading) return NITRO_OK;
+    tell_keys(&s->db);
     return nk_log_stop(s->db.folder, now_ms, err);
 }
 void nitro_log_error(const nitro_store *s, struct nitro_err *err) {

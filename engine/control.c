@@ -27,7 +27,8 @@ enum {
     AT_FILE = 48,
     AT_END = 56,
     AT_TIME = 64,
-    AT_ZEROS = 72,
+    AT_KEYS = 72,
+    AT_ZEROS = 80,
     AT_CRC = 508
 };
 _Static_assert(AT_CRC + NK_SEAL_CRC == NK_CONTROL_SLOT, "control.h");
@@ -48,6 +49,7 @@ void nk_control_encode(const struct nk_control *c, uint8_t out[NK_CONTROL_SLOT])
     nk_store64(out + AT_FILE, c->file);
     nk_store64(out + AT_END, c->end);
     nk_store64(out + AT_TIME, (uint64_t)c->time_ms);
+    nk_store64(out + AT_KEYS, c->keys);
     nk_seal_end(out, NK_CONTROL_SLOT);
 }
 
@@ -59,7 +61,8 @@ int nk_control_decode(const uint8_t p[NK_CONTROL_SLOT], struct nk_control *out) 
                            .durable_lsn = nk_load64(p + AT_DURABLE_LSN),
                            .file = nk_load64(p + AT_FILE),
                            .end = nk_load64(p + AT_END),
-                           .time_ms = (int64_t)nk_load64(p + AT_TIME)};
+                           .time_ms = (int64_t)nk_load64(p + AT_TIME),
+                           .keys = nk_load64(p + AT_KEYS)};
     memcpy(c.store, p + AT_STORE, sizeof c.store);
     if (c.version > NK_CONTROL_VERSION) {
         out->version = c.version;

@@ -13,7 +13,9 @@
  *    48     8  file         number of the newest log file
  *    56     8  end          clean: offset where its frames end; else 0
  *    64     8  time_ms      i64
- *    72   436  zeros
+ *    72     8  keys         in the store when this was written, more or less; 0 = not known. For the next start to know
+ *                         how large its tables will be
+ *    80   428  zeros
  *   508     4  crc          CRC-32C of bytes 0 .. 507
  *
  *   The valid slot with the larger sequence counts. A file without a valid slot is damage.
@@ -32,6 +34,7 @@ struct nk_control {
     uint8_t store[16];
     uint64_t sequence, durable_lsn, file, end;
     int64_t time_ms;
+    uint64_t keys;
 };
 
 void nk_control_encode(const struct nk_control *c, uint8_t out[NK_CONTROL_SLOT]);

@@ -359,6 +359,7 @@ static int read_control(struct nk_log *l, struct nitro_err *err) {
     if (got < 0) return io(l, err, NK_PATH_CONTROL, got);
     rc = nk_control_newest(p, (size_t)got, &l->control);
     if (rc == NITRO_EFORMAT) return newer(l, err, NK_PATH_CONTROL, l->control.version);
+    l->keys = rc == NITRO_OK ? l->control.keys : 0;
     if (rc == NITRO_OK && l->control.file < NK_PATH_LOG_MAX) return rc;
     return nk_folder_damage(l, err, NK_PATH_CONTROL, "it has no valid slot");
 }

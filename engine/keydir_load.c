@@ -40,6 +40,7 @@ struct load {
     struct nk_log *l;
     uint32_t number, of;
     uint64_t durable; /* what is above it is not counted where it is */
+    uint64_t buckets; /* that each segment's table will need, as far as CONTROL knows */
     const struct nk_piece *piece;
     struct nitro_err *err;
 
@@ -127,6 +128,7 @@ static int apply(struct load *p, const struct nk_placed *rec, struct nk_key *k) 
             nk_keydir_load(s, k, nk_loc(p->piece->slot, rec->offset, rec->bytes), rec->r.expire_ms);
     else
         nk_keydir_unload(s, k);
+    if (rec->r.kind == NK_REC_PUT && rc == NITRO_OK) nk_replay_widen(s, p->buckets);
     nk_seg_unlock(s);
     return rc == NITRO_OK ? rc : nk_replay_failed(p->db, rc, p->err);
 }
@@ -406,6 +408,7 @@ static struct load *new_load(struct nk_db *db, uint32_t part, uint32_t parts,
     p->l = db->folder;
     p->number = part;
     p->of = parts;
+    p->buckets = nk_replay_buckets(db, db->folder->control.keys);
     p->durable = db->folder->found.durable_lsn;
     p->hint_fd = -1;
     p->err = err;

@@ -19,7 +19,6 @@
 #include "mutant.h"
 
 #define TELL_BYTES (1u << 20)
-#define WIDEN_BUCKETS 8u /* that a table gets ahead of need with one entry */
 
 struct load {
     struct nk_db *db;
@@ -40,17 +39,6 @@ static int damaged(struct load *p, const char *what) {
 
 /* ---- entries -----------------------------------------------------------------------------------*/
 
-/* Gives a table the buckets that it will need while there are few entries that have to move for it. */
-static void widen(struct nk_seg *s, uint64_t buckets) {
-    if (NK_LIKELY(s->tab.buckets >= buckets) || s->draining) return;
-    for (uint32_t i = 0; i < WIDEN_BUCKETS && s->tab.buckets < buckets; i++) {
-        if (!nk_table_split(&s->tab, &s->work)) break; /* without memory it grows as others do */
-        NK_ADD(s->splits, 1);
-        s->stamp++;
-    }
-    nk_seg_work_done(s);
-}
-
 static int insert(struct load *p, const struct nk_snaprec *rec, struct nk_key *key,
                   struct nk_big *big) {
     struct nk_effect e = {
@@ -62,7 +50,7 @@ static int insert(struct load *p, const struct nk_snaprec *rec, struct nk_key *k
     }
     struct nk_seg *s = nk_replay_lock(p->db, key);
     int rc = nk_replay_put(s, key, &e, version, true);
-    if (rc == NITRO_OK) widen(s, p->buckets);
+    if (rc == NITRO_OK) nk_replay_widen(s, p->buckets);
     nk_seg_unlock(s);
     if (rc == NITRO_OK) return rc;
     if (rc == NITRO_ENOTSTORED) return damaged(p, "a key is in it twice");
@@ -165,7 +153,7 @@ int nk_load_part(struct nk_db *db, uint32_t part, uint32_t parts, struct nitro_e
     if (p == NULL) return nk_err_set(err, NITRO_ENOMEM, 0, "recover %s: out of memory", l->dir);
     p->db = db;
     p->of = parts;
-    p->buckets = l->base.foot.keys / db->segments / NK_LOAD_SPLIT;
+    p->buckets = nk_replay_buckets(db, l->base.foot.keys);
     p->err = err;
     int rc = nk_snap_scan(l, &l->base, &p->file, err);
     if (rc == NITRO_OK) {

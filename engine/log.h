@@ -187,6 +187,7 @@ struct nk_log {
     uint64_t synced_bytes;                          /* written_bytes when the last sync began */
     int control_fd, manifest_fd;
     struct nk_control control; /* newest slot */
+    uint64_t keys;             /* atomic: of the store, for CONTROL; the owner sets it */
     uint64_t manifest_at, manifest_seq, manifest_salt;
     uint64_t next_number;
     struct nk_live *live; /* logs that MANIFEST lists, by number */

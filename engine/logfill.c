@@ -105,7 +105,8 @@ int nk_log_control(struct nk_log *l, uint64_t durable_lsn, uint64_t file, uint64
                            .durable_lsn = durable_lsn,
                            .file = file,
                            .end = end,
-                           .time_ms = now_ms};
+                           .time_ms = now_ms,
+                           .keys = __atomic_load_n(&l->keys, __ATOMIC_RELAXED)};
     memcpy(c.store, l->store, sizeof c.store);
     nk_control_encode(&c, slot);
     int rc =

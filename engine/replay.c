@@ -20,10 +20,13 @@
 #include "replay.h"
 #include "mutant.h"
 
+#define WIDEN_BUCKETS 8u /* that a table gets ahead of need with one entry */
+
 struct part {
     struct nk_db *db;
     uint32_t number, of;
-    uint32_t count; /* of the group */
+    uint64_t buckets; /* that each segment's table will need, as far as CONTROL knows */
+    uint32_t count;   /* of the group */
     struct {
         struct nk_placed rec;
         struct nk_key key;
@@ -56,13 +59,24 @@ int nk_replay_put(struct nk_seg *s, struct nk_key *k, const struct nk_effect *e,
     return rc;
 }
 
+void nk_replay_widen(struct nk_seg *s, uint64_t buckets) {
+    if (NK_LIKELY(s->tab.buckets >= buckets) || s->draining) return;
+    for (uint32_t i = 0; i < WIDEN_BUCKETS && s->tab.buckets < buckets; i++) {
+        if (!nk_table_split(&s->tab, &s->work)) break; /* without memory it grows as others do */
+        NK_ADD(s->splits, 1);
+        s->stamp++;
+    }
+    nk_seg_work_done(s);
+}
+
 int nk_replay_failed(struct nk_db *db, int rc, struct nitro_err *err) {
     return nk_err_set(err, rc, 0, "load %s: %s after %llu keys; give the process more memory",
                       db->folder->dir, nitro_strerror(rc),
                       (unsigned long long)nk_db_keys(db, NULL));
 }
 
-static int apply(struct nk_db *db, const struct nk_record *rec, struct nk_key *k) {
+static int apply(struct part *p, const struct nk_record *rec, struct nk_key *k) {
+    struct nk_db *db = p->db;
     static const enum nk_effect_kind kinds[] = {
         [NK_REC_PUT] = NK_EFFECT_PUT,
         [NK_REC_DELETE] = NK_EFFECT_DELETE,
@@ -82,6 +96,7 @@ static int apply(struct nk_db *db, const struct nk_record *rec, struct nk_key *k
     }
     struct nk_seg *s = nk_replay_lock(db, k);
     int rc = nk_replay_put(s, k, &e, rec->lsn, false);
+    if (rc == NITRO_OK && e.kind == NK_EFFECT_PUT) nk_replay_widen(s, p->buckets);
     nk_seg_unlock(s);
     if (big != NULL) nk_big_release(db, big);
     return rc;
@@ -104,7 +119,7 @@ static int flush_group(struct part *p) {
         if (!nk_record_check(rec->p, rec->bytes, &rec->r, rec->offset, p->file->salt))
             return nk_recover_damage(db->folder, p->err, p->file->number, rec->offset, rec->r.lsn,
                                      "the record's checksum is wrong");
-        int rc = apply(db, &rec->r, &p->group[i].key);
+        int rc = apply(p, &rec->r, &p->group[i].key);
         if (rc != NITRO_OK) return nk_replay_failed(db, rc, p->err);
     }
     p->count = 0;
@@ -193,6 +208,7 @@ int nk_replay_part(struct nk_db *db, uint32_t part, uint32_t parts, struct nitro
     p->db = db;
     p->number = part;
     p->of = parts;
+    p->buckets = nk_replay_buckets(db, db->folder->control.keys);
     p->err = err;
     int rc = NITRO_OK;
     for (uint32_t i = 0; i < db->folder->live_count && rc == NITRO_OK; i++) {

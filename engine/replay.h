@@ -30,6 +30,12 @@ NITRO_MUST_CHECK int nk_replay_put(struct nk_seg *s, struct nk_key *k, const str
                                    uint64_t version, bool fresh);
 /* nk_replay_clear: a FLUSH of this LSN, for the segments of one part. */
 void nk_replay_clear(struct nk_db *db, uint32_t part, uint32_t parts, uint64_t lsn);
+/* nk_replay_widen: gives a table the buckets that it will need while there are few entries that have to move for it: some
+ * for each entry that comes. nk_replay_buckets: what a segment needs for its share of so many keys. */
+void nk_replay_widen(struct nk_seg *s, uint64_t buckets);
+NK_INLINE uint64_t nk_replay_buckets(const struct nk_db *db, uint64_t keys) {
+    return keys / db->segments / NK_LOAD_SPLIT;
+}
 /* nk_replay_failed: fills *err for a put that failed; returns the code. */
 int nk_replay_failed(struct nk_db *db, int rc, struct nitro_err *err);
 /* nk_replay_tell: a part of `of` has read so many bytes more. */

@@ -124,7 +124,8 @@ static const struct nk_control control_sample = {.version = 1,
                                                  .durable_lsn = 600,
                                                  .file = 7,
                                                  .end = 12345,
-                                                 .time_ms = 1700000000000};
+                                                 .time_ms = 1700000000000,
+                                                 .keys = 9};
 static const struct nk_control note_sample = {.version = 1, .store = STORE, .sequence = 42};
 static int control_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t *again) {
     struct nk_control c;
@@ -251,8 +252,8 @@ static const struct format formats[FORMATS] = {
     [HEAD] = {"manifest head", head_decode, 64, 60, 0, 60, false, 40, 60, 8, 8},
     [EDIT] = {"edit", edit_decode, 64, 0, 4, 64, true, 48, 64, 0, 0},
     [MERGED] = {"edit of a merged file", edit_decode, 64, 0, 4, 64, true, 48, 64, 0, 0},
-    [CONTROL] = {"control slot", control_decode, 512, 508, 0, 508, false, 72, 508, 8, 8},
-    [NOTE] = {"control slot, not clean", control_decode, 512, 508, 0, 508, false, 72, 508, 8, 8},
+    [CONTROL] = {"control slot", control_decode, 512, 508, 0, 508, false, 80, 508, 8, 8},
+    [NOTE] = {"control slot, not clean", control_decode, 512, 508, 0, 508, false, 80, 508, 8, 8},
     [SNAP] = {"snapshot header", snap_decode, 512, 508, 0, 508, false, 56, 508, 8, 8},
     [BLOCK] = {"block header", block_decode, 32, 28, 0, 28, true, 18, 20, 0, 4},
     [END] = {"snapshot footer", end_decode, 512, 508, 0, 508, false, 84, 508, 0, 8},
@@ -496,6 +497,8 @@ static const struct rule rules[] = {
     {CONTROL, "sequence, largest", 32, 8, UINT64_MAX, true},
     {CONTROL, "nothing durable", 40, 8, 0, true},
     {CONTROL, "time 0", 64, 8, 0, true},
+    {CONTROL, "keys not known", 72, 8, 0, true},
+    {CONTROL, "keys, largest", 72, 8, UINT64_MAX, true},
     {NOTE, "clean", 12, 4, 1, true},
     {NOTE, "clean 2", 12, 4, 2, false},
     {NOTE, "clean 2^32 - 1", 12, 4, UINT32_MAX, false},
