@@ -260,7 +260,7 @@ race: ## the Go tests under the race detector
 	@$(STEP) go-race $(GO) test -race -v ./...
 
 e2e: build ## the built server against redis-server, real clients, redis-cli, nc and the CLI
-	@$(FULL) NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -timeout 30m -v ./...
+	@$(FULL) NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e $(GO) -C tests test -count=1 -timeout 30m -v -skip '^TestSoak$$' ./...
 
 # The tests that are about clients and data alone run over mode bitcask as well, with files that rotate and merge all the
 # time: server/helpers_test.go, tests/differ/server_test.go and tests/e2e/mode_test.go say how.
@@ -280,6 +280,17 @@ race-bitcask: ## those of package server that fit, over mode bitcask, under the 
 e2e-bitcask: build ## those of them that fit, over mode bitcask
 	@$(FULL) NK_TEST_MODE=bitcask NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e-bitcask \
 		$(GO) -C tests test -count=1 -timeout 30m -v -run '$(call named,$(BITCASK_E2E))' ./differ ./e2e
+
+# The server in mode bitcask at work for so long, with TTLs and merges: memory, handles and disk stay flat (tests/e2e/soak_test.go).
+SOAK       ?= 10m
+SOAK_SHORT ?= 20s
+.PHONY: soak soak-short
+soak-run = NITROKV_BIN=$(CURDIR)/bin/nitrokv SOAK=$(1) $(STEP) $@ \
+	$(GO) -C tests test -count=1 -timeout 0 -v -run '^TestSoak$$' ./e2e
+soak: build ## mode bitcask for SOAK (ten minutes) with TTLs and merges: does anything grow?
+	@$(call soak-run,$(SOAK))
+soak-short: build
+	@$(call soak-run,$(SOAK_SHORT))
 
 # ---- container and installation ------------------------------------------------------------------
 # What needs docker or systemd says so where there is none; it is then listed as not run.
@@ -332,7 +343,7 @@ deps: deps-build ## installs what the tests need (apt; PyPI and npm into obj/), 
 C_STEPS := $(foreach way,plain asan valgrind malloc,$(C_TESTS:%=$(way)-%)) c-collision tsan-gate
 FUZZ_STEPS := $(FUZZERS:fuzz_%=replay-%) $(FUZZERS:fuzz_%=fuzz-%)
 STEPS := $(filter-out %.o,$(LINT)) $(C_STEPS) $(FUZZ_STEPS) sim-crash sim-faults sim-damage go-race go-e2e \
-	go-race-bitcask go-e2e-bitcask $(INSTALL_TESTS:%=install-%)
+	go-race-bitcask go-e2e-bitcask soak-short $(INSTALL_TESTS:%=install-%)
 
 # Every step runs even when another has failed.
 test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 8 minutes)
@@ -341,7 +352,7 @@ test: deps ## everything: lint, C in five flavours, fuzz, Go, end to end (under 
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=$(JOBS) test-steps; \
 		scripts/summary $$?
 
-test-steps: lint test-c valgrind asan tsan fuzz sim-short race e2e race-bitcask e2e-bitcask test-install
+test-steps: lint test-c valgrind asan tsan fuzz sim-short race e2e race-bitcask e2e-bitcask soak-short test-install
 
 fuzz-go: ## search FUZZ_SECONDS with each Go fuzz target
 	@$(STEP) $@ scripts/fuzz-go $(FUZZ_SECONDS)

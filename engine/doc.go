@@ -73,6 +73,7 @@
 // calls of an embedding program, chunk.go is what a server uses: a whole read buffer of requests per call into C.
 // commit.go brings the log to the disk, with wait.go for those who wait and room.go for space ahead; journal.go is its
 // way into C. snapshot.go has those who ask for snapshots, snaptake.go takes one, snapdrive.go decides when; merge.go has
-// those who ask for merges, mergedrive.go makes them. restore.go and check.go work on folders that no store has open.
+// those who ask for merges, mergedrive.go makes them, mergeclose.go leaves hints for the next start. restore.go and check.go
+// work on folders that no store has open.
 // gate.go keeps exclusive work apart from all other, drive.go runs the background work, clock.go is the time.
 package engine

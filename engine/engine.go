@@ -240,8 +240,9 @@ func (o Options) checkSnapshots() error {
 }
 
 // Close ends the background work, gives up a snapshot or a merge that is under way, makes everything durable (with WALOff by a
-// last snapshot), marks the folder as cleanly stopped, and releases everything. Sessions must be closed and chunks
-// released before. Calls that come later fail with ErrClosed; so does a second Close. Another error says that the clean
+// last snapshot), marks the folder as cleanly stopped, and releases everything. In ModeBitcask it gives files that lack one
+// their hint before, for two seconds at most and not with ManualSteps, so that the next start reads hints alone. Sessions must
+// be closed and chunks released before. Calls that come later fail with ErrClosed; so does a second Close. Another error says that the clean
 // stop has failed: what was acknowledged is safe, and recovered at the next start. With WALOff it says that the last
 // snapshot has failed, and what is lost.
 func (s *Store) Close() error {
@@ -256,6 +257,7 @@ func (s *Store) Close() error {
 	close(s.stop)
 	s.wg.Wait()
 	s.closeMerges()
+	s.closeHints()
 	err := errors.Join(s.closeSnapshots(), s.closeC())
 	s.commit.release() // writers whose record the clean stop has made durable
 	return err

@@ -32,6 +32,7 @@ static void free_slot(struct nk_files *f, struct nk_file *s) {
     if (s->fd >= 0) (void)f->vfs->close(f->vfs->ctx, s->fd); /* only read */
     s->fd = -1;
     s->number = 0;
+    s->leaving = false; /* else a sweep would free it again, in place of one that is to go */
     f->count--;
 }
 

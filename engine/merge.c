@@ -232,6 +232,13 @@ static bool has_files(const struct nk_db *db) {
     return db->folder != NULL && db->folder->files != NULL && !nk_db_loading(db);
 }
 
+int nitro_merge_abandon(nitro_store *s) {
+    struct nk_merge *m = has_files(&s->db) ? s->db.merge : NULL;
+    if (m == NULL || m->state < NK_MERGE_COPY || m->state > NK_MERGE_DURABLE) return 0;
+    give_up(m, NITRO_OK); /* as after a failure: the unlisted file goes with the next step */
+    return 1;
+}
+
 static int failed(const struct nk_log *l, struct nitro_err *err) {
     struct nitro_err why;
     nk_log_error(l, &why);

@@ -176,6 +176,75 @@ func TestCloseDuringMerges(t *testing.T) {
 	}
 }
 
+// TestCloseLeavesHints: the next start reads no data file, though the last one was not full.
+func TestCloseLeavesHints(t *testing.T) {
+	dir := t.TempDir()
+	s := bitcaskStore(t, dir, Options{Merge: MergeOptions{Off: true}})
+	want := overwrite(t, s, 200, 2)
+	must(t, s.Close())
+	s = bitcaskStore(t, dir, Options{ManualSteps: true})
+	if f := s.DataFiles(); f.HintsLoaded == 0 || f.HintsRebuilt != 0 || f.Hints != f.HintsLoaded {
+		t.Errorf("%+v, want hints alone", f)
+	}
+	wantAll(t, s, want)
+}
+
+// TestCloseLeavesHintsInsteadOfAMerge: one that is being copied is given up, and its file goes.
+func TestCloseLeavesHintsInsteadOfAMerge(t *testing.T) {
+	dir := t.TempDir()
+	s := bitcaskStore(t, dir, Options{ManualSteps: true})
+	want := overwrite(t, s, 200, 3)
+	must(t, s.Sync(t.Context()))
+	merged := func() []string {
+		names, err := filepath.Glob(filepath.Join(dir, "*.data"))
+		must(t, err)
+		return names
+	}
+	for len(merged()) == 0 {
+		if more, err := s.MergeStep(); err != nil || !more {
+			t.Fatalf("no merge began: %v", err)
+		}
+	}
+	must(t, s.leaveHints(time.Now().Add(time.Minute)))
+	must(t, s.lookAtFolder())
+	if f := s.DataFiles(); len(merged()) != 0 || f.MergedFiles != 0 || f.Merges != 0 || f.Hints == 0 {
+		t.Errorf("%q is left, %+v", merged(), f)
+	}
+	must(t, s.Merge(t.Context())) // it can be made after all
+	wantAll(t, s, want)
+	must(t, s.Close())
+	s = bitcaskStore(t, dir, Options{ManualSteps: true})
+	if f := s.DataFiles(); f.MergedFiles == 0 || f.HintsRebuilt != 0 {
+		t.Errorf("%+v, want hints alone", f)
+	}
+	wantAll(t, s, want)
+}
+
+// TestCloseLeavesHintsInTime: when the time is over, or there is no room, Close leaves the rest to the next start.
+func TestCloseLeavesHintsInTime(t *testing.T) {
+	dir := t.TempDir()
+	s := bitcaskStore(t, dir, Options{ManualSteps: true})
+	want := overwrite(t, s, 200, 2)
+	must(t, s.leaveHints(time.Now()))
+	must(t, s.lookAtFolder())
+	if f := s.DataFiles(); f.Hints != 0 {
+		t.Errorf("%+v, want no hint after the time", f)
+	}
+	restore := limitFiles(t, 1<<10)
+	if err := s.leaveHints(time.Now().Add(time.Minute)); err == nil {
+		t.Error("hints were made without room")
+	}
+	restore()
+	must(t, s.leaveHints(time.Now().Add(time.Minute))) // after a failure all else comes first,
+	must(t, s.leaveHints(time.Now().Add(time.Minute))) // and then hints again
+	must(t, s.Close())
+	s = bitcaskStore(t, dir, Options{ManualSteps: true})
+	if f := s.DataFiles(); f.HintsLoaded == 0 || f.HintsRebuilt != 0 {
+		t.Errorf("%+v, want hints alone", f)
+	}
+	wantAll(t, s, want)
+}
+
 // TestCloseWaitsForMergeSteps: one that is being made goes on with the store open.
 func TestCloseWaitsForMergeSteps(t *testing.T) {
 	s := bitcaskStore(t, t.TempDir(), Options{ManualSteps: true})

@@ -739,6 +739,9 @@ struct nitro_data_files {
 };
 /* nitro_data_files_of: zeros in other modes. As FOLDER. */
 NITRO_API void nitro_data_files_of(nitro_store *s, struct nitro_data_files *out);
+/* nitro_merge_abandon: gives up a merge whose file is not listed yet, for a host that is about to stop: no start would
+ * find it. As FOLDER. 1: there was one, and the next step is for FOLDER; 0: nothing has changed. */
+NITRO_API int nitro_merge_abandon(nitro_store *s);
 
 /* ---- restore, verify ---------------------------------------------------------------------------
  * nitro_restore makes a new data folder from a folder that no process has open, or from a snapshot file,

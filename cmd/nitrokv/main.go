@@ -21,6 +21,7 @@ const (
 	exitDamaged  = 1 // of a check, or what else reads a folder or a backup, that has found damage
 	exitRefused  = 1 // of commands of "nitrokv cli" that the server has answered with an error
 	exitPartial  = 1 // of a load that has left out entries with something wrong
+	exitNotMade  = 1 // of a conversion that has made nothing
 	exitError    = 2
 	exitLog      = 3 // of a server whose log could not be written or synced
 )
@@ -62,6 +63,8 @@ func run(args []string, t terminal) int {
 		return exitRefused
 	case errors.Is(err, errIncomplete):
 		return exitPartial
+	case errors.Is(err, errNotConverted):
+		return exitNotMade
 	case errors.Is(err, server.ErrLogFailed):
 		return exitLog
 	}
@@ -91,7 +94,7 @@ func newRoot(t terminal) *cobra.Command {
 	root.SetErr(t.stderr)
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(t), newCLI(t), newPut(t), newGet(t), newDel(t), newIncr(t), newTTL(t), newExpire(t), newScan(t), newStats(t), newLoad(t), newDump(t), newBackup(t), newRestore(t), newMerge(t), newBench(t), newCheck(t), newVersion(), newOptions())
+	root.AddCommand(newServe(t), newCLI(t), newPut(t), newGet(t), newDel(t), newIncr(t), newTTL(t), newExpire(t), newScan(t), newStats(t), newLoad(t), newDump(t), newBackup(t), newRestore(t), newConvert(t), newMerge(t), newBench(t), newCheck(t), newVersion(), newOptions())
 	return root
 }
 

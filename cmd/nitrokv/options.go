@@ -165,6 +165,7 @@ func allOptions() []group {
 	var check checkConfig
 	var backup backupConfig
 	var restore restoreConfig
+	var convert convertConfig
 	return []group{
 		{"serve", serve.options()},
 		{"cli, put, get, del, incr, ttl, expire, scan, stats, load, dump, merge", kv.options()},
@@ -175,6 +176,7 @@ func allOptions() []group {
 		{"load", load.options()},
 		{"backup", backup.options()},
 		{"restore", restore.options()},
+		{"convert", convert.options()},
 		{"bench", bench.options()},
 		{"check", check.options()},
 	}
