@@ -6,6 +6,8 @@
 #include "fetch.h"
 #include "mem.h"
 #include "num.h"
+#include "pack.h"
+#include "store.h"
 
 /* A key that is looked up, and its value, if that is needed; several times, if it has to be read. */
 struct look {
@@ -183,24 +185,31 @@ static int set_effect(nitro_store *s, int64_t now_ms, const void *key, size_t ke
     return rc;
 }
 
+/* What puts a value in this form. */
+static struct nk_effect put_of(const struct nk_form *f, int64_t expire_ms) {
+    return (struct nk_effect){.kind = NK_EFFECT_PUT,
+                              .val = f->val,
+                              .bytes = f->bytes,
+                              .big = f->big,
+                              .packed = f->packed,
+                              .expire_ms = expire_ms};
+}
+
 int nitro_set(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes, const void *value,
               size_t value_bytes, unsigned flags, uint64_t expected, int64_t expire_ms,
               struct nitro_info *info) {
+    struct nk_pack pack = {0};
+    struct nk_form f;
     if (value_bytes > s->db.max_value) return NITRO_EVALUESIZE;
     if (expire_ms < 0) return NITRO_EARGUMENT;
-    struct nk_effect e = {.kind = NK_EFFECT_PUT, .expire_ms = expire_ms};
-    if (value_bytes > NK_VALUE_BIG) {
-        if (!nk_db_room(&s->db, value_bytes)) return NITRO_EMAXMEMORY;
-        e.big = nk_big_new(&s->db, value, value_bytes);
-        if (e.big == NULL) return NITRO_ENOMEM;
-        if (key_bytes <= NITRO_KEY_MAX)
-            nk_effect_crc(&s->db, &(struct nk_key){.p = key, .n = (uint32_t)key_bytes}, &e);
-    } else {
-        e.val = value;
-        e.bytes = (uint32_t)value_bytes;
-    }
-    int rc = set_effect(s, now_ms, key, key_bytes, &e, flags, expected, value_bytes, info);
-    if (e.big != NULL) nk_big_release(&s->db, e.big);
+    int rc = nk_pack_value(&s->db, &pack, value, value_bytes, &f);
+    if (rc != NITRO_OK) return rc;
+    struct nk_effect e = put_of(&f, expire_ms);
+    if (f.big != NULL && key_bytes <= NITRO_KEY_MAX)
+        nk_effect_crc(&s->db, &(struct nk_key){.p = key, .n = (uint32_t)key_bytes}, &e);
+    rc = set_effect(s, now_ms, key, key_bytes, &e, flags, expected, value_bytes, info);
+    if (f.big != NULL) nk_big_release(&s->db, f.big);
+    nk_pack_drop(&s->db, &pack);
     return rc;
 }
 
@@ -254,7 +263,8 @@ int nitro_incr(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes
  * key has changed meanwhile. */
 static int rewrite(struct look *w, nitro_store *s, int64_t now_ms, int64_t expire_ms,
                    uint64_t *version) {
-    struct nk_effect e = {.kind = NK_EFFECT_PUT, .expire_ms = expire_ms, .big = w->it.big};
+    struct nk_form f = nk_store_form(&w->it);
+    struct nk_effect e = put_of(&f, expire_ms);
     if (e.big != NULL) {
         uint64_t loc = w->it.loc;
         unlock(w);
@@ -262,11 +272,11 @@ static int rewrite(struct look *w, nitro_store *s, int64_t now_ms, int64_t expir
         int rc = find_value(w, s, now_ms, w->k.p, w->k.n, false);
         if (rc != NITRO_OK) return rc;
         if (!w->it.found) return NITRO_ENOTFOUND;
-        if (w->it.loc != loc) e = (struct nk_effect){.kind = NK_EFFECT_PUT, .expire_ms = expire_ms};
+        uint32_t crc = w->it.loc == loc ? e.crc : 0;
+        f = nk_store_form(&w->it);
+        e = put_of(&f, expire_ms);
+        e.crc = crc;
     }
-    e.big = w->it.big;
-    e.val = e.big != NULL ? NULL : w->it.val;
-    e.bytes = e.big != NULL ? 0 : (uint32_t)w->it.bytes;
     return nk_seg_put(w->seg, &w->k, &w->it, &e, now_ms, version);
 }
 
@@ -341,10 +351,11 @@ int nitro_move(nitro_store *s, int64_t now_ms, const void *from, size_t from_byt
 
 /* ---- batches -----------------------------------------------------------------------------------*/
 
-/* What a batch needs beside its keys, in one piece of memory. */
+/* What a batch needs beside its keys, in one piece of memory, and what packed values lie in. */
 struct batch_memory {
     void *p;
     size_t bytes;
+    struct nk_pack pack;
     struct nk_batch b;
 };
 
@@ -355,6 +366,7 @@ static bool batch_memory(struct nk_db *db, uint32_t count, struct batch_memory *
     m->bytes =
         keys + times + map + nk_round_up(nk_max_u64(list, NK_BATCH_SHORT) * sizeof(uint32_t), 8);
     m->p = nk_mem_zalloc(db->mem, m->bytes);
+    m->pack = (struct nk_pack){0};
     if (m->p == NULL) return false;
     uint8_t *at = m->p;
     m->b = (struct nk_batch){.m = (void *)at,
@@ -366,8 +378,9 @@ static bool batch_memory(struct nk_db *db, uint32_t count, struct batch_memory *
 }
 
 /* Takes one operation over; a large value is copied to where it will stay. */
-static int take_op(struct nk_db *db, const struct nitro_op *op, struct nk_multi *m,
-                   int64_t *expire_ms) {
+static int take_op(struct nk_db *db, const struct nitro_op *op, struct nk_pack *pack,
+                   struct nk_multi *m, int64_t *expire_ms) {
+    struct nk_form f;
     if (op->key_bytes > NITRO_KEY_MAX) return NITRO_EKEYSIZE;
     if (op->value_bytes > db->max_value) return NITRO_EVALUESIZE;
     if (op->expire_ms < 0) return NITRO_EARGUMENT;
@@ -375,14 +388,13 @@ static int take_op(struct nk_db *db, const struct nitro_op *op, struct nk_multi 
     m->remove = op->remove != 0;
     *expire_ms = op->expire_ms;
     if (m->remove) return NITRO_OK;
-    if (op->value_bytes <= NK_VALUE_BIG) {
-        m->val = op->value;
-        m->val_len = (uint32_t)op->value_bytes;
-        return NITRO_OK;
-    }
-    if (!nk_db_room(db, op->value_bytes)) return NITRO_EMAXMEMORY;
-    m->big = nk_big_new(db, op->value, op->value_bytes);
-    return m->big != NULL ? NITRO_OK : NITRO_ENOMEM;
+    int rc = nk_pack_value(db, pack, op->value, op->value_bytes, &f);
+    if (rc != NITRO_OK) return rc;
+    m->val = f.val;
+    m->val_len = f.bytes;
+    m->big = f.big;
+    m->packed = f.packed;
+    return NITRO_OK;
 }
 
 int nitro_write(nitro_store *s, int64_t now_ms, const struct nitro_op *ops, uint32_t count,
@@ -394,13 +406,14 @@ int nitro_write(nitro_store *s, int64_t now_ms, const struct nitro_op *ops, uint
     if (!batch_memory(db, count, &m)) return NITRO_ENOMEM;
     int rc = NITRO_OK;
     for (uint32_t i = 0; i < count && rc == NITRO_OK; i++)
-        rc = take_op(db, &ops[i], &m.b.m[i], (int64_t *)(uintptr_t)&m.b.expiries[i]);
+        rc = take_op(db, &ops[i], &m.pack, &m.b.m[i], (int64_t *)(uintptr_t)&m.b.expiries[i]);
     if (rc == NITRO_OK) rc = nk_db_batch(db, &m.b, now_ms);
     if (rc == NITRO_OK && info != NULL)
         *info = (struct nitro_info){.version = m.b.last_lsn,
                                     .shown_lsn = nk_max_u64(m.b.last_lsn, m.b.shown)};
     for (uint32_t i = 0; i < count; i++)
         if (m.b.m[i].big != NULL) nk_big_release(db, m.b.m[i].big);
+    nk_pack_drop(db, &m.pack);
     nk_mem_free(db->mem, m.p, m.bytes);
     return rc;
 }

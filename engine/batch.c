@@ -70,6 +70,7 @@ NK_INLINE struct nk_effect effect_of(const struct nk_batch *b, uint32_t i) {
                               .val = m->val,
                               .bytes = m->val_len,
                               .big = m->big,
+                              .packed = m->packed,
                               .moved = m->moved,
                               .expire_ms = b->expiries != NULL ? b->expiries[i] : b->expire_ms};
 }
@@ -79,6 +80,7 @@ NK_INLINE struct nk_record record_of(const struct nk_batch *b, uint32_t i) {
     const struct nk_multi *m = &b->m[i];
     struct nk_effect e = effect_of(b, i);
     struct nk_record r = {.kind = m->remove ? NK_REC_DELETE : NK_REC_PUT,
+                          .packed = e.packed,
                           .expire_ms = e.expire_ms,
                           .key = m->key.p,
                           .key_bytes = m->key.n,
@@ -283,10 +285,12 @@ static int look(struct nk_db *db, struct nk_move *mv, struct moving *w, int64_t 
     if (mv->only_new && to.found) return NITRO_ENOTSTORED;
     int rc = nk_fetch_get(mv->fetch, s, mv->from, &from);
     if (rc != NITRO_OK) return rc;
+    struct nk_form f = nk_store_form(&from);
     w->m[0] = (struct nk_multi){.key = *mv->to,
-                                .val = from.big != NULL ? NULL : from.val,
-                                .val_len = from.big != NULL ? 0 : (uint32_t)from.bytes,
-                                .big = from.big,
+                                .val = f.val,
+                                .val_len = f.bytes,
+                                .big = f.big,
+                                .packed = f.packed,
                                 .moved = !mv->keep};
     w->m[1] = (struct nk_multi){.key = *mv->from, .remove = true};
     w->expiries[0] = from.expire_ms;
@@ -297,6 +301,7 @@ static int look(struct nk_db *db, struct nk_move *mv, struct moving *w, int64_t 
 static void sum(const struct nk_move *mv, struct moving *w) {
     struct nk_record r = {.kind = NK_REC_PUT,
                           .more = !mv->keep,
+                          .packed = w->m[0].packed,
                           .expire_ms = w->summed_expiry,
                           .key = mv->to->p,
                           .key_bytes = mv->to->n,

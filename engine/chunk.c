@@ -111,6 +111,7 @@ static void drop_requests(struct nk_db *db, struct nk_chunk *c) {
         c->loans = l->next;
         release(db, l, l->bytes);
     }
+    nk_pack_drop(db, &c->pack);
     c->pub.count = c->pub.next = 0;
     c->pub.tally_count = 0;
     c->slice_count = c->multi_count = 0;
@@ -257,16 +258,38 @@ void nk_req_drop(struct nk_db *db, struct nk_chunk *c, struct nk_req *r) {
     }
 }
 
-enum nk_fault nk_parser_value(struct nk_parser *f, const uint8_t *p, uint32_t n,
-                              const uint8_t **val, uint32_t *val_len, struct nk_big **big) {
-    if (NK_LIKELY(n <= NK_VALUE_BIG)) {
-        *val = p;
-        *val_len = n;
+/* form_of: the form in which a value goes on; as it is, if it is no more than an argument. */
+NK_INLINE enum nk_fault form_of(struct nk_parser *f, const uint8_t *p, uint32_t n, bool stored,
+                                struct nk_form *out) {
+    if (NK_LIKELY(n <= NK_VALUE_BIG && !(stored && f->packs))) {
+        *out = (struct nk_form){.val = p, .bytes = n};
         return NK_FAULT_NONE;
     }
-    if (!nk_db_room(f->db, n)) return NK_FAULT_MAX_MEMORY;
-    *big = nk_big_new(f->db, p, n);
-    return *big != NULL ? NK_FAULT_NONE : NK_FAULT_NO_MEMORY;
+    int rc = nk_pack_value(f->db, stored ? &f->c->pack : NULL, p, n, out);
+    return rc == NITRO_OK ? NK_FAULT_NONE : nk_fault_of(rc);
+}
+
+enum nk_fault nk_parser_value(struct nk_parser *f, struct nk_req *r, const uint8_t *p, uint32_t n) {
+    struct nk_form form;
+    enum nk_fault bad = form_of(f, p, n, r->op == NK_OP_SET, &form);
+    if (NK_UNLIKELY(bad != NK_FAULT_NONE)) return bad;
+    r->val = form.val;
+    r->val_len = form.bytes;
+    r->big = form.big;
+    r->packed = form.packed;
+    return NK_FAULT_NONE;
+}
+
+enum nk_fault nk_parser_multi_value(struct nk_parser *f, struct nk_multi *m, const uint8_t *p,
+                                    uint32_t n) {
+    struct nk_form form;
+    enum nk_fault bad = form_of(f, p, n, true, &form);
+    if (NK_UNLIKELY(bad != NK_FAULT_NONE)) return bad;
+    m->val = form.val;
+    m->val_len = form.bytes;
+    m->big = form.big;
+    m->packed = form.packed;
+    return NK_FAULT_NONE;
 }
 
 enum nk_fault nk_parser_multi(struct nk_parser *f, struct nk_req *r, uint32_t n) {
@@ -317,7 +340,13 @@ static void begin(struct nk_parser *f) {
 
 int nitro_prepare(nitro_store *s, nitro_session *ss, nitro_chunk *c, int64_t now_ms) {
     struct nk_db *db = nk_front_db(s);
-    struct nk_parser f = {db, ss, nk_chunk_of(c), now_ms, nk_db_max_value(db), ss->locked != 0};
+    struct nk_parser f = {.db = db,
+                          .ss = ss,
+                          .c = nk_chunk_of(c),
+                          .now = now_ms,
+                          .max_value = nk_db_max_value(db),
+                          .locked = ss->locked != 0,
+                          .packs = nk_pack_on(db)};
     uint32_t limit = f.locked ? 1 : NK_CHUNK_REQS;
     NK_ASSERT(c->next == c->count);
     begin(&f);

@@ -45,3 +45,33 @@ func (c Compression) number() C.enum_nitro_compression {
 		CompressionNone: C.NITRO_COMPRESSION_NONE,
 	}[c]
 }
+
+// ValueCompression is how values are compressed in ModeBitcask.
+type ValueCompression uint8
+
+// The ways to compress values. The zero value is the default.
+const (
+	ValueCompressionNone ValueCompression = C.NITRO_COMPRESSION_NONE
+	ValueCompressionLZ4  ValueCompression = C.NITRO_COMPRESSION_LZ4  // less work
+	ValueCompressionZstd ValueCompression = C.NITRO_COMPRESSION_ZSTD // the smallest files
+)
+
+var valueCompressionNames = [...]string{ValueCompressionNone: "none", ValueCompressionLZ4: "lz4", ValueCompressionZstd: "zstd"}
+
+// ParseValueCompression is the reverse of ValueCompression.String.
+func ParseValueCompression(s string) (ValueCompression, error) {
+	for c, name := range valueCompressionNames {
+		if name == s {
+			return ValueCompression(c), nil
+		}
+	}
+	return 0, fmt.Errorf("engine: value compression %q, want zstd, lz4 or none: %w", s, ErrArgument)
+}
+
+// String returns "none", "lz4" or "zstd".
+func (c ValueCompression) String() string {
+	if int(c) < len(valueCompressionNames) {
+		return valueCompressionNames[c]
+	}
+	return fmt.Sprintf("value compression %d", uint8(c))
+}

@@ -19,3 +19,17 @@ func TestCompressionNames(t *testing.T) {
 		t.Errorf("an unknown one is %q", got)
 	}
 }
+
+func TestValueCompressionNames(t *testing.T) {
+	for _, c := range []ValueCompression{ValueCompressionNone, ValueCompressionLZ4, ValueCompressionZstd} {
+		if got, err := ParseValueCompression(c.String()); err != nil || got != c {
+			t.Errorf("%v: %v, %v", c, got, err)
+		}
+	}
+	if _, err := ParseValueCompression("gzip"); !errors.Is(err, ErrArgument) {
+		t.Errorf("gzip: %v", err)
+	}
+	if got := fmt.Sprint(ValueCompression(9)); got != "value compression 9" {
+		t.Errorf("an unknown one is %q", got)
+	}
+}

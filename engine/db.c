@@ -5,6 +5,7 @@
 #include "db.h"
 #include "err.h"
 #include "merge.h"
+#include "pack.h"
 #include "recover.h"
 #include "snap.h"
 
@@ -26,6 +27,18 @@ static int check_options(const struct nitro_options *o, struct nitro_err *err) {
                           "open a store: max_value is %u bytes, but at most %u are possible",
                           o->max_value, NITRO_VALUE_MAX);
     return NITRO_OK;
+}
+
+/* Values are packed where they lie in the log; in memory they are as they are. */
+static int check_packing(const struct nk_db *db, const struct nitro_options *o,
+                         struct nitro_err *err) {
+    if (o->value_compression > NITRO_COMPRESSION_ZSTD)
+        return nk_err_set(err, NITRO_EARGUMENT, 0, "open a store: there is no such compression");
+    if (o->value_compression == NITRO_COMPRESSION_NONE || db->files != NULL) return NITRO_OK;
+    return nk_err_set(err, NITRO_EARGUMENT, 0,
+                      "open %s: values are compressed in mode bitcask alone, and this store is not "
+                      "of that mode; leave value_compression out",
+                      o->dir != NULL ? o->dir : "a store without a folder");
 }
 
 static size_t seg_array_bytes(const struct nk_db *db) {
@@ -89,6 +102,7 @@ int nitro_open(const struct nitro_options *o, nitro_store **out, struct nitro_er
     db->max_value = o->max_value != 0 ? o->max_value : NITRO_VALUE_MAX;
     db->max_args = o->max_args != 0 ? o->max_args : 1u << 20;
     db->max_memory = o->max_memory;
+    db->packing.how = o->value_compression;
     db->seg = nk_mem_map(mem, seg_array_bytes(db), NK_PAGE);
     if (db->seg == NULL) {
         nk_err_set(err, NITRO_ENOMEM, 0, "open a store: no memory for %u segments; use fewer",
@@ -99,12 +113,11 @@ int nitro_open(const struct nitro_options *o, nitro_store **out, struct nitro_er
     nk_pool_init(&db->pool, mem, o->huge_page_bytes != 0 ? o->huge_page_bytes : HUGE_PAGE_BYTES);
     for (uint32_t i = 0; i < db->segments; i++) nk_seg_init(&db->seg[i], db, i, &sip);
     nk_db_used_add(db, (int64_t)(store_bytes + seg_array_bytes(db)));
-    if (o->dir != NULL) {
-        rc = open_log(db, o, err);
-        if (rc != NITRO_OK) {
-            nitro_close(&s);
-            return rc;
-        }
+    if (o->dir != NULL) rc = open_log(db, o, err);
+    if (rc == NITRO_OK) rc = check_packing(db, o, err);
+    if (rc != NITRO_OK) {
+        nitro_close(&s);
+        return rc;
     }
     *out = s;
     return NITRO_OK;
@@ -117,6 +130,7 @@ void nitro_close(nitro_store **sp) {
     struct nk_db *db = &s->db;
     nk_snap_close(db);
     nk_merge_free(db);
+    nk_packing_close(db);
     for (uint32_t i = 0; i < db->segments; i++) nk_seg_free_all(&db->seg[i]);
     nk_garbage_free_all(db);
     nk_log_close(&db->folder);
@@ -212,6 +226,9 @@ void nitro_stats(nitro_store *store, struct nitro_stats *out) {
         o.log_writes = NK_GET(db->folder->writes);
         o.log_syncs = NK_GET(db->folder->syncs);
     }
+    o.packed_values = NK_GET(db->packing.values);
+    o.pack_raw_bytes = NK_GET(db->packing.raw_bytes);
+    o.pack_stored_bytes = NK_GET(db->packing.stored_bytes);
     o.snapshot_bytes = NK_GET(db->snap_buffers);
     o.snapshot_emitted = NK_GET(db->snap_emitted);
     o.snapshot_busy = NK_GET(db->snap_busy);

@@ -145,6 +145,13 @@ struct nk_db {
     uint64_t snap_keys, snap_bytes;   /* atomic: progress */
     uint64_t snap_buffers;            /* atomic: bytes */
 
+    struct {
+        enum nitro_compression how; /* values are packed by; NONE = they are not */
+        struct nk_spin lock;        /* guards the two below */
+        uint32_t idle_count;
+        struct nk_codec *idle;                    /* contexts that wait; see pack.c */
+        uint64_t values, raw_bytes, stored_bytes; /* atomic */
+    } packing;
     struct nk_merge *merge; /* what nitro_merge_step is at, or NULL */
     struct {
         uint64_t hints_loaded, hints_rebuilt;

@@ -34,6 +34,10 @@ type Options struct {
 	MaxFileBytes int64
 	// Merge says when data files are merged in ModeBitcask.
 	Merge MergeOptions
+	// ValueCompression is that of values in ModeBitcask: those of 64 bytes to 16 MiB are compressed before they are
+	// written, if that makes them an eighth smaller. What is there already stays as it is, and is read whatever this says.
+	// 0: ValueCompressionNone. ModeMemory refuses anything else.
+	ValueCompression ValueCompression
 	// Level says when the direct calls (Set, Get, …) return, and is the first level of new sessions. 0: LevelAlways.
 	Level Level
 	// SyncInterval is the longest time that what is written at LevelEverysec may stay unsynced, 10 ms or more: writers
@@ -169,6 +173,7 @@ func (s *Store) openC() error {
 	copt.max_args = C.uint32_t(s.opt.MaxArgs)
 	copt.huge_page_bytes = C.uint64_t(s.opt.HugePageBytes) // negative: a threshold that is never reached
 	copt.mode = C.uint32_t(s.opt.Mode)
+	copt.value_compression = C.enum_nitro_compression(s.opt.ValueCompression)
 	copt.log_file_bytes = C.uint64_t(max(s.opt.LogFileBytes, s.opt.MaxFileBytes)) // one of them is 0
 	if s.opt.WALOff {
 		copt.wal_off = 1

@@ -97,10 +97,11 @@ bool nk_exec_expiry(struct nk_exec *x, struct nk_req *r, struct nk_seg *s, struc
     if (NK_LIKELY(!nk_seg_rewrites(x->db))) return true;
     if (!nk_exec_load(x, r, s, it, counted, stop)) return false;
     e->kind = NK_EFFECT_PUT;
-    e->big = it->big;
-    e->val = it->big != NULL ? NULL : it->val;
-    e->bytes = it->big != NULL ? 0 : (uint32_t)it->bytes;
-    if (it->big == NULL || sum_large(x, r, it, e)) return true;
+    e->big = it->stored.big;
+    e->val = it->stored.val;
+    e->bytes = it->stored.bytes;
+    e->packed = it->stored.packed;
+    if (e->big == NULL || sum_large(x, r, it, e)) return true;
     nk_exec_release(x);
     *stop = NITRO_STOP_BUSY;
     return false;

@@ -237,6 +237,7 @@ int nk_exec_set(struct nk_exec *x, struct nk_req *r) {
                              .val = r->val,
                              .bytes = r->val_len,
                              .big = r->big,
+                             .packed = r->packed,
                              .expire_ms = r->expire_ms};
     if (NK_UNLIKELY(r->big != NULL)) large_crc(x, r, &t.e);
     struct nk_seg *s = nk_exec_enter(x, &r->key);

@@ -15,9 +15,15 @@
  *   value in such a block has to be copied, in run.
  *
  *   Nothing that was read is used before its checksum and its key have been compared.
+ *
+ *   Values that are packed are unpacked at the end of run, and kept in both forms: who writes a value anew writes it as it
+ *   is. A record that is copied from the commit buffer may be packed: then run has something to do without reading.
+ *   A few bytes may become a large value, so a run ends when it has unpacked enough, and the next one goes on from the item
+ *   that is asked for then; what was used before gives its memory back.
  */
 #include "fetch.h"
 
+#include "pack.h"
 #include "store.h"
 
 #define STACK_BYTES 8192u
@@ -28,6 +34,7 @@ static void drop_item(struct nk_fetched *t, struct nk_db *db) {
     nk_file_unpin(nk_file_at(db->files, nk_loc_slot(t->loc)));
     if (t->big != NULL) nk_big_release(db, t->big);
     if (t->hold != NULL) nk_big_release(db, t->hold);
+    if (t->raw_big != NULL) nk_big_release(db, t->raw_big);
 }
 
 static void drop_items(struct nk_fetch *f, struct nk_db *db) {
@@ -35,6 +42,7 @@ static void drop_items(struct nk_fetch *f, struct nk_db *db) {
     f->count = 0;
     f->used = 0;
     f->want = 0;
+    f->first = 0;
     f->ran = false;
 }
 
@@ -53,13 +61,24 @@ static struct nk_fetched *add_item(struct nk_fetch *f, struct nk_db *db, const s
     return t;
 }
 
+/* The value as its record has it. */
+static struct nk_form form_of(const struct nk_fetch *f, const struct nk_fetched *t) {
+    struct nk_form form = {.big = t->big, .packed = t->packed};
+    if (t->big != NULL) return form;
+    form.val = t->hold != NULL ? t->hold->data + t->at : f->mem + t->at;
+    form.bytes = t->bytes;
+    return form;
+}
+
 static void fill_item(const struct nk_fetch *f, const struct nk_fetched *t, struct nk_item *it) {
-    it->big = t->big;
-    it->bytes = t->big != NULL ? t->big->bytes : t->bytes;
+    struct nk_form form = form_of(f, t);
+    it->stored = form;
     it->version = t->version;
-    it->val = t->big != NULL    ? t->big->data
-              : t->hold != NULL ? t->hold->data + t->at
-                                : f->mem + t->at;
+    if (t->packed) form = (struct nk_form){.big = t->raw_big, .bytes = t->raw_bytes};
+    if (t->packed && t->raw_big == NULL) form.val = f->mem + t->raw_at;
+    it->big = form.big;
+    it->bytes = form.big != NULL ? form.big->bytes : form.bytes;
+    it->val = form.big != NULL ? form.big->data : form.val;
 }
 
 /* ---- records -----------------------------------------------------------------------------------*/
@@ -80,11 +99,18 @@ static bool is_record(const struct nk_db *db, uint64_t loc, const uint8_t *p, ui
            (key_bytes == 0 || memcmp(r->key, key, key_bytes) == 0);
 }
 
-static void take_record(struct nk_fetched *t, const struct nk_record *r) {
+/* A record that is the right one; its value lies at `value`. */
+static void take_record(struct nk_fetched *t, const struct nk_record *r, const uint8_t *value) {
+    struct nk_packed form;
     t->version = r->lsn;
     t->expire_ms = r->expire_ms;
     t->bytes = r->value_bytes;
+    t->packed = r->packed;
     t->code = NITRO_OK;
+    if (!r->packed) return;
+    bool parsed = nk_packed_parse(value, r->value_bytes, &form);
+    t->code = parsed ? NITRO_AWAY : NITRO_ECORRUPT;
+    t->raw_bytes = parsed ? form.raw_bytes : 0;
 }
 
 /* Reads up to n bytes at loc; returns how many there are, or -errno. */
@@ -105,7 +131,7 @@ static void take_spliced(struct nk_fetched *t, const struct nk_record *r,
                          const struct nk_peeked *p) {
     struct nk_big *big = p->object;
     NK_ASSERT(p->rest == big->data && big->bytes == r->value_bytes);
-    take_record(t, r);
+    take_record(t, r, big->data);
     t->big = big;
 }
 
@@ -119,7 +145,7 @@ static void take_from_block(struct nk_fetched *t, const struct nk_record *r,
         t->held_bytes = bytes;
         return; /* NITRO_AWAY */
     }
-    take_record(t, r);
+    take_record(t, r, r->value);
     t->at = (uint64_t)(r->value - block->data);
 }
 
@@ -140,7 +166,7 @@ static void take_peeked(struct nk_fetch *f, struct nk_db *db, struct nk_fetched 
         take_spliced(t, &r, p);
         return;
     }
-    take_record(t, &r);
+    take_record(t, &r, r.value);
     t->at = (uint64_t)(r.value - f->mem);
     f->used += bytes;
     if (p->object != NULL) nk_big_release(db, p->object); /* it belongs to another record */
@@ -188,6 +214,7 @@ bool nk_fetch_want(struct nk_fetch *f, struct nk_seg *s, const struct nk_key *k,
 /* The last way: under the lock, while nobody can change the entry. */
 static int read_now(struct nk_fetch *f, struct nk_db *db, const struct nk_key *k,
                     struct nk_item *it) {
+    drop_items(f, db); /* as the first of its round it is unpacked, however large it is */
     if (!note(f, db, k, it->loc)) return NITRO_ENOMEM;
     nk_fetch_run(f, db);
     const struct nk_fetched *t = find_item(f, it->loc);
@@ -214,6 +241,10 @@ int nk_fetch_get(struct nk_fetch *f, struct nk_seg *s, const struct nk_key *k, s
         if (rc != NITRO_OK) return rc;
     }
     if (t->code == NITRO_OK) fill_item(f, t, it);
+    if (t->code == NITRO_AWAY) {
+        f->first = (uint32_t)(t - f->item);
+        f->ran = false; /* the round goes on, with what is noted now */
+    }
     return t->code;
 }
 
@@ -245,14 +276,14 @@ static int read_large(struct nk_db *db, struct nk_fetched *t) {
     if (got < 0) return NITRO_EIO;
     if (!is_record(db, t->loc, big->data, (uint64_t)got, t->key, t->key_bytes, &r))
         return NITRO_ECORRUPT;
-    take_record(t, &r);
+    take_record(t, &r, r.value);
     t->at = (uint64_t)(r.value - big->data);
-    if (r.value_bytes <= NK_VALUE_BIG) return NITRO_OK; /* the key was long */
+    if (r.value_bytes <= NK_VALUE_BIG) return t->code; /* the key was long */
     memmove(big->data, r.value, r.value_bytes);
     big->bytes = r.value_bytes;
     t->big = big;
     t->hold = NULL;
-    return NITRO_OK;
+    return t->code;
 }
 
 static int read_small(struct nk_fetch *f, struct nk_db *db, struct nk_fetched *t) {
@@ -262,10 +293,10 @@ static int read_small(struct nk_fetch *f, struct nk_db *db, struct nk_fetched *t
     int64_t got = read_at(db, t->loc, p, n);
     if (got < 0) return NITRO_EIO;
     if (!is_record(db, t->loc, p, (uint64_t)got, t->key, t->key_bytes, &r)) return NITRO_ECORRUPT;
-    take_record(t, &r);
+    take_record(t, &r, r.value);
     t->at = (uint64_t)(r.value - f->mem);
     f->used += n;
-    return NITRO_OK;
+    return t->code;
 }
 
 static uint64_t place_of(uint64_t loc) {
@@ -276,7 +307,7 @@ static uint64_t place_of(uint64_t loc) {
 static uint32_t sort(const struct nk_fetch *f, uint8_t order[NK_FETCH_ITEMS]) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < f->count; i++) {
-        if (f->item[i].code != NITRO_AWAY) continue;
+        if (f->item[i].code != NITRO_AWAY || f->item[i].packed) continue;
         uint64_t place = place_of(f->item[i].loc);
         uint32_t at = count++;
         for (; at > 0 && place_of(f->item[order[at - 1]].loc) > place; at--)
@@ -284,6 +315,67 @@ static uint32_t sort(const struct nk_fetch *f, uint8_t order[NK_FETCH_ITEMS]) {
         order[at] = (uint8_t)i;
     }
     return count;
+}
+
+/* ---- unpacking ---------------------------------------------------------------------------------*/
+
+/* Memory for a value of up to NK_VALUE_BIG bytes behind what is there. */
+static bool raw_room(struct nk_fetch *f, struct nk_db *db, uint32_t bytes) {
+    if (f->used + bytes <= f->cap) return true;
+    f->want = nk_max_u64(bytes, nk_min_u64(f->cap, NK_FETCH_BYTES)); /* others may follow */
+    return make_room(f, db);
+}
+
+static int unpack_large(struct nk_db *db, struct nk_fetched *t, const struct nk_packed *from) {
+    struct nk_big *big = nk_big_new(db, NULL, from->raw_bytes);
+    if (big == NULL) return NITRO_ENOMEM;
+    int rc = nk_unpack(db, from, big->data);
+    if (rc == NITRO_OK)
+        t->raw_big = big;
+    else
+        nk_big_release(db, big);
+    return rc;
+}
+
+static int unpack(struct nk_fetch *f, struct nk_db *db, struct nk_fetched *t) {
+    bool small = t->raw_bytes <= NK_VALUE_BIG;
+    if (small && !raw_room(f, db, t->raw_bytes)) return NITRO_ENOMEM;
+    struct nk_form form = form_of(f, t); /* its memory may have moved */
+    struct nk_packed from;
+    bool parsed = form.big != NULL ? nk_packed_parse(form.big->data, form.big->bytes, &from)
+                                   : nk_packed_parse(form.val, form.bytes, &from);
+    NK_ASSERT(parsed && from.raw_bytes == t->raw_bytes); /* as it was when the record was taken */
+    if (!small) return unpack_large(db, t, &from);
+    int rc = nk_unpack(db, &from, f->mem + f->used);
+    t->raw_at = f->used;
+    if (rc == NITRO_OK) f->used += t->raw_bytes;
+    return rc;
+}
+
+/* Large values that have been used are as if they had not been unpacked. */
+static void forget_used(struct nk_fetch *f, struct nk_db *db) {
+    for (uint32_t i = 0; i < f->first; i++) {
+        struct nk_fetched *t = &f->item[i];
+        if (t->raw_big == NULL) continue;
+        nk_big_release(db, t->raw_big);
+        t->raw_big = NULL;
+        t->code = NITRO_AWAY;
+    }
+}
+
+/* Unpacks the item that was asked for, and those behind it as long as they are not too much. */
+static void unpack_some(struct nk_fetch *f, struct nk_db *db) {
+    uint64_t sum = 0;
+    forget_used(f, db);
+    for (uint32_t i = f->first; i < f->count; i++) {
+        struct nk_fetched *t = &f->item[i];
+        if (!t->packed) continue;
+        sum += t->raw_bytes;
+        if (t->code != NITRO_AWAY) continue;
+        if (sum > t->raw_bytes && sum > NK_FETCH_BYTES) break;
+        t->code = unpack(f, db, t);
+        if (t->code == NITRO_ECORRUPT) note_damage(db, t->loc);
+    }
 }
 
 void nk_fetch_run(struct nk_fetch *f, struct nk_db *db) {
@@ -302,6 +394,7 @@ void nk_fetch_run(struct nk_fetch *f, struct nk_db *db) {
             t->code = small ? read_small(f, db, t) : read_large(db, t);
         if (t->code == NITRO_EIO || t->code == NITRO_ECORRUPT) note_damage(db, t->loc);
     }
+    unpack_some(f, db);
     f->want = 0;
     f->ran = true;
 }
@@ -333,18 +426,30 @@ bool nk_fetch_hold(struct nk_db *db, const struct nk_item *it) {
     return true;
 }
 
+/* The value of a record to buf, as far as there is room; packed, only if there is enough. */
+static int copy_out(struct nk_db *db, const struct nk_record *r, void *buf, size_t cap,
+                    struct nk_item *it) {
+    struct nk_packed from;
+    it->bytes = r->value_bytes;
+    if (!r->packed) {
+        size_t n = r->value_bytes < cap ? r->value_bytes : cap;
+        if (n > 0) memcpy(buf, r->value, n);
+        return NITRO_OK;
+    }
+    if (!nk_packed_parse(r->value, r->value_bytes, &from)) return NITRO_ECORRUPT;
+    it->bytes = from.raw_bytes;
+    return from.raw_bytes <= cap ? nk_unpack(db, &from, buf) : NITRO_OK;
+}
+
 static int copy_value(struct nk_db *db, uint64_t loc, uint8_t *p, const void *key,
                       uint32_t key_bytes, void *buf, size_t cap, struct nk_item *it) {
     struct nk_record r;
     int64_t got = read_at(db, loc, p, nk_loc_bytes(loc));
     if (got < 0) return NITRO_EIO;
     if (!is_record(db, loc, p, (uint64_t)got, key, key_bytes, &r)) return NITRO_ECORRUPT;
-    size_t n = r.value_bytes < cap ? r.value_bytes : cap;
-    if (n > 0) memcpy(buf, r.value, n);
-    it->bytes = r.value_bytes;
     it->version = r.lsn;
     it->expire_ms = r.expire_ms;
-    return NITRO_OK;
+    return copy_out(db, &r, buf, cap, it);
 }
 
 int nk_fetch_one(struct nk_db *db, uint64_t loc, const void *key, size_t key_bytes, void *buf,

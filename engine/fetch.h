@@ -29,11 +29,16 @@ struct nk_fetched {
     int code; /* NITRO_OK, or why there is no value; NITRO_AWAY: it has not been read yet */
     uint64_t version;
     int64_t expire_ms;
-    uint32_t bytes;      /* of the value, which lies … */
+    uint32_t bytes;      /* of the value as its record has it, which lies … */
     struct nk_big *big;  /* … in this alone (reference held), if it is not NULL; … */
     struct nk_big *hold; /* … else in this (reference held), if it is not NULL, … */
     uint64_t at;         /* … or in the fetch's memory, from this offset on */
-    /* code NITRO_AWAY: the record lies in `hold`, so long, and is to be copied from there */
+    /* it is packed; with code NITRO_AWAY: and has to be unpacked. The value itself … */
+    bool packed;
+    uint32_t raw_bytes;     /* … then has so many bytes, and lies … */
+    struct nk_big *raw_big; /* … in this alone (reference held), if it is not NULL; … */
+    uint64_t raw_at;        /* … else in the fetch's memory, from this offset on */
+    /* code NITRO_AWAY, not packed: the record lies in `hold`, so long, and is to be copied from there */
     uint64_t held_bytes;
 };
 
@@ -44,6 +49,7 @@ struct nk_fetch {
     bool ran;       /* the round is over: what is noted next begins another one */
     bool poor;      /* there was no memory for it */
     uint32_t tries; /* rounds of the request that goes on; its owner sets it to 0 */
+    uint32_t first; /* the item that was asked for last; as a rule those before it have been used */
     uint64_t want;  /* bytes of memory that the round, or a record that is not written yet, needs */
     uint8_t *mem;
     size_t cap, used;
@@ -57,7 +63,7 @@ NITRO_MUST_CHECK int nk_fetch_get(struct nk_fetch *f, struct nk_seg *s, const st
  * False: the round is full. */
 bool nk_fetch_want(struct nk_fetch *f, struct nk_seg *s, const struct nk_key *k,
                    const struct nk_item *it);
-/* nk_fetch_run: reads what was noted, in the order of the files. */
+/* nk_fetch_run: reads what was noted, in the order of the files, and unpacks it. */
 void nk_fetch_run(struct nk_fetch *f, struct nk_db *db);
 /* nk_fetch_drop: lets go of everything but a little memory. nk_fetch_free: of that, too. */
 void nk_fetch_drop(struct nk_fetch *f, struct nk_db *db);
@@ -66,8 +72,8 @@ void nk_fetch_free(struct nk_fetch *f, struct nk_db *db);
 /* nk_fetch_hold: the file of an item that is away stays until nk_fetch_one has been called with its location. False: the record
  * is not written yet, so that there is nothing to be read. Under the lock. */
 bool nk_fetch_hold(struct nk_db *db, const struct nk_item *it);
-/* nk_fetch_one: reads one record, copies up to cap bytes of its value to buf, and says what it is in *it (bytes, version,
- * expire_ms). The codes of a fetched record. */
+/* nk_fetch_one: reads one record, copies up to cap bytes of its value to buf (of one that is packed all, or nothing if
+ * there is too little room), and says what it is in *it (bytes, version, expire_ms). The codes of a fetched record. */
 NITRO_MUST_CHECK int nk_fetch_one(struct nk_db *db, uint64_t loc, const void *key, size_t key_bytes,
                                   void *buf, size_t cap, struct nk_item *it);
 

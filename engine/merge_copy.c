@@ -142,6 +142,7 @@ static int put_record(struct nk_merge *m, struct nk_merge_call *c, const struct 
     r.more = false; /* all of the batch was durable */
     if (it->fate == NK_FATE_GONE && r.kind == NK_REC_PUT) {
         r.kind = NK_REC_DELETE;
+        r.packed = false;
         r.expire_ms = 0;
         r.value_bytes = 0;
     }

@@ -67,6 +67,8 @@ func (o Options) checkFiles() error {
 	case o.LogFileBytes != 0 && o.MaxFileBytes != 0:
 		return fmt.Errorf("engine: open: LogFileBytes is for mode memory, MaxFileBytes for mode bitcask; set one of them: %w",
 			ErrArgument)
+	case o.ValueCompression > ValueCompressionZstd:
+		return fmt.Errorf("engine: open: %v, want zstd, lz4 or none: %w", o.ValueCompression, ErrArgument)
 	case o.SyncInterval != 0 && o.SyncInterval < syncIntervalMin:
 		return fmt.Errorf("engine: open: sync interval of %v, want %v or more: %w", o.SyncInterval, syncIntervalMin,
 			ErrArgument)
@@ -79,6 +81,9 @@ func (o Options) checkFiles() error {
 func (o Options) checkMode(m Mode) error {
 	switch m {
 	case ModeMemory:
+		if o.ValueCompression != ValueCompressionNone {
+			return fmt.Errorf("engine: open: ValueCompression is for mode bitcask; leave it out: %w", ErrArgument)
+		}
 		if o.MaxFileBytes != 0 {
 			return fmt.Errorf("engine: open: MaxFileBytes is for mode bitcask; in mode memory set LogFileBytes: %w", ErrArgument)
 		}

@@ -40,6 +40,9 @@ func TestModeRefusesOptions(t *testing.T) {
 		"snapshots by size":       {Options{Mode: ModeBitcask, Dir: "x", SnapshotLogBytes: 1}, "SnapshotLogBytes"},
 		"retention in time":       {Options{Mode: ModeBitcask, Dir: "x", RetainFor: time.Hour}, "RetainFor"},
 		"retention in bytes":      {Options{Mode: ModeBitcask, Dir: "x", RetainBytes: 1}, "RetainBytes"},
+		"compressed in memory":    {Options{Mode: ModeMemory, Dir: "x", ValueCompression: ValueCompressionZstd}, "mode bitcask"},
+		"compressed, no folder":   {Options{ValueCompression: ValueCompressionLZ4}, "mode bitcask"},
+		"unknown compression":     {Options{Dir: "x", ValueCompression: 9}, "zstd, lz4 or none"},
 		"a short sync interval":   {Options{Dir: "x", SyncInterval: 9 * time.Millisecond}, "10ms"},
 		"a negative one":          {Options{Dir: "x", SyncInterval: -time.Second}, "10ms"},
 		"more than all dead":      {Options{Dir: "x", Merge: MergeOptions{DeadPercent: 101}}, "1 to 100"},
@@ -77,6 +80,7 @@ func TestModeIsTheFolders(t *testing.T) {
 		opt  Options
 		want error
 	}{
+		"compressed in memory":    {ModeMemory, Options{ValueCompression: ValueCompressionZstd}, ErrArgument},
 		"memory for bitcask":      {ModeBitcask, Options{Mode: ModeMemory}, ErrFormat},
 		"bitcask for memory":      {ModeMemory, Options{Mode: ModeBitcask}, ErrFormat},
 		"a log's size":            {ModeBitcask, Options{LogFileBytes: 1 << 20}, ErrArgument},

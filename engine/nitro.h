@@ -182,6 +182,9 @@ NITRO_API const struct nitro_vfs *nitro_vfs_system(void);
 /* ---- open, close -------------------------------------------------------------------------------*/
 typedef struct nitro_store nitro_store;
 
+/* Of snapshots, and of values in mode bitcask. */
+enum nitro_compression { NITRO_COMPRESSION_NONE, NITRO_COMPRESSION_LZ4, NITRO_COMPRESSION_ZSTD };
+
 struct nitro_options {
     uint32_t segments;              /* power of two up to NITRO_SEGMENTS_MAX; 0 = default */
     uint8_t seed[NITRO_SEED_BYTES]; /* secret; the host fills it with random bytes */
@@ -199,6 +202,9 @@ struct nitro_options {
     uint32_t wal_off; /* with dir, 1: no log is written, a crash takes what is newer than the newest
                          snapshot; the view is that of a store without a log */
     uint32_t mode;    /* enum nitro_mode of a new folder, and what an old one must have */
+    /* bitcask: values of 64 bytes to 16 MiB are compressed before they are logged, if that makes them an eighth smaller;
+     * those of an earlier life stay as they are. In other modes NITRO_EARGUMENT */
+    enum nitro_compression value_compression;
 };
 /* Where values lie. */
 enum nitro_mode {
@@ -339,14 +345,15 @@ NITRO_API NITRO_MUST_CHECK int nitro_get(nitro_store *s, int64_t now_ms, const v
  * follow. For hosts that don't want to hold the gate while they read. */
 struct nitro_away {
     uint64_t loc;
-    uint64_t bytes; /* the value has at most so many, and hardly fewer: for making room */
+    /* for making room: the value, if it is not compressed, has at most so many, and hardly fewer */
+    uint64_t bytes;
 };
 #define NITRO_AWAY 0x100 /* no failure, and none of the list above */
 NITRO_API NITRO_MUST_CHECK int nitro_get_away(nitro_store *s, int64_t now_ms, const void *key,
                                               size_t key_bytes, void *buf, size_t cap,
                                               struct nitro_info *info, struct nitro_away *away);
 /* nitro_fetch: reads what was found, whatever has happened to the key since; *info as nitro_get, but for
- * shown_lsn. NITRO_OK, NITRO_EIO, NITRO_ECORRUPT, NITRO_ENOMEM. No gate; not during nitro_close. */
+ * shown_lsn. A compressed value that has more than `cap` bytes is not copied at all. NITRO_OK, NITRO_EIO, NITRO_ECORRUPT, NITRO_ENOMEM. No gate; not during nitro_close. */
 NITRO_API NITRO_MUST_CHECK int nitro_fetch(nitro_store *s, const void *key, size_t key_bytes,
                                            void *buf, size_t cap, struct nitro_info *info,
                                            struct nitro_away *away);
@@ -629,8 +636,6 @@ NITRO_API int nitro_retire_due(nitro_store *s);
  *   retain    no gate, not beside nitro_log_fill     drops what is not needed any more
  * Between begin and the end of the walk a write that meets a full side buffer answers NITRO_EBUSY. When
  * a call fails, or at any time, abort ends it: the older snapshot and the log are as they were. */
-enum nitro_compression { NITRO_COMPRESSION_NONE, NITRO_COMPRESSION_LZ4, NITRO_COMPRESSION_ZSTD };
-
 struct nitro_snapshot_info {
     uint64_t number, lsn;            /* of the file; S */
     int64_t time_ms;                 /* not before the time of any record up to S */
@@ -869,6 +874,10 @@ struct nitro_stats {
     uint64_t snapshot_bytes; /* buffers of the snapshot that is under way; part of resident_bytes */
     uint64_t snapshot_emitted; /* entries that writers have saved for snapshots */
     uint64_t snapshot_busy;    /* writes that met a full side buffer */
+    /* with value_compression: values of 64 bytes and more that writes have brought since the store was opened (a direct call
+     * that was repeated for want of room counts again): how many of them became smaller, the bytes of all of them, and those
+     * that they have in the log */
+    uint64_t packed_values, pack_raw_bytes, pack_stored_bytes;
 };
 NITRO_API void nitro_stats(nitro_store *s, struct nitro_stats *out);
 /* nitro_set_max_memory: bytes, 0 = no limit. Shared. */

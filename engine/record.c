@@ -8,22 +8,23 @@
  *   head is copied into a padded one first. Zero bytes end a varint, so padding can't be taken for more of
  *   it, and a head that reaches into the padding does not fit the bytes that are there.
  *
- *   One encoding only: a varint that ends with a zero byte, a value or an expiry with a kind that has
- *   none, a reserved bit or kind make a record invalid, whatever its CRC says. So what parses encodes to
- *   the same bytes again.
+ *   One encoding only: a varint that ends with a zero byte, a value, an expiry or a flag with a kind that
+ *   has none, a reserved kind make a record invalid, whatever its CRC says. So what parses encodes to the
+ *   same bytes again.
  *
- * NOT HERE  frames (frame.c), what an invalid record means: a tail or damage (logscan.c, recover.c).
+ * NOT HERE  frames (frame.c), what a packed value holds (packed.c), what an invalid record means: a tail or damage (logscan.c, recover.c).
  */
 #include "record.h"
 #include "mutant.h"
 
 #include "crc32c.h"
+#include "packed.h"
 #include "varint.h"
 
 #define KIND_BITS 0x1fu
 #define KIND_EXPIRY 0x20u
 #define KIND_MORE 0x40u
-#define KIND_RESERVED 0x80u
+#define KIND_PACKED 0x80u
 
 #define HEAD_LESS_DELTA (1u + 9u + 9u + 8u) /* kind, lengths, expiry */
 
@@ -34,7 +35,9 @@ _Static_assert(NK_REC_KINDS <= KIND_BITS + 1u, "kinds need more than five bits")
 
 /* obeys: whether kind, lengths and expiry may stand together. Every kind has a row here (CHECKLIST for a
  * new kind: this, record.h, docs/FORMAT.md, replay.c). */
-NK_INLINE bool obeys(enum nk_rec_kind kind, uint64_t key_bytes, uint64_t value_bytes, bool expiry) {
+NK_INLINE bool obeys(enum nk_rec_kind kind, uint64_t key_bytes, uint64_t value_bytes, bool expiry,
+                     bool packed) {
+    if (NK_UNLIKELY(packed) && (kind != NK_REC_PUT || value_bytes < NK_PACKED_MIN)) return false;
     switch (kind) {
     case NK_REC_PUT:
         return key_bytes <= NITRO_KEY_MAX && value_bytes <= NITRO_VALUE_MAX;
@@ -64,7 +67,7 @@ NK_INLINE uint32_t place_crc(uint32_t crc, uint64_t lsn, uint64_t offset, uint64
 /* put_fixed: kind, lengths and expiry, which come behind the delta; returns the end. */
 NK_INLINE uint8_t *put_fixed(uint8_t *p, const struct nk_record *r) {
     *p++ = (uint8_t)((uint32_t)r->kind | (r->expire_ms != 0 ? KIND_EXPIRY : 0u) |
-                     (r->more ? KIND_MORE : 0u));
+                     (r->more ? KIND_MORE : 0u) | (r->packed ? KIND_PACKED : 0u));
     p = nk_varint_put(p, r->key_bytes);
     p = nk_varint_put(p, r->value_bytes);
     if (r->expire_ms != 0) {
@@ -84,7 +87,7 @@ uint32_t nk_record_body_crc(const struct nk_record *r) {
 uint32_t nk_record_head(const struct nk_record *r, uint32_t body_crc, uint64_t first_lsn,
                         uint64_t offset, uint64_t salt, uint8_t *out) {
     NK_ASSERT(r->lsn - first_lsn < NK_VARINT_LIMIT && r->expire_ms >= 0 &&
-              obeys(r->kind, r->key_bytes, r->value_bytes, r->expire_ms != 0));
+              obeys(r->kind, r->key_bytes, r->value_bytes, r->expire_ms != 0, r->packed));
     nk_store32(out, place_crc(body_crc, r->lsn, offset, salt));
     uint8_t *p = nk_varint_put(out + NK_REC_CRC_BYTES, r->lsn - first_lsn);
     return (uint32_t)(put_fixed(p, r) - out);
@@ -110,7 +113,6 @@ NK_INLINE uint32_t read_head(const uint8_t *p, struct head *h) {
     const uint8_t *at = nk_varint_get(p + NK_REC_CRC_BYTES, &h->delta);
     if (NK_UNLIKELY(at == NULL)) return 0;
     h->kind = *at++;
-    if (NK_UNLIKELY((h->kind & KIND_RESERVED) != 0)) return 0;
     at = nk_varint_get(at, &h->key_bytes);
     if (NK_UNLIKELY(at == NULL)) return 0;
     at = nk_varint_get(at, &h->value_bytes);
@@ -122,7 +124,9 @@ NK_INLINE uint32_t read_head(const uint8_t *p, struct head *h) {
         at += 8;
     }
     enum nk_rec_kind kind = (enum nk_rec_kind)(h->kind & KIND_BITS);
-    if (NK_UNLIKELY(!obeys(kind, h->key_bytes, h->value_bytes, h->expire_ms != 0))) return 0;
+    bool packed = (h->kind & KIND_PACKED) != 0;
+    if (NK_UNLIKELY(!obeys(kind, h->key_bytes, h->value_bytes, h->expire_ms != 0, packed)))
+        return 0;
     return (uint32_t)(at - p);
 }
 
@@ -138,6 +142,7 @@ NK_INLINE uint64_t parse(const uint8_t *from, const uint8_t *p, uint64_t n, uint
     r->lsn = first_lsn + h.delta;
     r->kind = (enum nk_rec_kind)(h.kind & KIND_BITS);
     r->more = (h.kind & KIND_MORE) != 0;
+    r->packed = (h.kind & KIND_PACKED) != 0;
     r->expire_ms = h.expire_ms;
     r->key = p + head;
     r->value = p + head + h.key_bytes;

@@ -6,7 +6,8 @@
  *     0     4  crc    CRC-32C of bytes 4+d .. end, then of {lsn u64, offset u64, salt u64}, where d is the
  *                     size of `delta`, offset that of the record in its file, salt the file's
  *     4   1..9  delta  lsn minus the file's first LSN, varint
- *     .     1  kind   bits 0..4 kind, bit 5 expiry follows, bit 6 more of this batch follows, bit 7 = 0
+ *     .     1  kind   bits 0..4 kind, bit 5 expiry follows, bit 6 more of this batch follows, bit 7 the value is
+ *                     packed (only a put, see packed.h)
  *     .   1..9  key    bytes, varint, 0 .. 65535
  *     .   1..9  value  bytes, varint, 0 .. 512 MiB; 0 for kinds without a value
  *     .     8  expiry  i64, ms since the epoch, > 0 (only with bit 5)
@@ -37,6 +38,7 @@ struct nk_record {
     uint64_t lsn;
     enum nk_rec_kind kind;
     bool more;                  /* the next record belongs to the same batch */
+    bool packed;                /* PUT: the value is in its packed form */
     int64_t expire_ms;          /* 0 = none */
     const uint8_t *key, *value; /* borrowed */
     uint32_t key_bytes, value_bytes;

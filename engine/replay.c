@@ -119,6 +119,9 @@ static int flush_group(struct part *p) {
         if (!nk_record_check(rec->p, rec->bytes, &rec->r, rec->offset, p->file->salt))
             return nk_recover_damage(db->folder, p->err, p->file->number, rec->offset, rec->r.lsn,
                                      "the record's checksum is wrong");
+        if (rec->r.packed) /* it would be taken for the value */
+            return nk_recover_damage(db->folder, p->err, p->file->number, rec->offset, rec->r.lsn,
+                                     "its value is compressed, as mode bitcask alone has it");
         int rc = apply(p, &rec->r, &p->group[i].key);
         if (rc != NITRO_OK) return nk_replay_failed(db, rc, p->err);
     }

@@ -17,6 +17,7 @@
 #define NK_REQ_H
 
 #include "fetch.h"
+#include "pack.h"
 #include "req_fault.h"
 #include "seg.h"
 
@@ -117,6 +118,7 @@ struct nk_req {
     uint8_t wire;       /* binary: the request's flags */
     uint8_t command;    /* what it is counted as: see struct nitro_tally */
     bool joined;        /* binary: it came in several frames */
+    bool packed;        /* SET: val or big is the packed form of the value */
 };
 _Static_assert(sizeof(struct nk_req) <= 96, "256 of these are walked for every chunk");
 
@@ -184,6 +186,7 @@ struct nk_chunk {
     uint32_t slice_cap, slice_count;
     uint32_t multi_cap, multi_count;
     struct nk_loan *loans;
+    struct nk_pack pack; /* what packed values lie in */
 
     /* The segments of the multi-key write that runs, ascending and distinct. */
     uint32_t *segs;
@@ -230,6 +233,7 @@ struct nk_parser {
     int64_t now;
     uint32_t max_value;
     bool locked; /* see NITRO_LOCKED_BYTES */
+    bool packs;  /* values that are to be stored may be packed */
 };
 
 enum nk_parsed {
@@ -253,11 +257,13 @@ NK_INLINE struct nk_req *nk_parser_slot(struct nk_parser *f) {
 void nk_req_fault(struct nk_req *r, enum nk_fault fault, const void *middle, size_t n);
 /* nk_fault_of: the fault that words an error code of the store. */
 enum nk_fault nk_fault_of(int code);
-/* nk_parser_value: gives r (or an element of a multi-key request) its value: borrowed, or copied to
- * a block of its own if it is large. NK_FAULT_NONE, or why not. */
-NITRO_MUST_CHECK enum nk_fault nk_parser_value(struct nk_parser *f, const uint8_t *p, uint32_t n,
-                                               const uint8_t **val, uint32_t *val_len,
-                                               struct nk_big **big);
+/* nk_parser_value: gives r, whose operation is known, its value: borrowed, or copied to a block of its own if it is
+ * large; that of a SET is packed where the store does that. nk_parser_multi_value: likewise an element of an MSET.
+ * NK_FAULT_NONE, or why not. */
+NITRO_MUST_CHECK enum nk_fault nk_parser_value(struct nk_parser *f, struct nk_req *r,
+                                               const uint8_t *p, uint32_t n);
+NITRO_MUST_CHECK enum nk_fault nk_parser_multi_value(struct nk_parser *f, struct nk_multi *m,
+                                                     const uint8_t *p, uint32_t n);
 /* nk_parser_multi: makes room for the n keys of r. NK_FAULT_NONE, or why not. */
 NITRO_MUST_CHECK enum nk_fault nk_parser_multi(struct nk_parser *f, struct nk_req *r, uint32_t n);
 /* nk_parser_multi_add: appends a key to r; its value is still empty. */

@@ -632,6 +632,7 @@ static struct nk_record record_of(const struct nk_key *k, const struct nk_effect
     r.kind = NK_REC_PUT;
     r.value = e->big != NULL ? e->big->data : e->val;
     r.value_bytes = e->big != NULL ? (uint32_t)e->big->bytes : e->bytes;
+    r.packed = e->packed;
     return r;
 }
 

@@ -72,6 +72,14 @@ void nk_big_retain(struct nk_big *b);
 /* nk_big_release: drops a reference; the last one queues the block for NITRO_STEP_FREE. Bounded. */
 void nk_big_release(struct nk_db *db, struct nk_big *b);
 
+/* The form in which a value is logged. */
+struct nk_form {
+    const uint8_t *val; /* up to NK_VALUE_BIG bytes, borrowed; … */
+    struct nk_big *big; /* … or, if it is not NULL, this, which may hold fewer */
+    uint32_t bytes;     /* of val */
+    bool packed;        /* it is not the value but its packed form (packed.h) */
+};
+
 /* ---- locks -------------------------------------------------------------------------------------*/
 struct nk_seg *nk_db_seg(struct nk_db *db, uint32_t index);
 /* nk_seg_lock: true when taken; false after a bounded spin (counted as lock_busy). */
@@ -93,6 +101,8 @@ struct nk_item {
     /* The value lies in a data file: val, bytes, big and version are not known (0) until nk_fetch_get has got them. */
     bool away;
     uint64_t loc; /* where; 0 if it was never away */
+    /* With loc, and once nk_fetch_get has got the value: what its record holds, for who writes the value anew */
+    struct nk_form stored;
     /* private to seg.c: where the entry (live or expired) is */
     uint64_t stamp;
     uint32_t ref;
@@ -120,6 +130,7 @@ struct nk_effect {
     uint32_t bytes;
     struct nk_big *big; /* instead of val; apply takes its own reference */
     int64_t expire_ms;
+    bool packed;  /* PUT: val or big is the packed form; only where nk_pack_value has made it one */
     uint32_t crc; /* nk_effect_crc of a large value, computed before the lock; 0 = not done */
     /* PUT: the entry that it comes from goes in the same step, so max_memory is not asked */
     bool moved;
@@ -222,6 +233,7 @@ struct nk_multi {
     bool reserved; /* resv holds something to be applied or aborted */
     bool remove;   /* delete instead of put */
     bool moved;    /* see struct nk_effect */
+    bool packed;   /* likewise */
     struct nk_resv resv;
 };
 _Static_assert(sizeof(struct nk_multi) == 64, "a million of these make 64 MiB");

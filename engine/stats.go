@@ -37,6 +37,12 @@ type Stats struct {
 	SnapshotBytes   uint64 // buffers of the snapshot that is under way; part of ResidentBytes
 	SnapshotEmitted uint64 // entries that writers have saved for snapshots
 	SnapshotBusy    uint64 // writes that had to wait for room to do so
+
+	// With Options.ValueCompression, of the values of 64 bytes and more that were written since the store was opened (a
+	// direct call that had to make room in the log first counts them again):
+	PackedValues    uint64 // those that have become smaller
+	PackRawBytes    uint64 // bytes of all of them …
+	PackStoredBytes uint64 // … and in the data files
 }
 
 // Stats sums the counters. A closed store has none.
@@ -69,5 +75,6 @@ func (s *Store) Stats() Stats {
 		LogWrites: uint64(c.log_writes), LogSyncs: uint64(c.log_syncs),
 		SnapshotBytes: uint64(c.snapshot_bytes), SnapshotEmitted: uint64(c.snapshot_emitted),
 		SnapshotBusy: uint64(c.snapshot_busy),
+		PackedValues: uint64(c.packed_values), PackRawBytes: uint64(c.pack_raw_bytes), PackStoredBytes: uint64(c.pack_stored_bytes),
 	}
 }

@@ -123,6 +123,14 @@ NK_INLINE uint64_t nk_store_usage(const struct nk_db *db, const struct nk_item *
 
 /* ---- effects -----------------------------------------------------------------------------------*/
 
+/* nk_store_form: the value of a found item, which is there, in the form in which it is to be logged again: a record's form
+ * goes from one to the other as it is. */
+NK_INLINE struct nk_form nk_store_form(const struct nk_item *it) {
+    if (it->loc != 0) return it->stored;
+    if (it->big != NULL) return (struct nk_form){.big = it->big};
+    return (struct nk_form){.val = it->val, .bytes = (uint32_t)it->bytes};
+}
+
 /* nk_store_rewrites: a new expiry is a put of the value that is there: the record has both. Any thread. */
 NK_INLINE bool nk_store_rewrites(const struct nk_db *db) { return nk_store_is_keydir(db); }
 

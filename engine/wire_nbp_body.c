@@ -146,7 +146,7 @@ static enum nk_fault set_value(struct nk_parser *f, struct nk_req *r, struct cur
     struct nitro_slice v = take_rest(b);
     if (v.n > f->max_value) return NK_FAULT_VALUE_SIZE;
     f->c->pub.grow_bytes += r->key.n + v.n;
-    return nk_parser_value(f, v.p, (uint32_t)v.n, &r->val, &r->val_len, &r->big);
+    return nk_parser_value(f, r, v.p, (uint32_t)v.n);
 }
 
 static enum nk_fault get(struct nk_parser *f, struct nk_req *r, struct cursor *b, bool extended) {
@@ -210,7 +210,7 @@ static enum nk_fault keys(struct nk_parser *f, struct nk_req *r, struct cursor *
         if (bytes > f->max_value)
             bad = NK_FAULT_VALUE_SIZE;
         else
-            bad = nk_parser_value(f, v, bytes, &m->val, &m->val_len, &m->big);
+            bad = nk_parser_multi_value(f, m, v, bytes);
         f->c->pub.grow_bytes += k.n + bytes;
     }
     return bad;

@@ -55,7 +55,7 @@ bool nk_arg_keys(const struct nk_args *a, struct nk_req *r, uint32_t first, uint
 /* nk_arg_value: argument i is the request's value; its key is known. */
 NK_INLINE bool nk_arg_value(const struct nk_args *a, struct nk_req *r, uint32_t i) {
     struct nitro_slice v = nk_arg(a, i);
-    enum nk_fault bad = nk_parser_value(a->f, v.p, (uint32_t)v.n, &r->val, &r->val_len, &r->big);
+    enum nk_fault bad = nk_parser_value(a->f, r, v.p, (uint32_t)v.n);
     a->f->c->pub.grow_bytes += r->key.n + v.n;
     if (NK_LIKELY(bad == NK_FAULT_NONE)) return true;
     nk_arg_fault(r, bad);

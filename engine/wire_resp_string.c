@@ -240,8 +240,7 @@ void nk_resp_mset(const struct nk_args *a, struct nk_req *r) {
     for (uint32_t i = 0; i < r->arg_count; i++) {
         struct nk_multi *m = &a->f->c->multi[r->arg_at + i];
         struct nitro_slice v = nk_arg(a, 2 + 2 * i);
-        enum nk_fault bad =
-            nk_parser_value(a->f, v.p, (uint32_t)v.n, &m->val, &m->val_len, &m->big);
+        enum nk_fault bad = nk_parser_multi_value(a->f, m, v.p, (uint32_t)v.n);
         if (bad != NK_FAULT_NONE) {
             nk_req_drop(a->f->db, a->f->c, r);
             nk_arg_fault(r, bad);

@@ -130,6 +130,10 @@ func (t *infoText) bitcask() {
 	if ratio, known := d.amplification(); known {
 		t.line("write_amplification", fmt.Sprintf("%.2f", ratio))
 	}
+	t.line("value_compression", t.s.opt.ValueCompression)
+	t.line("value_packed", t.es.PackedValues)
+	t.line("value_raw_bytes", t.es.PackRawBytes)
+	t.line("value_stored_bytes", t.es.PackStoredBytes)
 	t.line("damaged_files", d.DamagedFiles)
 	t.line("damaged_reads", d.DamagedReads)
 }

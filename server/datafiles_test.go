@@ -33,6 +33,26 @@ func churn(c *client) map[string]string {
 	return last
 }
 
+// TestValueCompression: values are compressed on their way to the disk, and INFO says what that saves.
+func TestValueCompression(t *testing.T) {
+	s := startBitcask(t, Options{ValueCompression: engine.ValueCompressionZstd})
+	c := dial(t, s)
+	text := strings.Repeat("one of many words ", 1000)
+	c.check(status("OK"), "SET", "k", text)
+	c.check(status("OK"), "MSET", "a", text[1:], "b", "short")
+	c.check(text, "GET", "k")
+	c.check(int64(len(text)), "STRLEN", "k")
+	c.check(int64(len(text)+1), "APPEND", "k", "!")
+	c.check(text+"!", "GET", "k")
+	info := scrapeInfo(c, "bitcask")
+	if info["value_compression"] != "zstd" || info["value_packed"] != "2" {
+		t.Errorf("value_compression %s, value_packed %s", info["value_compression"], info["value_packed"])
+	}
+	if raw, stored := count(t, info, "value_raw_bytes"), count(t, info, "value_stored_bytes"); raw != int64(2*len(text)-1) || stored > raw/10 {
+		t.Errorf("%d bytes became %d", raw, stored)
+	}
+}
+
 // TestMerge: MERGE answers when what is dead has gone, INFO and metrics say what it has done, and all values are there.
 func TestMerge(t *testing.T) {
 	s := startBitcask(t, Options{HTTP: anyPort})

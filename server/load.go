@@ -55,6 +55,7 @@ func (s *Server) openStore(maxMemory int64) (err error) {
 		OnLogFailure: s.logFailed,
 		Logger:       s.opt.Logger,
 
+		ValueCompression: s.opt.ValueCompression,
 		WALOff:           s.opt.WALOff,
 		Compression:      s.opt.Compression,
 		SaveInterval:     s.opt.SaveInterval,

@@ -154,6 +154,10 @@ type Options struct {
 	// Merge says when mode bitcask merges its data files. Other modes have no use for it.
 	Merge engine.MergeOptions
 
+	// ValueCompression is how values are compressed before they are written; only with engine.ModeBitcask. The zero value is
+	// engine.ValueCompressionNone.
+	ValueCompression engine.ValueCompression
+
 	// WALOff keeps no log in Dir, only snapshots. Dangerous: a crash takes every write since the newest one, acknowledged
 	// or not. Shutdown takes a last one, unless SaveInterval is negative. Without Dir it means nothing.
 	WALOff bool
@@ -304,6 +308,9 @@ func (o Options) validateData() error {
 	case o.Compression > engine.CompressionNone:
 		return fmt.Errorf("server: %v is not known; use engine.CompressionZstd, CompressionLZ4 or CompressionNone",
 			o.Compression)
+	case o.ValueCompression > engine.ValueCompressionZstd:
+		return fmt.Errorf("server: %v is not known; use engine.ValueCompressionZstd, ValueCompressionLZ4 or ValueCompressionNone",
+			o.ValueCompression)
 	case o.Level > engine.LevelAlways:
 		return fmt.Errorf("server: sync level is %d; use engine.LevelAlways, LevelEverysec or LevelNever", o.Level)
 	case o.OnIOError > IOErrorReadOnly:
@@ -324,6 +331,10 @@ func (o Options) validateMode() error {
 		if o.MaxFileBytes != 0 {
 			return errors.New("server: a size of data files is set, which mode bitcask alone has; set Mode to engine.ModeBitcask, " +
 				"or use LogFileBytes")
+		}
+		if o.ValueCompression != engine.ValueCompressionNone {
+			return errors.New("server: values are to be compressed, which mode bitcask alone does; set Mode to engine.ModeBitcask, " +
+				"or drop ValueCompression")
 		}
 		return nil
 	}

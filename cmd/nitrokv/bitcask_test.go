@@ -17,7 +17,7 @@ import (
 func TestBitcaskOptionsReachTheServer(t *testing.T) {
 	cfg, err := resolveServe(t, []string{"--mode=Bitcask", "--dir=d", "--max-file-size=1MiB", "--sync=interval=200ms", "--merge=off",
 		"--merge-dead-percent=30", "--merge-dead-bytes=2MiB", "--merge-dead-age=48h", "--merge-window=22:30-04:00", "--merge-rate=10MiB",
-		"--on-io-error=readonly"}, nil)
+		"--on-io-error=readonly", "--value-compression=ZSTD"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,6 +28,9 @@ func TestBitcaskOptionsReachTheServer(t *testing.T) {
 	}
 	want := engine.MergeOptions{DeadPercent: 30, DeadBytes: 2 << 20, DeadAge: 48 * time.Hour, BytesPerSecond: 10 << 20, Off: true}
 	want.Window.From, want.Window.To = 22*time.Hour+30*time.Minute, 4*time.Hour
+	if o.ValueCompression != engine.ValueCompressionZstd {
+		t.Errorf("value compression: %v", o.ValueCompression)
+	}
 	if o.Merge != want {
 		t.Errorf("merge options: %+v, want %+v", o.Merge, want)
 	}
@@ -43,8 +46,9 @@ func TestBitcaskDefaults(t *testing.T) {
 	if o := cfg.server; err != nil || o.Mode != engine.ModeDefault || o.MaxFileBytes != 0 || o.LogFileBytes != 0 || o.Merge.BytesPerSecond != 1<<20 {
 		t.Errorf("no mode: %+v, %v", o, err)
 	}
-	cfg, err = resolveServe(t, []string{"--mode=memory"}, []string{"NITROKV_MAX_FILE_SIZE=1MiB", "NITROKV_LOG_RETENTION=24h"})
-	if o := cfg.server; err != nil || o.Mode != engine.ModeMemory || o.MaxFileBytes != 0 || o.RetainFor != 24*time.Hour {
+	cfg, err = resolveServe(t, []string{"--mode=memory"}, []string{"NITROKV_MAX_FILE_SIZE=1MiB", "NITROKV_VALUE_COMPRESSION=zstd",
+		"NITROKV_LOG_RETENTION=24h"})
+	if o := cfg.server; err != nil || o.Mode != engine.ModeMemory || o.MaxFileBytes != 0 || o.ValueCompression != 0 || o.RetainFor != 24*time.Hour {
 		t.Errorf("mode memory: %+v, %v", o, err)
 	}
 }
@@ -65,6 +69,9 @@ func TestBitcaskRefusesOptions(t *testing.T) {
 		`--snapshot-compression and mode bitcask: it takes no`:        {{"--mode=bitcask", "--snapshot-compression=lz4"}, nil},
 		`--max-file-size is about data files, which mode bitcask`:     {{"--max-file-size=1GiB"}, nil},
 		`NITROKV_MAX_FILE_SIZE is about data files, which mode`:       {nil, {"NITROKV_MAX_FILE_SIZE=1MiB"}},
+		`--value-compression is about data files, which mode bitcask`: {{"--mode=memory", "--value-compression=none"}, nil},
+		`NITROKV_VALUE_COMPRESSION is about data files, which mode`:   {nil, {"NITROKV_VALUE_COMPRESSION=lz4"}},
+		`--value-compression "gzip": unknown; use zstd, lz4, none`:    {{"--mode=bitcask", "--value-compression=gzip"}, nil},
 		`--merge-rate is about data files, which mode bitcask alone`:  {{"--mode=memory", "--merge-rate=off"}, nil},
 		`--max-file-size "4GiB": out of range; use 64KiB to 4092MiB`:  {{"--mode=bitcask", "--max-file-size=4GiB"}, nil},
 		`--mode "lsm": unknown; use memory, bitcask`:                  {{"--mode=lsm"}, nil},

@@ -22,6 +22,7 @@ type dataConfig struct {
 	interval  time.Duration // as server.Options.SyncInterval
 	fileBytes int64         // of the log's files, in mode memory
 	dataBytes int64         // of data files, in mode bitcask
+	packing   engine.ValueCompression
 	onIOError server.IOErrorPolicy
 	save      saveConfig
 	merge     mergeConfig
@@ -44,6 +45,8 @@ func (c *dataConfig) options() []option {
 			help: "Size at which the log goes on in a new file, 64KiB to 1024GiB"},
 		{name: "max-file-size", arg: "SIZE", def: "1GiB", set: fileSizeTo(&c.dataBytes, dataFileMax, "64KiB to 4092MiB, for example 64MiB or 1GiB"),
 			help: "With --mode bitcask: size at which the data goes on in a new file, 64KiB to 4092MiB"},
+		{name: "value-compression", arg: "METHOD", def: engine.ValueCompressionNone.String(), set: packingTo(&c.packing),
+			help: "With --mode bitcask: compress values before they are written, if it makes them smaller. zstd is the smallest, lz4 the fastest, none"},
 		{name: "on-io-error", arg: "ACTION", def: server.IOErrorExit.String(), set: policyTo(&c.onIOError),
 			help: "After a failed write or sync of the log: exit with status 3, or readonly: refuse writes and go on with reads of what is on disk"},
 	}
@@ -81,7 +84,10 @@ func (c *dataConfig) finish(found map[string]setting) error {
 	if c.mode == engine.ModeDefault && c.dataBytes != server.DefaultMaxFileBytes {
 		return needBitcask(found, "max-file-size") // the folder may be of that mode, and would get files of another size
 	}
-	for _, name := range append([]string{"max-file-size"}, c.merge.names()...) {
+	if c.mode == engine.ModeDefault && c.packing != engine.ValueCompressionNone {
+		return needBitcask(found, "value-compression")
+	}
+	for _, name := range append([]string{"max-file-size", "value-compression"}, c.merge.names()...) {
 		if found[name].from == fromFlag {
 			return needBitcask(found, name)
 		}
@@ -151,7 +157,7 @@ func (c *dataConfig) apply(o *server.Options) {
 	o.Level, o.SyncInterval, o.OnIOError, o.Merge = c.level, c.interval, c.onIOError, c.merge.merge
 	switch {
 	case c.mode == engine.ModeBitcask:
-		o.MaxFileBytes = c.dataBytes
+		o.MaxFileBytes, o.ValueCompression = c.dataBytes, c.packing
 	case c.fileBytes != server.DefaultLogFileBytes: // else it is the default of the mode, which the folder may know alone
 		o.LogFileBytes = c.fileBytes
 	}
@@ -250,6 +256,17 @@ func modeTo(dst *engine.Mode) func(string) error {
 			}
 		}
 		return errors.New("unknown; use memory, bitcask")
+	}
+}
+
+func packingTo(dst *engine.ValueCompression) func(string) error {
+	return func(text string) error {
+		c, err := engine.ParseValueCompression(strings.ToLower(text))
+		if err != nil {
+			return errors.New("unknown; use zstd, lz4, none")
+		}
+		*dst = c
+		return nil
 	}
 }
 

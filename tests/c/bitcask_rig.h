@@ -38,6 +38,7 @@ struct bc {
     struct test_client client;
     int64_t now_ms;
     uint32_t segments;
+    enum nitro_compression value_compression; /* of the next start */
 
     bool watching; /* reads are noted */
     uint32_t reads;
@@ -108,6 +109,7 @@ static inline void bc_start(struct bc *w) {
     opt.dir = w->dir;
     opt.mode = NITRO_MODE_BITCASK;
     opt.log_file_bytes = BC_FILE_BYTES;
+    opt.value_compression = w->value_compression;
     opt.vfs = &w->vfs;
     bc_must(nitro_open(&opt, &w->store, &err), &err, "open");
     bc_must(nitro_recover_scan(w->store, w->now_ms, &found, &err), &err, "scan");
@@ -201,15 +203,20 @@ static inline void bc_same(struct bc *w, const char *key, const uint8_t *value, 
 
 /* ---- background work ---------------------------------------------------------------------------*/
 
-/* bc_tend: seals, writes hints and merges what has died in files up to a number, until nothing is left to do. */
-static inline void bc_tend(struct bc *w, uint64_t upto) {
-    const struct nitro_merge_options o = {.allow = 1, .dead_percent = 1, .upto = upto};
+/* bc_tend_as: makes steps until nothing is left to do. */
+static inline void bc_tend_as(struct bc *w, const struct nitro_merge_options *o) {
     struct nitro_merge_result r;
     struct nitro_err err = {0};
     do {
-        bc_must(nitro_merge_step(w->store, w->now_ms, &o, &r, &err), &err, "merge");
+        bc_must(nitro_merge_step(w->store, w->now_ms, o, &r, &err), &err, "merge");
         if (r.need == NITRO_MERGE_SYNC) bc_persist(w);
     } while (r.need != NITRO_MERGE_IDLE);
+}
+
+/* bc_tend: seals, writes hints and merges what has died in files up to a number. */
+static inline void bc_tend(struct bc *w, uint64_t upto) {
+    const struct nitro_merge_options o = {.allow = 1, .dead_percent = 1, .upto = upto};
+    bc_tend_as(w, &o);
 }
 
 /* bc_merge: seals the file that is written to, and merges whatever is dead. */

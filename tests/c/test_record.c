@@ -61,6 +61,10 @@ static const struct valid valids[] = {
     {"put, lengths of two, longest", {.kind = 0x01, .key_bytes = 16383, .value_bytes = 16383}},
     {"put, lengths of three", {.kind = 0x01, .key_bytes = 16384, .value_bytes = 16384}},
     {"put, longest key", {.kind = 0x01, .key_bytes = 65535, .value_bytes = 65535}},
+    {"put, packed", {.kind = 0x81, .key_bytes = 3, .value_bytes = 9}},
+    {"put, packed, shortest", {.kind = 0x81, .key_bytes = 1, .value_bytes = 3}},
+    {"put, packed, in a batch, expiry",
+     {.kind = 0xe1, .key_bytes = 3, .value_bytes = 300, .expire_ms = 9}},
     {"delta of one byte", {.kind = 0x02, .delta = 127, .key_bytes = 1}},
     {"delta of two", {.kind = 0x02, .delta = 128, .key_bytes = 1}},
     {"delta of two, largest", {.kind = 0x02, .delta = 16383, .key_bytes = 1}},
@@ -98,6 +102,7 @@ static struct nk_record record_of(const struct ref_record *r) {
     return (struct nk_record){.lsn = FIRST_LSN + r->delta,
                               .kind = (enum nk_rec_kind)(r->kind & 0x1f),
                               .more = (r->kind & 0x40) != 0,
+                              .packed = (r->kind & 0x80) != 0,
                               .expire_ms = r->expire_ms,
                               .key = body,
                               .value = body + 1,
@@ -145,7 +150,8 @@ static void check_fields(const char *name, const uint8_t *p, size_t n, const str
                          const struct ref_record *r) {
     bool same = got->lsn == FIRST_LSN + r->delta && (int)got->kind == (r->kind & 0x1f) &&
                 got->more == ((r->kind & 0x40) != 0) && got->expire_ms == r->expire_ms &&
-                got->key_bytes == r->key_bytes && got->value_bytes == r->value_bytes;
+                got->packed == ((r->kind & 0x80) != 0) && got->key_bytes == r->key_bytes &&
+                got->value_bytes == r->value_bytes;
     if (!same) test_fail("%s: a field comes back changed", name);
     if (got->value != got->key + r->key_bytes || got->value + r->value_bytes != p + n)
         test_fail("%s: key and value are not where they lie", name);
@@ -320,7 +326,11 @@ static const struct invalid invalids[] = {
     {"kind 7, reserved", {.kind = 0x07, .key_bytes = 1}},
     {"kind 8, unknown", {.kind = 0x08, .key_bytes = 1}},
     {"kind 31, unknown", {.kind = 0x1f, .key_bytes = 1}},
-    {"bit 7", {.kind = 0x81, .key_bytes = 1}},
+    {"put, packed, no value", {.kind = 0x81, .key_bytes = 1}},
+    {"put, packed, value too short", {.kind = 0x81, .key_bytes = 1, .value_bytes = 2}},
+    {"bit 7 of a delete", {.kind = 0x82, .key_bytes = 1}},
+    {"bit 7 of a delete with a value", {.kind = 0x82, .key_bytes = 1, .value_bytes = 9}},
+    {"bit 7 of an expire", {.kind = 0xa3, .key_bytes = 1, .expire_ms = 5}},
     {"bit 7 of a flush", {.kind = 0x84}},
     {"expiry 0", {.kind = 0x21, .key_bytes = 1, .expire_ms = 0}},
     {"expiry -1", {.kind = 0x21, .key_bytes = 1, .expire_ms = -1}},
@@ -411,6 +421,7 @@ static struct ref_record random_record(struct test_rng *rng) {
         r.expire_ms = 1 + (int64_t)random_number(rng, 62);
     }
     if (test_rng_below(rng, 2) == 0) r.kind |= 0x40;
+    if (r.value_bytes >= 3 && test_rng_below(rng, 2) == 0) r.kind |= 0x80;
     return r;
 }
 

@@ -27,8 +27,9 @@ static uint64_t word_of(uint64_t seed, size_t i) {
 
 size_t sim_value_fill(const struct sim_value *v, uint8_t *out) {
     if (v->is_number) return (size_t)sprintf((char *)out, "%" PRId64, v->number);
+    size_t period = !v->repeats ? SIZE_MAX : v->bytes > 1000 ? 2048 : 32;
     for (size_t i = 0; i < v->bytes; i += 8) {
-        uint64_t w = word_of(v->seed, i);
+        uint64_t w = word_of(v->seed, i % period);
         memcpy(out + i, &w, v->bytes - i < 8 ? v->bytes - i : 8);
     }
     if (v->bytes > 0) out[0] = 'v'; /* never a number */

@@ -31,6 +31,7 @@ struct sim_value {
     int64_t number;
     uint64_t seed;
     uint32_t bytes;
+    bool repeats; /* itself, so that it can be compressed */
 };
 /* sim_value_fill: writes the value to out[SIM_VALUE_MAX]; returns its length. */
 size_t sim_value_fill(const struct sim_value *v, uint8_t *out);

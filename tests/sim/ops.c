@@ -504,7 +504,9 @@ void sim_do_note(struct sim_world *w) {
 /* ---- drawing an operation ----------------------------------------------------------------------*/
 
 struct sim_value sim_bytes(struct sim_world *w, uint32_t bytes) {
-    return (struct sim_value){.seed = test_rng_next(&w->rng), .bytes = bytes};
+    uint64_t seed = test_rng_next(&w->rng);
+    bool packs = w->traits.value_compression != NITRO_COMPRESSION_NONE;
+    return (struct sim_value){.seed = seed, .bytes = bytes, .repeats = packs && seed % 2 == 0};
 }
 
 static struct sim_value draw_value(struct sim_world *w) {

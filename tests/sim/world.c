@@ -162,6 +162,8 @@ static void draw_traits(struct sim_world *w) {
     t->merges = (uint32_t[]){1, 4, 10, 20}[test_rng_below(&w->rng, 4)];
     t->heavy |= test_rng_below(&w->rng, 2) == 0;
     t->snaps = t->unlogged = t->restores = 0;
+    uint64_t how = test_rng_below(&w->rng, NITRO_COMPRESSION_ZSTD + 1);
+    t->value_compression = (enum nitro_compression)how;
 }
 
 void sim_world_init(struct sim_world *w, uint64_t seed, struct sim_points *points) {
@@ -360,6 +362,7 @@ static int open_store(struct sim_world *w, struct nitro_err *err) {
     opt.log_file_bytes = w->traits.log_file_bytes;
     opt.wal_off = w->wal_off;
     opt.mode = w->traits.bitcask ? NITRO_MODE_BITCASK : NITRO_MODE_DEFAULT;
+    opt.value_compression = w->traits.value_compression;
     return nitro_open(&opt, &w->store, err);
 }
 

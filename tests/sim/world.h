@@ -78,6 +78,8 @@ struct sim_traits {
     uint32_t merges;     /* of 32 operations, so many are a piece of a merge */
     int64_t keep_ms;     /* retention; 0 = not by time */
     uint64_t keep_bytes; /* 0 = not by bytes */
+    /* of mode bitcask; half of the values repeat themselves then */
+    enum nitro_compression value_compression;
 };
 
 /* A snapshot under way. */
