@@ -2,6 +2,7 @@
  *
  * api.c - direct use: one call, one effect on one key, or a batch of them (L5).
  */
+#include "cache.h"
 #include "db.h"
 #include "fetch.h"
 #include "mem.h"
@@ -108,6 +109,7 @@ static int get_found(struct look *w, nitro_store *s, int64_t now_ms, const void 
             return rc;
         }
     }
+    if (NK_UNLIKELY(w->it.found && w->it.loc != 0)) nk_cache_found(w->seg, &w->it);
     return copy_out(w, buf, cap, info);
 }
 
@@ -130,6 +132,7 @@ int nitro_get_away(nitro_store *s, int64_t now_ms, const void *key, size_t key_b
         return get_found(&w, s, now_ms, key, key_bytes, buf, cap, info);
     away->loc = w.it.loc;
     away->bytes = nk_loc_bytes(w.it.loc);
+    away->keep = nk_cache_missed(w.seg, &w.it);
     info->shown_lsn = w.it.shown;
     unlock(&w);
     return NITRO_AWAY;
@@ -138,13 +141,35 @@ int nitro_get_away(nitro_store *s, int64_t now_ms, const void *key, size_t key_b
 int nitro_fetch(nitro_store *s, const void *key, size_t key_bytes, void *buf, size_t cap,
                 struct nitro_info *info, struct nitro_away *away) {
     struct nk_item it;
+    struct nk_file *file = nk_file_at(s->db.files, nk_loc_slot(away->loc));
+    if (away->keep) nk_file_pin(file); /* so that the location means the same in nitro_keep */
     int rc = nk_fetch_one(&s->db, away->loc, key, key_bytes, buf, cap, &it);
-    away->loc = 0;
+    if (away->keep && (rc != NITRO_OK || it.bytes > cap || it.bytes > NK_CACHE_VALUE_MAX)) {
+        nk_file_unpin(file);
+        away->keep = 0;
+    }
+    if (!away->keep) away->loc = 0;
     if (rc != NITRO_OK) return rc;
     info->version = it.version;
     info->expire_ms = it.expire_ms;
     info->bytes = it.bytes;
     return NITRO_OK;
+}
+
+void nitro_keep(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
+                const void *value, const struct nitro_info *info, struct nitro_away *away) {
+    struct look w;
+    begin(&w, &s->db);
+    int rc = find(&w, s, now_ms, key, key_bytes, false);
+    if (rc == NITRO_OK && w.it.found && w.it.away && w.it.loc == away->loc) {
+        w.it.val = value;
+        w.it.bytes = info->bytes;
+        w.it.version = info->version;
+        nk_cache_keep(w.seg, &w.it);
+    }
+    end(&w);
+    nk_file_unpin(nk_file_at(s->db.files, nk_loc_slot(away->loc)));
+    *away = (struct nitro_away){0};
 }
 
 /* Whether the flags of a set allow it. */

@@ -356,6 +356,24 @@ void nk_arena_free(struct nk_arena *a, uint32_t ref) {
     block_free(a, ref, bytes >> class_shift[cls]);
 }
 
+/* What is left over becomes a block of its own for a moment, and that is freed. */
+bool nk_arena_shrink(struct nk_arena *a, uint32_t ref, uint32_t meta, uint32_t bytes) {
+    uint32_t cls = a->info[NK_REF_SPAN(ref)].cls, shift = class_shift[cls], words = (bytes + 3) / 4;
+    uint32_t have = nk_arena_block_bytes(a, ref) >> shift;
+    uint32_t units = (uint32_t)(nk_round_up(bytes, 1u << shift) >> shift);
+    if (units < class_min_units[cls]) units = class_min_units[cls];
+    NK_ASSERT(units <= have);
+    if (have - units < class_min_units[cls]) units = have;
+    uint8_t *p = nk_arena_ptr(a, ref);
+    uint32_t pad = cls == 0 ? units - words : 0;
+    nk_store32(p, meta | (nk_load32(p) & NK_META_PREV_FREE) | pad << NK_META_PAD_SHIFT);
+    if (units == have) return true;
+    nk_store32(p + ((size_t)units << shift), 0);
+    a->cls[cls].credit += (uint64_t)(have - units) << shift;
+    block_free(a, ref + units, have - units);
+    return true;
+}
+
 /* ---- evacuation --------------------------------------------------------------------------------*/
 
 /* Worth evacuating: sparser than its class by enough that copying pays, in a class with much slack, and
@@ -516,6 +534,18 @@ void nk_arena_free(struct nk_arena *a, uint32_t ref) {
     a->cls[0].span_bytes -= size;
     nk_mem_free(a->pool->mem, nk_arena_ptr(a, ref), size);
     span_number_release(a, ref);
+}
+
+bool nk_arena_shrink(struct nk_arena *a, uint32_t ref, uint32_t meta, uint32_t bytes) {
+    uint32_t have = nk_arena_block_bytes(a, ref), size = (uint32_t)nk_round_up(bytes, 4);
+    uint8_t *p = nk_mem_alloc(a->pool->mem, size);
+    if (p == NULL) return false;
+    memcpy(p, nk_arena_ptr(a, ref), size);
+    nk_mem_free(a->pool->mem, nk_arena_ptr(a, ref), have);
+    nk_store32(p, meta);
+    a->span[ref] = (uint64_t)(uintptr_t)p;
+    a->cls[0].span_bytes -= have - size;
+    return true;
 }
 
 bool nk_arena_sparse(struct nk_arena *a) {

@@ -21,7 +21,7 @@
 #define NK_ARENA_BINS 96u
 #define NK_ARENA_SMALL_MAX 4080u /* bytes asked for in the small class */
 #define NK_ARENA_MEDIUM_MIN                                                                        \
-    4096u /* bytes of a medium block; small ones stay below, padding included */
+    4096u /* bytes of a medium block, until it is shrunk; small ones stay below, padding included */
 #define NK_ARENA_BLOCK_MAX 131094u /* 24 of header, 65,535 of key, 65,535 of value */
 #ifdef NK_ARENA_MALLOC
 #define NK_ARENA_MEDIUM_UNIT 4u /* a block there has exactly the size of its entry */
@@ -66,6 +66,10 @@ NITRO_MUST_CHECK int nk_arena_alloc(struct nk_arena *a, uint32_t bytes, uint32_t
 /* nk_arena_stamp: replaces the meta word; the arena's own bits (PREV_FREE, padding) stay. `meta` must
  * describe an entry of the bytes that were asked for. */
 void nk_arena_stamp(struct nk_arena *a, uint32_t ref, uint32_t meta);
+/* nk_arena_shrink: the block's entry gets shorter: it is one of exactly `bytes` now, which `meta` describes, and what lies
+ * behind them is given back. The reference stays. False, and nothing changed: not now (with NK_ARENA_MALLOC alone). */
+NITRO_MUST_CHECK bool nk_arena_shrink(struct nk_arena *a, uint32_t ref, uint32_t meta,
+                                      uint32_t bytes);
 /* nk_arena_free: gives a block back, whether stamped or not. */
 void nk_arena_free(struct nk_arena *a, uint32_t ref);
 /* nk_arena_block_bytes: what a block really has, padding included. */

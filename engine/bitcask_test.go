@@ -232,6 +232,7 @@ func TestBitcaskModel(t *testing.T) {
 			}
 		}
 		m.check(fmt.Sprint("round ", round))
+		opt.CacheBytes = []int64{0, 2000, 1 << 20}[round%3] // from the next start on
 		switch round % 4 {
 		case 0:
 			must(t, m.s.Merge(t.Context()))
@@ -253,10 +254,12 @@ func TestBitcaskModel(t *testing.T) {
 }
 
 // TestBitcaskUnderMerges: writers overwrite their keys, readers see each of them go forward only, and the driver merges.
-func TestBitcaskUnderMerges(t *testing.T) {
+func TestBitcaskUnderMerges(t *testing.T) { underMerges(t, Options{Segments: 4}) }
+
+func underMerges(t *testing.T, opt Options) {
 	const keys = 50
 	dir := t.TempDir()
-	s := bitcaskStore(t, dir, Options{Segments: 4})
+	s := bitcaskStore(t, dir, opt)
 	var newest [3][keys]atomic.Int64
 	var writers, others sync.WaitGroup
 	var stop atomic.Bool
@@ -298,6 +301,9 @@ func TestBitcaskUnderMerges(t *testing.T) {
 	must(t, s.Merge(t.Context()))
 	if f := s.DataFiles(); f.Merges == 0 || f.MergeDroppedBytes == 0 || f.DamagedReads != 0 {
 		t.Errorf("%+v", f)
+	}
+	if opt.CacheBytes != 0 && s.DataFiles().CacheHits == 0 {
+		t.Errorf("nothing was found in the cache: %+v", s.DataFiles())
 	}
 	must(t, s.Close())
 	s = bitcaskStore(t, dir, Options{})
@@ -371,8 +377,13 @@ func TestCloseWaitsForReads(t *testing.T) {
 
 // TestCloseDuringReads, which find the value or a closed store.
 func TestCloseDuringReads(t *testing.T) {
-	s := bitcaskStore(t, t.TempDir(), Options{})
-	value := strings.Repeat("v", 5000)
+	closeDuringReads(t, Options{}, 5000)
+	closeDuringReads(t, Options{CacheBytes: 50_000}, 3000)
+}
+
+func closeDuringReads(t *testing.T, opt Options, size int) {
+	s := bitcaskStore(t, t.TempDir(), opt)
+	value := strings.Repeat("v", size)
 	for i := range 100 {
 		must(t, s.Set(fmt.Appendf(nil, "%d", i), []byte(value)))
 	}

@@ -20,6 +20,8 @@ package engine
 #cgo nocallback nitro_get_away
 #cgo noescape nitro_fetch
 #cgo nocallback nitro_fetch
+#cgo noescape nitro_keep
+#cgo nocallback nitro_keep
 #cgo noescape nitro_set
 #cgo nocallback nitro_set
 #cgo noescape nitro_delete

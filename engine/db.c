@@ -85,6 +85,15 @@ static int open_log(struct nk_db *db, const struct nitro_options *o, struct nitr
     return NITRO_OK;
 }
 
+static int set_cache(struct nk_db *db, const struct nitro_options *o, struct nitro_err *err) {
+    if (o->cache_bytes != 0 && db->files == NULL)
+        return nk_err_set(err, NITRO_EARGUMENT, 0,
+                          "open a store: there is nothing to be cached where values lie in memory; "
+                          "leave out cache_bytes, or use mode bitcask");
+    db->cache_bytes = o->cache_bytes;
+    return NITRO_OK;
+}
+
 int nitro_open(const struct nitro_options *o, nitro_store **out, struct nitro_err *err) {
     int rc = check_options(o, err);
     if (rc != NITRO_OK) return rc;
@@ -115,6 +124,7 @@ int nitro_open(const struct nitro_options *o, nitro_store **out, struct nitro_er
     nk_db_used_add(db, (int64_t)(store_bytes + seg_array_bytes(db)));
     if (o->dir != NULL) rc = open_log(db, o, err);
     if (rc == NITRO_OK) rc = check_packing(db, o, err);
+    if (rc == NITRO_OK) rc = set_cache(db, o, err);
     if (rc != NITRO_OK) {
         nitro_close(&s);
         return rc;

@@ -68,6 +68,11 @@ struct nk_seg {
     uint64_t expired, deletes, with_expiry, splits, merges, switches, busy, evacuated;
     uint64_t max_buckets, max_entries, max_bytes;
     uint64_t snap_pos, snap_fnv_pos; /* places before these are behind the snapshot's walk */
+    struct {
+        uint64_t values, bytes;           /* in its entries: tails, see store.h */
+        uint64_t hits, misses, evictions; /* since the store was opened */
+        uint32_t hand;                    /* bucket of `tab` that the clock comes to next */
+    } cache;                              /* cache.h */
 } NK_ALIGNED(128);
 
 /* For each slot the newest LSN by which a key in it may have gone: deleted, or expired after a write of that
@@ -129,6 +134,8 @@ struct nk_db {
     uint64_t max_memory NK_ALIGNED(NK_CACHE_LINE);  /* atomic; 0 = no limit */
     uint64_t used_bytes;                            /* atomic: what max_memory is compared with */
     uint64_t chunk_bytes, big_bytes, garbage_bytes; /* atomic */
+    uint64_t cached_bytes;                          /* atomic: of all segments */
+    uint64_t cache_bytes;                           /* their limit; 0 = nothing is cached */
 
     struct nk_big *big_free; /* atomic stack of released large values */
     struct nk_big *big_now;  /* being unmapped piece by piece; under big_lock */
@@ -137,6 +144,7 @@ struct nk_db {
     struct nk_garbage *garbage;        /* under garbage_lock */
     uint32_t expire_seg, expire_group; /* where the EXPIRE step is */
     uint32_t reclaim_seg;              /* where the RECLAIM step is */
+    uint32_t cache_seg;                /* and where it evicts cached values */
 
     struct nk_snap *snap;             /* being taken, or NULL; segments with a cut may use it */
     uint32_t snap_seg;                /* atomic: the segment that its walk is in */
@@ -167,8 +175,10 @@ void nk_seg_init(struct nk_seg *s, struct nk_db *db, uint32_t index, const struc
 /* nk_seg_work_done: ends a bounded piece of work: keeps the maxima, asserts the bounds of a piece of a step.
  * Under the lock. */
 void nk_seg_work_done(struct nk_seg *s);
-/* nk_seg_report: tells db->used_bytes about this segment's growth. Under the lock. */
+/* nk_seg_report: tells db->used_bytes about this segment's growth, if it is worth it. Under the lock.
+ * nk_seg_report_all: every byte of it. */
 void nk_seg_report(struct nk_seg *s);
+void nk_seg_report_all(struct nk_seg *s);
 /* nk_seg_locate: where the key's entry is, live or expired; it->ref = 0 if nowhere. Under the lock. */
 void nk_seg_locate(struct nk_seg *s, struct nk_key *k, struct nk_item *it);
 /* nk_seg_remove: removes the entry that was located in this lock hold; nobody is told. */

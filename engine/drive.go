@@ -17,7 +17,7 @@ type Step int
 // it.
 const (
 	StepExpire  Step = C.NITRO_STEP_EXPIRE  // removes expired keys that nobody reads
-	StepReclaim Step = C.NITRO_STEP_RECLAIM // shrinks tables, evacuates sparse memory
+	StepReclaim Step = C.NITRO_STEP_RECLAIM // shrinks tables, evacuates sparse memory, evicts cached values
 	StepFree    Step = C.NITRO_STEP_FREE    // frees what Flush and large values left
 	StepPool    Step = C.NITRO_STEP_POOL    // keeps memory ready, gives unused memory back
 	StepRetire  Step = C.NITRO_STEP_RETIRE  // frees what a prefetch might still have looked at

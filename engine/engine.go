@@ -32,6 +32,10 @@ type Options struct {
 	// MaxFileBytes is the size of one data file in ModeBitcask, 64 KiB to 4 GiB less 4 MiB. 0: 1 GiB. A file of a merge
 	// may be as large, and a merge needs room on the disk for one.
 	MaxFileBytes int64
+	// CacheBytes is how much of the values that are read ModeBitcask keeps in memory: values up to 4 KiB, with 9 bytes
+	// beside each, approximately those that were used last. They count for MaxMemory, but go before a write is refused.
+	// Damage to their records on the disk is not noticed while they are cached. 0: none.
+	CacheBytes int64
 	// Merge says when data files are merged in ModeBitcask.
 	Merge MergeOptions
 	// ValueCompression is that of values in ModeBitcask: those of 64 bytes to 16 MiB are compressed before they are
@@ -175,6 +179,7 @@ func (s *Store) openC() error {
 	copt.mode = C.uint32_t(s.opt.Mode)
 	copt.value_compression = C.enum_nitro_compression(s.opt.ValueCompression)
 	copt.log_file_bytes = C.uint64_t(max(s.opt.LogFileBytes, s.opt.MaxFileBytes)) // one of them is 0
+	copt.cache_bytes = C.uint64_t(s.opt.CacheBytes)
 	if s.opt.WALOff {
 		copt.wal_off = 1
 	}

@@ -10,7 +10,7 @@
  *                       bit 4      LONG_KEY: 4 bytes of key length come before the key
  *                       bit 5..7   padding of the block beyond its contents, in 4-byte words
  *                       bit 8..15  key bytes (0 with LONG_KEY)
- *                       bit 16..31 value bytes (0 with BIG)
+ *                       bit 16..31 value bytes (0 with BIG); in a keydir those of a cached value (store.h)
  *     4     8  version; in a keydir (store.h) the location of the record
  *    12     8  expiry, ms since the epoch     (EXPIRY)
  *     …     4  key bytes                      (LONG_KEY)

@@ -11,6 +11,7 @@
  *
  * NOT HERE  writing several keys (exec_batch.c).
  */
+#include "cache.h"
 #include "exec.h"
 
 /* prefetch_keys: all passes over the next keys of a request. */
@@ -41,8 +42,9 @@ static int look_value(struct nk_exec *x, struct nk_req *r, uint32_t i, struct nk
     struct nk_multi *m = &x->c->multi[r->arg_at + i];
     int stop = look(x, r, i, it);
     *code = NITRO_OK;
-    if (stop != NITRO_STOP_DONE || NK_LIKELY(!it->away)) return stop;
+    if (stop != NITRO_STOP_DONE || NK_LIKELY(!it->found || it->loc == 0)) return stop;
     *code = nk_exec_fetch(x, x->held, &m->key, it, true);
+    if (*code == NITRO_OK) nk_cache_found(x->held, it);
     if (*code == NITRO_EBUSY) return NITRO_STOP_BUSY;
     if (*code != NITRO_AWAY) return NITRO_STOP_DONE;
     (void)nk_exec_want_keys(x, m + 1, r->arg_count - i - 1);

@@ -9,6 +9,7 @@
  *
  * NOT HERE  parts of values (exec_part.c), GETDEL and GETEX (exec_take.c), several keys (exec_multi.c, exec_batch.c), keys as such (exec_key.c).
  */
+#include "cache.h"
 #include "decimal.h"
 #include "exec.h"
 
@@ -72,6 +73,7 @@ int nk_exec_get(struct nk_exec *x, struct nk_req *r) {
     if (NK_UNLIKELY(!it.found)) return get_missing(x, r);
     int stop;
     if (!nk_exec_load(x, r, s, &it, true, &stop)) return stop;
+    if (NK_UNLIKELY(it.loc != 0)) nk_cache_found(s, &it);
     if (NK_UNLIKELY(r->flags != 0)) return get_described(x, r, &it);
     if (NK_UNLIKELY(it.big != NULL)) return get_big(x, r, &it);
     nk_reply_value(x, r, it.val, it.bytes);

@@ -20,6 +20,7 @@ static void begin_empty(struct nk_seg *s) {
     s->draining = false;
     s->stamp++;
     s->key_bytes = s->value_bytes = s->with_expiry = s->bigs = 0;
+    nk_store_count_cached(s, -(int64_t)s->cache.values, -(int64_t)s->cache.bytes);
     nk_seg_report(s);
 }
 

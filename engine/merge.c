@@ -290,6 +290,17 @@ static void add_file(const struct nk_file *f, struct nitro_data_files *out) {
     out->damaged_files += NK_GET(f->damaged) != 0;
 }
 
+static void add_cache(const struct nk_db *db, struct nitro_data_files *out) {
+    out->cache_bytes = NK_GET(db->cached_bytes);
+    for (uint32_t i = 0; i < db->segments; i++) {
+        const struct nk_seg *s = &db->seg[i];
+        out->cache_values += NK_GET(s->cache.values);
+        out->cache_hits += NK_GET(s->cache.hits);
+        out->cache_misses += NK_GET(s->cache.misses);
+        out->cache_evictions += NK_GET(s->cache.evictions);
+    }
+}
+
 void nitro_data_files_of(nitro_store *s, struct nitro_data_files *out) {
     const struct nk_db *db = &s->db;
     *out = (struct nitro_data_files){0};
@@ -299,6 +310,7 @@ void nitro_data_files_of(nitro_store *s, struct nitro_data_files *out) {
         const struct nk_file *f = nk_file_at(files, i);
         if (f->number != 0 && !f->leaving) add_file(f, out);
     }
+    add_cache(db, out);
     out->damaged_reads = NK_GET(files->damaged);
     out->hints_loaded = NK_GET(db->data_start.hints_loaded);
     out->hints_rebuilt = NK_GET(db->data_start.hints_rebuilt);

@@ -243,7 +243,13 @@ type DataFiles struct {
 	MergeDroppedBytes uint64 // of records that merges have left out
 	HintsLoaded       uint64 // at the start: hint files that were used,
 	HintsRebuilt      uint64 // and those that were missing, stale or damaged
-	Merging           bool   // files are being merged, or get their hint files
+
+	// The cache (Options.CacheBytes): what it has now, with 9 bytes beside each value, and since the store was opened.
+	CacheBytes, CacheValues uint64
+	CacheHits, CacheMisses  uint64 // reads of a key that was there whose value was cached, or was not
+	CacheEvictions          uint64 // values that went to make room
+
+	Merging bool // files are being merged, or get their hint files
 }
 
 // DataFiles tells about the data files, as of a second ago at most, or with Options.ManualSteps as of the last Merge. It
@@ -269,5 +275,7 @@ func (s *Store) readDataFiles() *DataFiles {
 		Merges: uint64(c.merges), MergeReadBytes: uint64(c.merge_read_bytes),
 		MergeWrittenBytes: uint64(c.merge_written_bytes), MergeDroppedBytes: uint64(c.merge_dropped_bytes),
 		HintsLoaded: uint64(c.hints_loaded), HintsRebuilt: uint64(c.hints_rebuilt),
+		CacheBytes: uint64(c.cache_bytes), CacheValues: uint64(c.cache_values),
+		CacheHits: uint64(c.cache_hits), CacheMisses: uint64(c.cache_misses), CacheEvictions: uint64(c.cache_evictions),
 	}
 }

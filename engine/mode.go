@@ -69,6 +69,8 @@ func (o Options) checkFiles() error {
 			ErrArgument)
 	case o.ValueCompression > ValueCompressionZstd:
 		return fmt.Errorf("engine: open: %v, want zstd, lz4 or none: %w", o.ValueCompression, ErrArgument)
+	case o.CacheBytes < 0:
+		return fmt.Errorf("engine: open: a cache of %d bytes, want 0 (none) or more: %w", o.CacheBytes, ErrArgument)
 	case o.SyncInterval != 0 && o.SyncInterval < syncIntervalMin:
 		return fmt.Errorf("engine: open: sync interval of %v, want %v or more: %w", o.SyncInterval, syncIntervalMin,
 			ErrArgument)
@@ -86,6 +88,10 @@ func (o Options) checkMode(m Mode) error {
 		}
 		if o.MaxFileBytes != 0 {
 			return fmt.Errorf("engine: open: MaxFileBytes is for mode bitcask; in mode memory set LogFileBytes: %w", ErrArgument)
+		}
+		if o.CacheBytes != 0 {
+			return fmt.Errorf("engine: open: CacheBytes is for mode bitcask; in mode memory all values are in memory, leave it "+
+				"out: %w", ErrArgument)
 		}
 	case ModeBitcask:
 		return o.checkBitcask()

@@ -36,6 +36,9 @@ func TestModeRefusesOptions(t *testing.T) {
 		"both sizes":              {Options{Dir: "x", MaxFileBytes: 1 << 20, LogFileBytes: 1 << 20}, "one of them"},
 		"small files":             {Options{Mode: ModeBitcask, Dir: "x", MaxFileBytes: 1<<16 - 1}, "64 KiB"},
 		"large files":             {Options{Mode: ModeBitcask, Dir: "x", MaxFileBytes: maxFileBytes + 1}, "4 GiB less 4 MiB"},
+		"a cache of memory":       {Options{Mode: ModeMemory, Dir: "x", CacheBytes: 1}, "leave it out"},
+		"a cache and no folder":   {Options{CacheBytes: 1}, "leave out"},
+		"a negative cache":        {Options{Mode: ModeBitcask, Dir: "x", CacheBytes: -1}, "0 (none)"},
 		"timed snapshots":         {Options{Mode: ModeBitcask, Dir: "x", SaveInterval: time.Hour}, "SaveInterval"},
 		"snapshots by size":       {Options{Mode: ModeBitcask, Dir: "x", SnapshotLogBytes: 1}, "SnapshotLogBytes"},
 		"retention in time":       {Options{Mode: ModeBitcask, Dir: "x", RetainFor: time.Hour}, "RetainFor"},
@@ -85,6 +88,7 @@ func TestModeIsTheFolders(t *testing.T) {
 		"bitcask for memory":      {ModeMemory, Options{Mode: ModeBitcask}, ErrFormat},
 		"a log's size":            {ModeBitcask, Options{LogFileBytes: 1 << 20}, ErrArgument},
 		"a data file's size":      {ModeMemory, Options{MaxFileBytes: 1 << 20}, ErrArgument},
+		"a cache":                 {ModeMemory, Options{CacheBytes: 1 << 20}, ErrArgument},
 		"retention for bitcask":   {ModeBitcask, Options{RetainFor: time.Hour}, ErrArgument},
 		"no log, and it is there": {ModeBitcask, Options{WALOff: true}, ErrArgument},
 	} {

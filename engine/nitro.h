@@ -205,6 +205,9 @@ struct nitro_options {
     /* bitcask: values of 64 bytes to 16 MiB are compressed before they are logged, if that makes them an eighth smaller;
      * those of an earlier life stay as they are. In other modes NITRO_EARGUMENT */
     enum nitro_compression value_compression;
+    /* bitcask alone: so many bytes of values up to 4 KiB that were read are kept in memory, those that are used again for
+     * longer (second chance); they count for max_memory, but go before a write is refused. 0 = none. */
+    uint64_t cache_bytes;
 };
 /* Where values lie. */
 enum nitro_mode {
@@ -347,6 +350,8 @@ struct nitro_away {
     uint64_t loc;
     /* for making room: the value, if it is not compressed, has at most so many, and hardly fewer */
     uint64_t bytes;
+    uint32_t keep; /* behind nitro_fetch: 1 = nitro_keep must follow, unless nitro_close does */
+    uint32_t pad;
 };
 #define NITRO_AWAY 0x100 /* no failure, and none of the list above */
 NITRO_API NITRO_MUST_CHECK int nitro_get_away(nitro_store *s, int64_t now_ms, const void *key,
@@ -357,6 +362,11 @@ NITRO_API NITRO_MUST_CHECK int nitro_get_away(nitro_store *s, int64_t now_ms, co
 NITRO_API NITRO_MUST_CHECK int nitro_fetch(nitro_store *s, const void *key, size_t key_bytes,
                                            void *buf, size_t cap, struct nitro_info *info,
                                            struct nitro_away *away);
+/* nitro_keep: caches the value that nitro_fetch has read, of info->bytes bytes, if it is still that of its key, and if that
+ * can be done at once. Shared gate. */
+NITRO_API void nitro_keep(nitro_store *s, int64_t now_ms, const void *key, size_t key_bytes,
+                          const void *value, const struct nitro_info *info,
+                          struct nitro_away *away);
 /* nitro_set: expire_ms 0 = never. info (may be NULL) gets the new version. */
 NITRO_API NITRO_MUST_CHECK int nitro_set(nitro_store *s, int64_t now_ms, const void *key,
                                          size_t key_bytes, const void *value, size_t value_bytes,
@@ -606,7 +616,8 @@ NITRO_API NITRO_MUST_CHECK int nitro_execute(nitro_store *s, nitro_session *ss, 
  * lock holds of 16 chains looked through, 64 entries moved, or 64 KiB and one entry copied. */
 enum nitro_step_kind {
     NITRO_STEP_EXPIRE,  /* shared: removes expired keys that nobody reads */
-    NITRO_STEP_RECLAIM, /* shared: drains hash switches, shrinks tables, evacuates sparse spans */
+    NITRO_STEP_RECLAIM, /* shared: drains hash switches, shrinks tables, evacuates sparse spans, and
+                           evicts cached values of which there are too many */
     NITRO_STEP_FREE,    /* shared: frees what FLUSHALL and large values left, piece by piece */
     NITRO_STEP_POOL,    /* no gate: populates memory ahead of need, gives unused pages back (a huge
                            page can take the kernel milliseconds); not during nitro_close */
@@ -741,6 +752,10 @@ struct nitro_data_files {
     /* since the store was opened */
     uint64_t merges, merge_read_bytes, merge_written_bytes, merge_dropped_bytes;
     uint64_t hints_loaded, hints_rebuilt; /* at the start: used, or missing, stale or damaged */
+    /* The cache: what it has now, with 9 bytes beside each value; then since the store was opened, with cache_bytes: GETs
+     * and MGETs of keys that were there, by whether their values were cached, and values that went to make room. */
+    uint64_t cache_bytes, cache_values;
+    uint64_t cache_hits, cache_misses, cache_evictions;
 };
 /* nitro_data_files_of: zeros in other modes. As FOLDER. */
 NITRO_API void nitro_data_files_of(nitro_store *s, struct nitro_data_files *out);

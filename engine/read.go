@@ -55,6 +55,9 @@ func (s *Store) lookUp(dst, key []byte, value bool, ci *C.struct_nitro_info) ([]
 			s.gate.runlock(t)
 			dst, code = s.fetch(dst, key, value, ci, &away)
 			t.reads.RUnlock()
+			if away.keep != 0 {
+				s.keep(key, dst[len(dst):cap(dst)], ci, &away)
+			}
 			return dst, code, nil
 		}
 		s.gate.runlock(t)
@@ -80,6 +83,17 @@ func (s *Store) fetch(dst, key []byte, value bool, ci *C.struct_nitro_info, away
 	code := C.nitro_fetch(s.c, pointer(key), C.size_t(len(key)), pointer(room), C.size_t(len(room)), ci, away)
 	ci.shown_lsn = shown
 	return dst, code
+}
+
+// keep caches the value that fetch has read, which lies at the begin of room. With a store that has been closed since,
+// there is nothing to be done.
+func (s *Store) keep(key, room []byte, ci *C.struct_nitro_info, away *C.struct_nitro_away) {
+	t, err := s.enter()
+	if err != nil {
+		return
+	}
+	C.nitro_keep(s.c, C.int64_t(s.Now()), pointer(key), C.size_t(len(key)), pointer(room), ci, away)
+	s.gate.runlock(t)
 }
 
 // keyError is errorOf, and tells of which key the value can't be read.

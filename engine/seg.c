@@ -20,6 +20,7 @@
  *
  * NOT HERE  the switch of the hash (switch.c), background work (step.c), scans (scan.c).
  */
+#include "cache.h"
 #include "mutant.h"
 #include "snap.h"
 #include "store.h"
@@ -176,13 +177,16 @@ uint64_t nk_seg_live_bytes(const struct nk_seg *s) {
            nk_table_bytes(&s->tab) + nk_table_bytes(&s->old) + nk_over_bytes(&s->over);
 }
 
-void nk_seg_report(struct nk_seg *s) {
+static void report(struct nk_seg *s, int64_t least) {
     uint64_t live = nk_seg_live_bytes(s);
     int64_t delta = (int64_t)(live - s->reported_bytes);
-    if (NK_LIKELY(delta < (int64_t)USED_GRAIN && delta > -(int64_t)USED_GRAIN)) return;
+    if (NK_LIKELY(delta < least && delta > -least)) return;
     s->reported_bytes = live;
     nk_db_used_add(s->db, delta);
 }
+
+void nk_seg_report(struct nk_seg *s) { report(s, USED_GRAIN); }
+void nk_seg_report_all(struct nk_seg *s) { report(s, 1); }
 
 static void raise_max(uint64_t *max, uint64_t v) {
     if (v > *max) __atomic_store_n(max, v, __ATOMIC_RELAXED);
@@ -342,9 +346,15 @@ static bool room_for(struct nk_seg *s, const struct nk_item *it, uint32_t need,
     return new <= old || nk_db_room(db, need); /* a new large value is counted already */
 }
 
+/* Cached values go before a write is refused. But not while something is reserved: an overwrite in place counts on the
+ * size of its block. */
+static NK_NOINLINE bool make_room(struct nk_seg *s, uint32_t need, const struct nk_effect *e) {
+    return s->pending == 0 && s->cache.values > 0 && nk_cache_yield(s, need, e->val);
+}
+
 static int reserve_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it, uint32_t need,
                        const struct nk_effect *e, struct nk_resv *r) {
-    if (!room_for(s, it, need, e)) return NITRO_EMAXMEMORY;
+    if (!room_for(s, it, need, e) && !make_room(s, need, e)) return NITRO_EMAXMEMORY;
     bool first = s->pending == 0;
     if (it->ref != 0 && first && fits_in_place(s, it->ref, need)) return NITRO_OK;
     if (it->ref == 0 || !first) {

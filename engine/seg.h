@@ -100,8 +100,9 @@ struct nk_item {
     uint64_t shown;
     /* The value lies in a data file: val, bytes, big and version are not known (0) until nk_fetch_get has got them. */
     bool away;
-    uint64_t loc; /* where; 0 if it was never away */
-    /* With loc, and once nk_fetch_get has got the value: what its record holds, for who writes the value anew */
+    uint64_t loc; /* of its record; 0 where values lie in memory alone */
+    /* With loc, and once nk_fetch_get has got the value: what its record holds, for who writes the value anew; of a cached
+     * one the value itself */
     struct nk_form stored;
     /* private to seg.c: where the entry (live or expired) is */
     uint64_t stamp;
@@ -156,7 +157,8 @@ struct nk_resv {
 
 /* nk_seg_reserve: sets aside what the effect on (k, it) needs. `it` must come from nk_seg_find in the same
  * lock hold. NITRO_OK, NITRO_ENOMEM, NITRO_EMAXMEMORY (only for effects that grow the store),
- * NITRO_EBUSY (a leaf lock was held: back out and report BUSY). On error nothing has changed. Every success
+ * NITRO_EBUSY (a leaf lock was held: back out and report BUSY). On error nothing has changed. Either way cached values
+ * may have gone (cache.h), and what items found before had of them, but not the one that the effect has as `val`. Every success
  * is followed by exactly one nk_seg_apply or nk_seg_abort in the same lock hold. */
 NITRO_MUST_CHECK int nk_seg_reserve(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                                     const struct nk_effect *e, struct nk_resv *r);

@@ -5,9 +5,10 @@
  * EXPIRE   No index: each group of 16 buckets knows a time before which nothing in it expires; only due
  *          groups are visited, one group a lock hold.
  * RECLAIM  For each segment in turn: move entries to a new hash, merge buckets, empty the last overflow
- *          page, evacuate sparse spans.
+ *          page, evacuate sparse spans. Then: evict cached values, if there are too many (cache.c).
  * Each kind is run by one thread at a time; different kinds may run side by side.
  */
+#include "cache.h"
 #include "db.h"
 
 #define HOLD_ENTRIES 64u
@@ -182,6 +183,7 @@ int nitro_step(nitro_store *store, enum nitro_step_kind kind, int64_t now_ms, ui
         break;
     case NITRO_STEP_RECLAIM:
         work = step_reclaim(db, budget, &more);
+        work += nk_cache_step(db, budget - (uint32_t)nk_min_u64(work, budget), &more);
         break;
     case NITRO_STEP_FREE:
         work = step_free(db, budget, &more);

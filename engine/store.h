@@ -4,7 +4,7 @@
  *
  * WHAT   The two kinds of store differ in what an entry holds behind its meta word, and in what follows from it:
  *          in memory   version (8 bytes), expiry, key, value or a pointer to it
- *          keydir      location of the record (loc.h, 8 bytes), expiry, key
+ *          keydir      location of the record (loc.h, 8 bytes), expiry, key; and the value, too, if it is cached (cache.h)
  *        Everything that depends on it stands here; nobody else asks. nk_db.files is what decides: the table of
  *        data files, which only a keydir has.
  *
@@ -39,6 +39,28 @@ NK_INLINE struct nk_big *nk_entry_big(const uint8_t *tail) {
     return b;
 }
 
+/* A cached value lies behind the key, as a tail of the entry whose size stands where that of a value in memory does:
+ *
+ *   off  size  field
+ *     0     8  version of the record
+ *     8     1  used: 1 = a GET has found the value here since the hand of the clock came by
+ *     9     …  value
+ */
+#define NK_CACHED_USED 8u
+#define NK_CACHED_VALUE 9u
+
+/* nk_store_cached: bytes of that tail, 0 if the value is not cached. */
+NK_INLINE uint32_t nk_store_cached(const struct nk_seg *s, uint32_t meta) {
+    return nk_store_is_keydir(s->db) ? meta >> NK_META_VALUE_SHIFT : 0;
+}
+
+/* nk_store_count_cached: so many tails more, or fewer, of so many bytes together. */
+NK_INLINE void nk_store_count_cached(struct nk_seg *s, int64_t values, int64_t bytes) {
+    NK_ADD(s->cache.values, values);
+    NK_ADD(s->cache.bytes, bytes);
+    __atomic_fetch_add(&s->db->cached_bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
+}
+
 /* nk_store_fill: the word behind the meta word, and what comes behind the key (at tail), with the accounts of values. */
 NK_INLINE void nk_store_fill(struct nk_seg *s, uint8_t *e, uint8_t *tail, const struct nk_effect *f,
                              struct nk_logged at) {
@@ -66,6 +88,8 @@ NK_INLINE void nk_store_forget(struct nk_seg *s, const uint8_t *e, uint32_t meta
     if (nk_store_is_keydir(s->db)) {
         NK_SUB(s->value_bytes, nk_loc_bytes(nk_entry_loc(e)));
         nk_files_dead(s->db->files, nk_entry_loc(e));
+        uint32_t cached = nk_store_cached(s, meta);
+        if (cached != 0) nk_store_count_cached(s, -1, -(int64_t)cached);
     } else if (NK_UNLIKELY(meta & NK_META_BIG)) {
         struct nk_big *b = nk_entry_big(tail);
         NK_SUB(s->value_bytes, b->bytes);
@@ -93,6 +117,13 @@ NK_INLINE void nk_store_read(const struct nk_seg *s, const uint8_t *e, uint32_t 
                                .bucket = it->bucket,
                                .loc = nk_entry_loc(e),
                                .away = true};
+        uint32_t cached = nk_store_cached(s, meta);
+        if (cached == 0) return;
+        it->away = false;
+        it->version = nk_load64(tail);
+        it->val = tail + NK_CACHED_VALUE;
+        it->bytes = cached - NK_CACHED_VALUE;
+        it->stored = (struct nk_form){.val = it->val, .bytes = (uint32_t)it->bytes};
         return;
     }
     it->away = false;

@@ -134,6 +134,12 @@ func (t *infoText) bitcask() {
 	t.line("value_packed", t.es.PackedValues)
 	t.line("value_raw_bytes", t.es.PackRawBytes)
 	t.line("value_stored_bytes", t.es.PackStoredBytes)
+	t.line("cache_size", t.s.opt.CacheBytes)
+	t.line("cache_bytes", d.CacheBytes)
+	t.line("cache_values", d.CacheValues)
+	t.line("cache_hits", d.CacheHits)
+	t.line("cache_misses", d.CacheMisses)
+	t.line("cache_evictions", d.CacheEvictions)
 	t.line("damaged_files", d.DamagedFiles)
 	t.line("damaged_reads", d.DamagedReads)
 }

@@ -101,6 +101,38 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestCache: GETs and MGETs find in memory what was read before; INFO and metrics say how often.
+func TestCache(t *testing.T) {
+	s := startBitcask(t, Options{HTTP: anyPort, CacheBytes: 1 << 20})
+	c := dial(t, s)
+	for i := range 10 {
+		c.check(status("OK"), "SET", fmt.Sprint("k", i), strings.Repeat("v", i))
+	}
+	for range 3 {
+		for i := range 10 {
+			c.check(strings.Repeat("v", i), "GET", fmt.Sprint("k", i))
+		}
+	}
+	c.check(status("OK"), "SET", "k9", "new")
+	c.check("new", "GET", "k9")
+	want := map[string]string{"cache_size": "1048576", "cache_values": "10", "cache_bytes": fmt.Sprint(10*9 + 36 + 3),
+		"cache_hits": "20", "cache_misses": "11", "cache_evictions": "0"}
+	waitFor(t, "INFO to know the cache", func() bool { // it looks every now and then
+		return scrapeInfo(c, "bitcask")["cache_misses"] == want["cache_misses"]
+	})
+	f := scrapeInfo(c, "bitcask")
+	_, body := visit(t, s, "GET", "/metrics", "")
+	for name, n := range want {
+		if f[name] != n {
+			t.Errorf("INFO has %s %s, want %s", name, f[name], n)
+		}
+		metric := strings.NewReplacer("hits", "hits_total", "misses", "misses_total", "evictions", "evictions_total").Replace(name)
+		if name != "cache_size" && !strings.Contains(body, "\n"+metricPrefix+metric+" "+n+"\n") {
+			t.Errorf("there is no metric %s with %s", metric, n)
+		}
+	}
+}
+
 // TestMergeKeepsItsPlace: replies before a MERGE go out, those after it follow, and other clients go on meanwhile.
 func TestMergeKeepsItsPlace(t *testing.T) {
 	s := startBitcask(t, Options{})
@@ -179,6 +211,8 @@ func TestModeOptions(t *testing.T) {
 		"snapshots":     {Options{Mode: engine.ModeBitcask, Dir: "d", SaveInterval: time.Minute}, "takes no snapshots"},
 		"retention":     {Options{Mode: engine.ModeBitcask, Dir: "d", RetainFor: time.Hour}, "takes no snapshots"},
 		"data files":    {Options{Mode: engine.ModeMemory, Dir: "d", MaxFileBytes: 1 << 20}, "use LogFileBytes"},
+		"a cache":       {Options{Dir: "d", CacheBytes: 1 << 20}, "drop CacheBytes"},
+		"small cache":   {Options{Mode: engine.ModeBitcask, Dir: "d", CacheBytes: -1}, "0 (none) or more"},
 		"sync interval": {Options{Dir: "d", SyncInterval: time.Millisecond}, "10ms or more"},
 	} {
 		t.Chdir(t.TempDir())

@@ -42,7 +42,7 @@ func start(t testing.TB, opt Options) *Server {
 }
 
 // inTestMode makes mode bitcask of a server that keeps everything in memory, or a log without more, if NK_TEST_MODE says so: with
-// files that are as small as they may be, and merged when anything in them is dead. "make race-bitcask" names the tests that can be
+// files that are as small as they may be, and merged when anything in them is dead, a small cache and compression. "make race-bitcask" names the tests that can be
 // run so.
 func inTestMode(t testing.TB, opt Options) Options {
 	t.Helper()
@@ -55,6 +55,7 @@ func inTestMode(t testing.TB, opt Options) Options {
 	if opt.Dir == "" {
 		opt.Dir, opt.Level = t.TempDir(), engine.LevelNever
 	}
+	opt.CacheBytes, opt.ValueCompression = 64<<10, engine.ValueCompressionLZ4
 	opt.Mode, opt.MaxFileBytes, opt.LogFileBytes, opt.Merge.DeadPercent = engine.ModeBitcask, 64<<10, 0, 1
 	return opt
 }

@@ -48,6 +48,7 @@ func (s *Server) openStore(maxMemory int64) (err error) {
 		Mode:         s.opt.Mode,
 		LogFileBytes: s.opt.LogFileBytes,
 		MaxFileBytes: s.opt.MaxFileBytes,
+		CacheBytes:   s.opt.CacheBytes,
 		Merge:        s.opt.Merge,
 		Level:        engine.LevelNever, // of FLUSHALL, whose reply then waits like any other
 		SyncInterval: s.opt.SyncInterval,

@@ -151,6 +151,10 @@ type Options struct {
 	// engine.ModeBitcask, where it stands in for LogFileBytes. 0: DefaultMaxFileBytes.
 	MaxFileBytes int64
 
+	// CacheBytes is how much of the values that are read mode bitcask keeps in memory, small ones that were used last, as
+	// engine.Options.CacheBytes; only with engine.ModeBitcask. 0: none.
+	CacheBytes int64
+
 	// Merge says when mode bitcask merges its data files. Other modes have no use for it.
 	Merge engine.MergeOptions
 
@@ -336,6 +340,9 @@ func (o Options) validateMode() error {
 			return errors.New("server: values are to be compressed, which mode bitcask alone does; set Mode to engine.ModeBitcask, " +
 				"or drop ValueCompression")
 		}
+		if o.CacheBytes != 0 {
+			return errors.New("server: a cache is set, which mode bitcask alone has; set Mode to engine.ModeBitcask, or drop CacheBytes")
+		}
 		return nil
 	}
 	switch {
@@ -347,6 +354,8 @@ func (o Options) validateMode() error {
 		return errors.New("server: in mode bitcask the log's files are the data files; set MaxFileBytes in place of LogFileBytes")
 	case o.MaxFileBytes != 0 && (o.MaxFileBytes < 64<<10 || o.MaxFileBytes > maxFileBytesMax):
 		return fmt.Errorf("server: the size of data files is %d bytes; it must be 64 KiB to 4092 MiB", o.MaxFileBytes)
+	case o.CacheBytes < 0:
+		return fmt.Errorf("server: the size of the cache is %d bytes; it must be 0 (none) or more", o.CacheBytes)
 	case o.SaveInterval > 0 || o.SnapshotLogBytes > 0 || o.RetainFor != 0 || o.RetainBytes != 0:
 		return errors.New("server: mode bitcask takes no snapshots in this version; drop SaveInterval, SnapshotLogBytes, RetainFor " +
 			"and RetainBytes")

@@ -17,13 +17,14 @@ import (
 func TestBitcaskOptionsReachTheServer(t *testing.T) {
 	cfg, err := resolveServe(t, []string{"--mode=Bitcask", "--dir=d", "--max-file-size=1MiB", "--sync=interval=200ms", "--merge=off",
 		"--merge-dead-percent=30", "--merge-dead-bytes=2MiB", "--merge-dead-age=48h", "--merge-window=22:30-04:00", "--merge-rate=10MiB",
-		"--on-io-error=readonly", "--value-compression=ZSTD"}, nil)
+		"--on-io-error=readonly", "--value-compression=ZSTD",
+		"--cache-size=3MiB"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := cfg.server
 	if o.Mode != engine.ModeBitcask || o.Dir != "d" || o.MaxFileBytes != 1<<20 || o.LogFileBytes != 0 || o.OnIOError != server.IOErrorReadOnly ||
-		o.Level != engine.LevelEverysec || o.SyncInterval != 200*time.Millisecond {
+		o.CacheBytes != 3<<20 || o.Level != engine.LevelEverysec || o.SyncInterval != 200*time.Millisecond {
 		t.Errorf("server options: %+v", o)
 	}
 	want := engine.MergeOptions{DeadPercent: 30, DeadBytes: 2 << 20, DeadAge: 48 * time.Hour, BytesPerSecond: 10 << 20, Off: true}
@@ -39,7 +40,7 @@ func TestBitcaskOptionsReachTheServer(t *testing.T) {
 // The defaults of data files, and a mode that only the folder knows: then nothing is said that would be wrong in one of them.
 func TestBitcaskDefaults(t *testing.T) {
 	cfg, err := resolveServe(t, []string{"--mode=bitcask"}, nil)
-	if o := cfg.server; err != nil || o.MaxFileBytes != server.DefaultMaxFileBytes || o.Merge != (engine.MergeOptions{DeadPercent: 50}) {
+	if o := cfg.server; err != nil || o.MaxFileBytes != server.DefaultMaxFileBytes || o.CacheBytes != 0 || o.Merge != (engine.MergeOptions{DeadPercent: 50}) {
 		t.Errorf("mode bitcask: %+v, %v", o, err)
 	}
 	cfg, err = resolveServe(t, nil, []string{"NITROKV_MERGE_RATE=1MiB"})
@@ -47,8 +48,8 @@ func TestBitcaskDefaults(t *testing.T) {
 		t.Errorf("no mode: %+v, %v", o, err)
 	}
 	cfg, err = resolveServe(t, []string{"--mode=memory"}, []string{"NITROKV_MAX_FILE_SIZE=1MiB", "NITROKV_VALUE_COMPRESSION=zstd",
-		"NITROKV_LOG_RETENTION=24h"})
-	if o := cfg.server; err != nil || o.Mode != engine.ModeMemory || o.MaxFileBytes != 0 || o.ValueCompression != 0 || o.RetainFor != 24*time.Hour {
+		"NITROKV_CACHE_SIZE=1MiB", "NITROKV_LOG_RETENTION=24h"})
+	if o := cfg.server; err != nil || o.Mode != engine.ModeMemory || o.MaxFileBytes != 0 || o.ValueCompression != 0 || o.CacheBytes != 0 || o.RetainFor != 24*time.Hour {
 		t.Errorf("mode memory: %+v, %v", o, err)
 	}
 }
@@ -72,6 +73,9 @@ func TestBitcaskRefusesOptions(t *testing.T) {
 		`--value-compression is about data files, which mode bitcask`: {{"--mode=memory", "--value-compression=none"}, nil},
 		`NITROKV_VALUE_COMPRESSION is about data files, which mode`:   {nil, {"NITROKV_VALUE_COMPRESSION=lz4"}},
 		`--value-compression "gzip": unknown; use zstd, lz4, none`:    {{"--mode=bitcask", "--value-compression=gzip"}, nil},
+		`--cache-size is about data files, which mode bitcask alone`:  {{"--mode=memory", "--cache-size=0"}, nil},
+		`NITROKV_CACHE_SIZE is about data files, which mode bitcask`:  {nil, {"NITROKV_CACHE_SIZE=1MiB"}},
+		`--cache-size "much": not a size`:                             {{"--mode=bitcask", "--cache-size=much"}, nil},
 		`--merge-rate is about data files, which mode bitcask alone`:  {{"--mode=memory", "--merge-rate=off"}, nil},
 		`--max-file-size "4GiB": out of range; use 64KiB to 4092MiB`:  {{"--mode=bitcask", "--max-file-size=4GiB"}, nil},
 		`--mode "lsm": unknown; use memory, bitcask`:                  {{"--mode=lsm"}, nil},

@@ -23,6 +23,7 @@ type dataConfig struct {
 	fileBytes int64         // of the log's files, in mode memory
 	dataBytes int64         // of data files, in mode bitcask
 	packing   engine.ValueCompression
+	cache     int64 // bytes, in mode bitcask
 	onIOError server.IOErrorPolicy
 	save      saveConfig
 	merge     mergeConfig
@@ -47,6 +48,8 @@ func (c *dataConfig) options() []option {
 			help: "With --mode bitcask: size at which the data goes on in a new file, 64KiB to 4092MiB"},
 		{name: "value-compression", arg: "METHOD", def: engine.ValueCompressionNone.String(), set: packingTo(&c.packing),
 			help: "With --mode bitcask: compress values before they are written, if it makes them smaller. zstd is the smallest, lz4 the fastest, none"},
+		{name: "cache-size", arg: "SIZE", def: "0", set: sizeTo(&c.cache),
+			help: "With --mode bitcask: memory for values up to 4KiB that are read often, part of --max-memory; 0: every read of a value is one of its file"},
 		{name: "on-io-error", arg: "ACTION", def: server.IOErrorExit.String(), set: policyTo(&c.onIOError),
 			help: "After a failed write or sync of the log: exit with status 3, or readonly: refuse writes and go on with reads of what is on disk"},
 	}
@@ -87,7 +90,10 @@ func (c *dataConfig) finish(found map[string]setting) error {
 	if c.mode == engine.ModeDefault && c.packing != engine.ValueCompressionNone {
 		return needBitcask(found, "value-compression")
 	}
-	for _, name := range append([]string{"max-file-size", "value-compression"}, c.merge.names()...) {
+	if c.mode == engine.ModeDefault && c.cache != 0 {
+		return needBitcask(found, "cache-size")
+	}
+	for _, name := range append([]string{"max-file-size", "value-compression", "cache-size"}, c.merge.names()...) {
 		if found[name].from == fromFlag {
 			return needBitcask(found, name)
 		}
@@ -157,7 +163,7 @@ func (c *dataConfig) apply(o *server.Options) {
 	o.Level, o.SyncInterval, o.OnIOError, o.Merge = c.level, c.interval, c.onIOError, c.merge.merge
 	switch {
 	case c.mode == engine.ModeBitcask:
-		o.MaxFileBytes, o.ValueCompression = c.dataBytes, c.packing
+		o.MaxFileBytes, o.ValueCompression, o.CacheBytes = c.dataBytes, c.packing, c.cache
 	case c.fileBytes != server.DefaultLogFileBytes: // else it is the default of the mode, which the folder may know alone
 		o.LogFileBytes = c.fileBytes
 	}

@@ -39,6 +39,7 @@ struct bc {
     int64_t now_ms;
     uint32_t segments;
     enum nitro_compression value_compression; /* of the next start */
+    uint64_t cache_bytes;
 
     bool watching; /* reads are noted */
     uint32_t reads;
@@ -110,6 +111,7 @@ static inline void bc_start(struct bc *w) {
     opt.mode = NITRO_MODE_BITCASK;
     opt.log_file_bytes = BC_FILE_BYTES;
     opt.value_compression = w->value_compression;
+    opt.cache_bytes = w->cache_bytes;
     opt.vfs = &w->vfs;
     bc_must(nitro_open(&opt, &w->store, &err), &err, "open");
     bc_must(nitro_recover_scan(w->store, w->now_ms, &found, &err), &err, "scan");
@@ -122,7 +124,7 @@ static inline void bc_start(struct bc *w) {
     w->client.yield_ctx = w;
 }
 
-static inline void bc_open(struct bc *w, uint32_t segments) {
+static inline void bc_open_cached(struct bc *w, uint32_t segments, uint64_t cache_bytes) {
     memset(w, 0, sizeof *w);
     test_mem_init(&w->mem);
     w->sys = nitro_vfs_system();
@@ -132,10 +134,13 @@ static inline void bc_open(struct bc *w, uint32_t segments) {
     w->vfs.close = bc_vfs_close;
     w->now_ms = TEST_NOW;
     w->segments = segments;
+    w->cache_bytes = cache_bytes;
     strcpy(w->dir, "/tmp/nitrokv-bitcask-XXXXXX");
     if (mkdtemp(w->dir) == NULL) test_fail("no folder can be made in /tmp");
     bc_start(w);
 }
+
+static inline void bc_open(struct bc *w, uint32_t segments) { bc_open_cached(w, segments, 0); }
 
 /* bc_stop: as after a kill; bc_start goes on. */
 static inline void bc_stop(struct bc *w) {

@@ -92,6 +92,19 @@ static void give(struct world *w, struct shadow *s) {
     s->ref = 0;
 }
 
+/* Makes a stamped block shorter; what is left of it stays where it is, and as it was. Not one with a long key, whose length
+ * would have to change, too. */
+static void shrink(struct world *w, struct shadow *s, uint32_t bytes) {
+    uint32_t key, meta = meta_for(bytes, &key), ref = s->ref;
+    check_block(w, s);
+    assert_true(nk_arena_shrink(&w->arena, ref, meta, bytes));
+    s->bytes = bytes;
+    assert_int_equal(nk_entry_meta(nk_arena_ptr(&w->arena, ref)) &
+                         ~(NK_META_PREV_FREE | NK_META_PAD_MASK),
+                     meta);
+    check_block(w, s);
+}
+
 /* Mostly small, some medium, and now and then exactly at an edge of the classes. */
 static uint32_t random_bytes(void) {
     static const uint32_t edge[] = {12,   13,    15,    16,    17,     4076,  4079, 4080,
@@ -224,6 +237,60 @@ static void arena__random_allocs_and_frees__invariants_hold(void **state) {
     }
     assert_int_equal(nk_arena_span_bytes(&w.arena), 0);
     world_close(&w);
+}
+
+/* Shrunk blocks of both classes, between blocks that come and go, and inside a span that is being evacuated. */
+static void arena_shrink__random_blocks__invariants_hold(void **state) {
+    (void)state;
+    static struct shadow shadow[SHADOWS];
+    struct world w;
+    uint64_t live = 0, shrunk = 0, rounds = test_scale(60000);
+    memset(shadow, 0, sizeof shadow);
+    world_open(&w);
+    for (uint64_t i = 0; i < rounds; i++) {
+        struct shadow *s = &shadow[test_rng_below(&rng, SHADOWS)];
+        if (s->ref == 0) {
+            take(&w, s, random_bytes(), true);
+            live++;
+        } else if (s->bytes <= 65535 && test_rng_below(&rng, 3) != 0) {
+            shrink(&w, s, 12 + (uint32_t)test_rng_below(&rng, s->bytes - 11));
+            shrunk++;
+        } else {
+            give(&w, s);
+            live--;
+        }
+        if (i % 500 == 0) check_arena(&w, live);
+        if (i % 2000 == 0 && nk_arena_sparse(&w.arena)) check_arena(&w, live);
+        if (i % 2000 == 1500 && w.arena.evac_span != 0) nk_arena_evac_abort(&w.arena);
+    }
+    assert_true(shrunk > rounds / 10);
+    for (uint32_t i = 0; i < SHADOWS; i++)
+        if (shadow[i].ref != 0) give(&w, &shadow[i]);
+    world_close(&w);
+}
+
+/* A long entry that becomes a short one gives the rest back at once, down to the unit of its class. */
+static void arena_shrink__long_entry__memory_is_free(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t from, to, left;
+    } cases[] = {{4000, 30, 32}, {100, 92, 100}, {100, 84, 84}, {4200, 30, 64}, {4200, 4200, 4224}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct world w;
+        struct shadow s, behind;
+        world_open(&w);
+        take(&w, &s, cases[i].from, true);
+        take(&w, &behind, cases[i].from, true);
+        shrink(&w, &s, cases[i].to);
+#ifndef NK_ARENA_MALLOC
+        assert_int_equal(nk_arena_block_bytes(&w.arena, s.ref), cases[i].left);
+#endif
+        check_arena(&w, 2);
+        check_block(&w, &behind);
+        give(&w, &s);
+        give(&w, &behind);
+        world_close(&w);
+    }
 }
 
 /* A block that was never stamped has its full size, can be walked over and freed; at every size. */
@@ -504,6 +571,8 @@ static void arena_evac_next__span_of_free_marks__looks_at_64_blocks(void **state
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena__random_allocs_and_frees__invariants_hold),
+        cmocka_unit_test(arena_shrink__random_blocks__invariants_hold),
+        cmocka_unit_test(arena_shrink__long_entry__memory_is_free),
         cmocka_unit_test(arena_alloc__every_size__provisional_block_is_exact),
         cmocka_unit_test(arena_stamp__padded_block_after_a_free_one__keeps_the_arenas_bits),
         cmocka_unit_test(arena_free__any_order__merges_until_the_span_is_gone),

@@ -135,7 +135,7 @@ func startRedis(t *testing.T) *server {
 }
 
 // stores returns the options of the stores that are compared: without a log; with NK_TEST_MODE=bitcask nitrokv's in mode bitcask,
-// with files that are as small as they may be and merged when anything in them is dead, so that values move all the time,
+// with files that are as small as they may be and merged when anything in them is dead, so that values move all the time, a small cache and compression,
 // and Redis's with the log that corresponds.
 func stores(t *testing.T) (nitro, redis []string) {
 	t.Helper()
@@ -144,7 +144,7 @@ func stores(t *testing.T) (nitro, redis []string) {
 		return []string{"--dir", "off"}, []string{"--appendonly", "no"}
 	case "bitcask":
 		return []string{"--dir", filepath.Join(t.TempDir(), "data"), "--mode", "bitcask", "--max-file-size", "64KiB",
-			"--merge-dead-percent", "1", "--sync", "never"}, []string{"--appendonly", "yes", "--appendfsync", "no"}
+			"--merge-dead-percent", "1", "--sync", "never", "--cache-size", "64KiB", "--value-compression", "lz4"}, []string{"--appendonly", "yes", "--appendfsync", "no"}
 	default:
 		t.Fatalf("NK_TEST_MODE is %q; use memory or bitcask", mode)
 		return nil, nil

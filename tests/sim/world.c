@@ -164,6 +164,7 @@ static void draw_traits(struct sim_world *w) {
     t->snaps = t->unlogged = t->restores = 0;
     uint64_t how = test_rng_below(&w->rng, NITRO_COMPRESSION_ZSTD + 1);
     t->value_compression = (enum nitro_compression)how;
+    if (test_rng_below(&w->rng, 2) == 0) t->cache_bytes = 1 + test_rng_below(&w->rng, 20000);
 }
 
 void sim_world_init(struct sim_world *w, uint64_t seed, struct sim_points *points) {
@@ -363,6 +364,7 @@ static int open_store(struct sim_world *w, struct nitro_err *err) {
     opt.wal_off = w->wal_off;
     opt.mode = w->traits.bitcask ? NITRO_MODE_BITCASK : NITRO_MODE_DEFAULT;
     opt.value_compression = w->traits.value_compression;
+    opt.cache_bytes = w->traits.cache_bytes;
     return nitro_open(&opt, &w->store, err);
 }
 

@@ -80,6 +80,7 @@ struct sim_traits {
     uint64_t keep_bytes; /* 0 = not by bytes */
     /* of mode bitcask; half of the values repeat themselves then */
     enum nitro_compression value_compression;
+    uint64_t cache_bytes; /* 0 = no cache */
 };
 
 /* A snapshot under way. */
