@@ -13,6 +13,8 @@
  */
 #include "exec.h"
 
+#define WANT_KEYS (16u * NK_FETCH_ITEMS) /* keys of a command that are looked at in one stop */
+
 /* Whether a request will need the value of its one key. */
 static bool reads_value(const struct nk_req *r) {
     switch ((enum nk_op)r->op) {
@@ -50,9 +52,10 @@ static void want_ahead(struct nk_exec *x) {
 }
 
 bool nk_exec_want_keys(struct nk_exec *x, struct nk_multi *m, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
+    uint32_t end = (uint32_t)nk_min_u64(count, WANT_KEYS);
+    for (uint32_t i = 0; i < end; i++)
         if (!want(x, &m[i].key)) return false;
-    return true;
+    return end == count;
 }
 
 int nk_exec_fetch(struct nk_exec *x, struct nk_seg *s, const struct nk_key *k, struct nk_item *it,

@@ -42,6 +42,7 @@ static void drop_items(struct nk_fetch *f, struct nk_db *db) {
     f->count = 0;
     f->used = 0;
     f->want = 0;
+    f->noted = 0;
     f->first = 0;
     f->ran = false;
 }
@@ -153,7 +154,7 @@ static void take_from_block(struct nk_fetched *t, const struct nk_record *r,
 static void take_peeked(struct nk_fetch *f, struct nk_db *db, struct nk_fetched *t,
                         struct nk_peeked *p) {
     const uint8_t *from = p->bytes > 0 ? f->mem + f->used : p->rest;
-    uint64_t first = nk_file_at(db->files, nk_loc_slot(t->loc))->first_lsn;
+    uint64_t first = NK_GET(nk_file_at(db->files, nk_loc_slot(t->loc))->first_lsn);
     uint64_t bytes = nk_record_bytes(from, p->bytes > 0 ? p->bytes : p->rest_bytes);
     struct nk_record r;
     bool right = nk_record_parse(from, bytes, first, &r) == bytes && r.kind == NK_REC_PUT;
@@ -199,8 +200,9 @@ static bool note(struct nk_fetch *f, struct nk_db *db, const struct nk_key *k, u
     uint64_t bytes = nk_loc_bytes(loc);
     if (f->ran) drop_items(f, db);
     if (f->count == NK_FETCH_ITEMS || f->item == NULL) return false;
-    if (f->count > 0 && f->want + bytes > NK_FETCH_BYTES) return false;
+    if (f->count > 0 && nk_max_u64(f->want, f->noted) + bytes > NK_FETCH_BYTES) return false;
     (void)add_item(f, db, k, loc);
+    f->noted += bytes;
     if (is_small(loc)) f->want += bytes;
     return true;
 }

@@ -51,6 +51,7 @@ struct nk_fetch {
     uint32_t tries; /* rounds of the request that goes on; its owner sets it to 0 */
     uint32_t first; /* the item that was asked for last; as a rule those before it have been used */
     uint64_t want;  /* bytes of memory that the round, or a record that is not written yet, needs */
+    uint64_t noted; /* bytes of all records that are noted, large ones, too */
     uint8_t *mem;
     size_t cap, used;
 };

@@ -43,8 +43,8 @@ static int log_flush(struct nk_db *db, uint64_t *lsn) {
     int rc = nk_log_begin(db->log, bytes, bytes, 0, true);
     if (rc != NITRO_OK) return rc == NK_ROOM ? NITRO_ELOGFULL : rc;
     nk_log_append(db->log, &r, nk_record_body_crc(&r), NULL);
-    nk_log_end(db->log);
     nk_store_logged(db, &r);
+    nk_log_end(db->log);
     *lsn = r.lsn;
     return NITRO_OK;
 }

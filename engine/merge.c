@@ -7,6 +7,8 @@
  */
 #include "merge.h"
 
+#define SEALS 16u /* files that one step seals */
+
 /* ---- errors ----------------------------------------------------------------------------------------*/
 
 static void name_of(const struct nk_piece *p, char out[NK_PATH_MAX]) {
@@ -160,9 +162,11 @@ static int rest(struct nk_merge *m, struct nk_merge_call *c) {
         return NITRO_OK;
     }
     int rc = nk_log_seal(m->l, &sealed, c->err);
-    if (rc != NITRO_OK || sealed != 0) return rc;
-    rc = look(m, c);
-    if (rc != NITRO_OK || m->state != NK_MERGE_REST) return rc;
+    for (uint32_t i = 1; i < SEALS && rc == NITRO_OK && sealed != 0; i++)
+        rc = nk_log_seal(m->l, &sealed, c->err);
+    if (rc != NITRO_OK) return rc;
+    rc = look(m, c); /* also while more are to be sealed: files may be written faster than that */
+    if (rc != NITRO_OK || m->state != NK_MERGE_REST || sealed != 0) return rc;
     c->idle = true;
     m->hints_rest = m->narrow = false;
     return NITRO_OK;
@@ -273,7 +277,7 @@ int nitro_merge_step(nitro_store *s, int64_t now_ms, const struct nitro_merge_op
 int nitro_merge_roll(nitro_store *s, uint64_t *upto, struct nitro_err *err) {
     uint64_t last = 0;
     int rc = has_files(&s->db) ? nk_log_roll(s->db.folder, &last, err) : NITRO_OK;
-    if (rc == NITRO_OK && upto != NULL) *upto = last;
+    if ((rc == NITRO_OK || rc == NITRO_ELOGFULL) && upto != NULL) *upto = last;
     return rc;
 }
 

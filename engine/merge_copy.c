@@ -268,7 +268,9 @@ static bool decide(struct nk_merge *m, struct nk_merge_item *it, int64_t now_ms)
 static bool is_pinned(struct nk_merge *m) {
     for (uint32_t i = 0; i < m->older_count && !m->pinned; i++) {
         const struct nk_file *f = nk_file_at(m->l->files, m->older[i]);
-        m->pinned = NK_GET(f->put_bytes) != NK_GET(f->live_bytes);
+        /* first what is counted last: records that come meanwhile do not make up for dead ones */
+        uint64_t live = __atomic_load_n(&f->live_bytes, __ATOMIC_ACQUIRE);
+        m->pinned = NK_GET(f->put_bytes) != live;
     }
     return NK_MUTATE(70, false, m->pinned);
 }

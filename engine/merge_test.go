@@ -69,6 +69,20 @@ func TestMergeGivesRoomBack(t *testing.T) {
 	}
 }
 
+// TestMergeLeavesNothingDead, be it a record among hundreds.
+func TestMergeLeavesNothingDead(t *testing.T) {
+	s := bitcaskStore(t, t.TempDir(), Options{ManualSteps: true, MaxFileBytes: 1 << 20})
+	want := overwrite(t, s, 900, 1)
+	must(t, s.Delete([]byte("key 5")))
+	delete(want, "key 5")
+	must(t, s.Sync(t.Context()))
+	must(t, s.Merge(t.Context()))
+	if f := s.DataFiles(); f.Merges == 0 || f.MergeDroppedBytes == 0 || f.GoneBytes != 0 {
+		t.Errorf("%+v", f)
+	}
+	wantAll(t, s, want)
+}
+
 // TestMergesGoByThemselves, when the files are dead enough.
 func TestMergesGoByThemselves(t *testing.T) {
 	s := bitcaskStore(t, t.TempDir(), Options{})

@@ -6,6 +6,7 @@ package engine
 import "C"
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -130,19 +131,28 @@ func (s *Store) closeMerges() {
 // mergeAll merges everything that is dead now. What dies meanwhile is left for the next time, so that this ends also while
 // others write. The caller holds turn.
 func (s *Store) mergeAll() error {
-	everything := C.struct_nitro_merge_options{allow: 1, dead_percent: 1}
-	err := s.commit.inFolder(func() error {
+	everything := C.struct_nitro_merge_options{allow: 1, dead_percent: 100, dead_bytes: 1}
+	full := s.commit.inFolder(func() error {
 		var e C.struct_nitro_err
 		return detailed("merge", C.nitro_merge_roll(s.c, &everything.upto, &e), &e)
 	})
-	if err != nil {
-		return err
+	if full != nil && !errors.Is(full, ErrLogFull) { // what is sealed already can be merged without room for another file
+		return full
 	}
 	// Only a file that is durable to its end is sealed and can be merged.
 	if err := s.mergeDurable(s.Appended()); err != nil {
 		return err
 	}
-	return s.runMerges(func() *C.struct_nitro_merge_options { return &everything })
+	// A file that turns out to be damaged is left alone from then on, and the others are merged.
+	var damaged error
+	for range s.DataFiles().Files + 1 {
+		err := s.runMerges(func() *C.struct_nitro_merge_options { return &everything })
+		if !errors.Is(err, ErrCorrupt) {
+			return cmp.Or(err, damaged, full)
+		}
+		damaged = err
+	}
+	return damaged
 }
 
 // runMerges makes steps, with the options of each moment, until nothing is left to do or the options are nil. It takes
@@ -167,6 +177,12 @@ func (s *Store) runMerges(options func() *C.struct_nitro_merge_options) error {
 		}
 		p.pause(false)
 		wait := m.rate.delay(s.opt.Merge.BytesPerSecond, uint64(m.next.read)+uint64(m.next.written), time.Now())
+		for ; wait > mergeTick; wait -= mergeTick { // at a low rate INFO would stand still
+			if !s.sleep(mergeTick) {
+				return errMergeClosed
+			}
+			_ = s.lookAtFolder()
+		}
 		if !s.sleep(wait) {
 			return errMergeClosed
 		}

@@ -666,8 +666,8 @@ int nk_seg_log(struct nk_seg *s, const struct nk_key *k, const struct nk_effect 
     if (NK_UNLIKELY(rc != NITRO_OK)) return rc == NK_ROOM ? NITRO_ELOGFULL : rc;
     if (spliced) nk_big_retain(e->big);
     nk_log_append(log, &r, crc, e->big);
-    nk_log_end(log);
     nk_store_logged(s->db, &r);
+    nk_log_end(log);
     *at = (struct nk_logged){.lsn = r.lsn, .loc = r.loc};
     return NITRO_OK;
 }

@@ -181,7 +181,7 @@ NK_INLINE struct nk_logged nk_store_next(const struct nk_db *db, const struct nk
     struct nk_logged to = {.lsn = at.lsn + 1};
     if (!nk_store_is_keydir(db)) return to;
     uint32_t slot = nk_loc_slot(at.loc);
-    uint64_t first = nk_file_at(db->files, slot)->first_lsn;
+    uint64_t first = NK_GET(nk_file_at(db->files, slot)->first_lsn);
     uint64_t offset = nk_loc_offset(at.loc) + nk_record_size(r, at.lsn - first);
     to.loc = nk_loc(slot, offset, nk_record_size(next, to.lsn - first));
     return to;

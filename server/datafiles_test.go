@@ -45,6 +45,9 @@ func TestValueCompression(t *testing.T) {
 	c.check(int64(len(text)+1), "APPEND", "k", "!")
 	c.check(text+"!", "GET", "k")
 	info := scrapeInfo(c, "bitcask")
+	if used := count(t, scrapeInfo(c, "memory"), "used_memory_dataset"); used != int64(len("k")+len("a")+len("b")) {
+		t.Errorf("used_memory_dataset %d: values lie on the disk", used)
+	}
 	if info["value_compression"] != "zstd" || info["value_packed"] != "2" {
 		t.Errorf("value_compression %s, value_packed %s", info["value_compression"], info["value_packed"])
 	}

@@ -130,7 +130,10 @@ func (t *infoText) memory() {
 	t.line("used_memory_human", human(t.es.UsedBytes))
 	t.line("used_memory_rss", rss)
 	t.line("used_memory_rss_human", human(rss))
-	dataset := t.es.KeyBytes + t.es.ValueBytes
+	dataset := t.es.KeyBytes
+	if !t.s.hasDataFiles() { // whose values lie on the disk
+		dataset += t.es.ValueBytes
+	}
 	t.line("used_memory_overhead", t.es.UsedBytes-min(dataset, t.es.UsedBytes))
 	t.line("used_memory_dataset", dataset)
 	if total := systemMemory(); total > 0 {

@@ -39,7 +39,8 @@ struct world {
     uint8_t value[VALUE_MAX], got[VALUE_MAX];
 };
 
-static const struct nitro_merge_options merge_all = {.allow = 1, .dead_percent = 1};
+static const struct nitro_merge_options merge_all = {
+    .allow = 1, .dead_percent = 100, .dead_bytes = 1};
 static const struct nitro_merge_options merge_none = {.allow = 0, .dead_percent = 1};
 
 /* ---- a store -----------------------------------------------------------------------------------*/

@@ -120,6 +120,57 @@ static void gets__pipelined__read_in_file_order(void **state) {
     bc_close(&w);
 }
 
+static void *(*plain_map)(void *ctx, size_t bytes, size_t align);
+static int64_t most_mapped;
+
+static void *noting_map(void *ctx, size_t bytes, size_t align) {
+    struct test_mem *m = ctx;
+    void *p = plain_map(ctx, bytes, align);
+    if (m->mapped_bytes > most_mapped) most_mapped = m->mapped_bytes;
+    return p;
+}
+
+/* Large values count, too: a round does not hold as many of them as it has items. */
+static void mget__large_values__bounded(void **state) {
+    (void)state;
+    enum { KEYS = 60, BYTES = 256 << 10 };
+    struct bc w;
+    char key[KEYS][8];
+    struct test_arg argv[1 + KEYS] = {{"MGET", 4}};
+    uint8_t *value = malloc(BYTES);
+    assert_non_null(value);
+    bc_open(&w, 4);
+    for (size_t i = 0; i < KEYS; i++) {
+        snprintf(key[i], sizeof key[i], "k%zu", i);
+        argv[1 + i] = (struct test_arg){key[i], strlen(key[i])};
+        fill(value, BYTES, (uint8_t)i);
+        assert_int_equal(bc_set(&w, key[i], value, BYTES), NITRO_OK);
+    }
+    bc_persist(&w);
+    bc_watch(&w, NULL, 0);
+    plain_map = w.mem.table.map;
+    w.mem.table.map = noting_map;
+    most_mapped = 0;
+    int64_t before = w.mem.mapped_bytes;
+    w.client.out_len = 0;
+    assert_int_equal(test_client_args(&w.client, argv, 1 + KEYS), NITRO_OK);
+    w.mem.table.map = plain_map;
+    w.watching = false;
+    assert_int_equal(w.reads, KEYS);
+    assert_true(most_mapped > 0 && most_mapped - before < 6 << 20);
+    size_t at = 5;
+    assert_memory_equal(w.client.out, "*60\r\n", at);
+    for (size_t i = 0; i < KEYS; i++) {
+        fill(value, BYTES, (uint8_t)i);
+        assert_memory_equal(w.client.out + at, "$262144\r\n", 9);
+        assert_memory_equal(w.client.out + at + 9, value, BYTES);
+        at += 9 + BYTES + 2;
+    }
+    assert_int_equal(w.client.out_len, at);
+    free(value);
+    bc_close(&w);
+}
+
 /* ---- what changes meanwhile --------------------------------------------------------------------*/
 
 static void overwrite(struct bc *w) { assert_int_equal(bc_set(w, "k", "newer", 5), NITRO_OK); }
@@ -353,6 +404,7 @@ int main(void) {
         cmocka_unit_test(get__sizes__written_and_not),
         cmocka_unit_test(get__batch_in_a_block__found_before_and_after_the_write),
         cmocka_unit_test(gets__pipelined__read_in_file_order),
+        cmocka_unit_test(mget__large_values__bounded),
         cmocka_unit_test(value__changed_while_read__answer_is_of_after),
         cmocka_unit_test(append__key_changes_all_the_time__gets_through),
         cmocka_unit_test(get__file_merged_away__reads_on),
