@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // mustHoldOnly demands that a folder holds these names, so that nothing is left beside them.
@@ -92,6 +94,22 @@ func conversion(t *testing.T, args ...string) (cmd *exec.Cmd, stderr *bytes.Buff
 // rings of two logs and a batch are in it.
 const convertMemory = 96 << 20
 
+// peakMemory is the most that a process has had resident so far, in bytes; 0 if it has ended. (What a process leaves to its parent when
+// it ends, ru_maxrss, is no less than what this one had when it started it.)
+func peakMemory(t *testing.T, pid int) uint64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
+		t.Fatal(err)
+	}
+	_, line, found := strings.Cut(string(text), "VmHWM:")
+	var kib uint64
+	if _, err := fmt.Sscan(line, &kib); found && err != nil {
+		t.Fatalf("VmHWM of %d: %v", pid, err)
+	}
+	return kib << 10
+}
+
 // TestConvertInterrupted: SIGINT in the middle leaves nothing of the new folder, and the old one as it was; and a conversion
 // that is left alone takes little memory, whatever the values are.
 func TestConvertInterrupted(t *testing.T) {
@@ -115,10 +133,23 @@ func TestConvertInterrupted(t *testing.T) {
 	mustHoldOnly(t, dir, "data")
 
 	cmd, stderr = conversion(t, args...)
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v: %s", err, stderr)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var most uint64
+	for running := true; running; {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("%v: %s", err, stderr)
+			}
+			running = false
+		case <-time.After(time.Millisecond):
+			most = max(most, peakMemory(t, cmd.Process.Pid))
+		}
 	}
-	most := uint64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) * 1024
+	if most == 0 {
+		t.Fatal("it ended before its memory could be looked at")
+	}
 	t.Logf("%d MiB of values, %d MiB of memory", values/4, most>>20)
 	if most > convertMemory {
 		t.Errorf("%d values of 256 KiB take %d bytes of memory, want %d at most", values, most, convertMemory)
