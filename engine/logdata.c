@@ -302,7 +302,7 @@ int nk_log_piece_remove(struct nk_log *l, uint32_t slot, struct nitro_err *err) 
     (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, why);
     nk_files_drop(l->files, slot);
     rc = nk_folder_shorten(l, err);
-    return rc == NITRO_ENOMEM ? NITRO_OK : rc; /* it stays as long as it is for now */
+    return rc == NITRO_ENOMEM ? NITRO_OK : rc; /* the next one shortens MANIFEST */
 }
 
 /* ---- hints -------------------------------------------------------------------------------------*/
