@@ -145,6 +145,9 @@ NITRO_API const struct nitro_mem *nitro_mem_system(void);
  *   read/write  return the bytes done, which may be fewer than asked; read returns 0 at the end.
  *   sync        data and what is needed to read it back are on stable storage. A failure may have
  *               dropped the data: it is final, whatever a later call says.
+ *   link        a second name, in a folder that may be another one, for the same file; -EEXIST if there is one of that
+ *               name, -EXDEV, -EPERM or -EOPNOTSUPP where that cannot be.
+ *   dir_remove  an empty folder of that name in `dir`; -ENOTEMPTY.
  *   alloc       room for [offset, offset + bytes), which reads as zeros where nothing was written, and
  *               the size of the file with it; -EOPNOTSUPP where the file system cannot.
  *   lock        takes an exclusive lock on a file of the folder, creating it if need be; -EWOULDBLOCK
@@ -174,6 +177,9 @@ struct nitro_vfs {
     int64_t (*size)(void *ctx, int file);
     int (*rename)(void *ctx, int dir, const char *from, const char *to, const char *why);
     int (*unlink)(void *ctx, int dir, const char *name, const char *why);
+    int (*link)(void *ctx, int dir, const char *name, int to_dir, const char *to_name,
+                const char *why);
+    int (*dir_remove)(void *ctx, int dir, const char *name, const char *why);
 };
 
 /* nitro_vfs_system: the default table (openat, pwrite, fdatasync). Static storage. */

@@ -16,6 +16,8 @@
 #define HINT_SUFFIX ".hint"
 #define TMP_SUFFIX ".tmp"
 #define BACKUP_SUFFIX ".bak-"
+#define OLD_SUFFIX ".old-"
+#define SNAP_DIR "snapshot-"
 #define TIME_DIGITS 19u                          /* of INT64_MAX */
 #define NAME_BYTES (DIGITS + sizeof SNAP_SUFFIX) /* the longest name without a suffix of ours */
 
@@ -80,14 +82,30 @@ void nk_path_tmp(const char *name, char *out) {
     memcpy(out + n, TMP_SUFFIX, sizeof TMP_SUFFIX);
 }
 
-void nk_path_backup(const char *name, int64_t time_ms, char *out) {
+/* put_time: `name`, a suffix of as many bytes as BACKUP_SUFFIX, and the time. */
+static void put_time(const char *name, const char *suffix, int64_t time_ms, char *out) {
     NK_ASSERT(time_ms >= 0);
     size_t n = put_name(name, out), digits = 1;
-    memcpy(out + n, BACKUP_SUFFIX, sizeof BACKUP_SUFFIX - 1);
+    memcpy(out + n, suffix, sizeof BACKUP_SUFFIX - 1);
     n += sizeof BACKUP_SUFFIX - 1;
     for (int64_t rest = time_ms / 10; rest > 0; rest /= 10) digits++;
     put_digits((uint64_t)time_ms, digits, out + n);
     out[n + digits] = '\0';
+}
+
+void nk_path_backup(const char *name, int64_t time_ms, char *out) {
+    put_time(name, BACKUP_SUFFIX, time_ms, out);
+}
+
+void nk_path_old(const char *name, int64_t time_ms, char *out) {
+    put_time(name, OLD_SUFFIX, time_ms, out);
+}
+
+void nk_path_snap_dir(uint64_t number, char *out) {
+    NK_ASSERT(number >= 1 && number <= NK_PATH_LOG_MAX);
+    memcpy(out, SNAP_DIR, sizeof SNAP_DIR - 1);
+    put_digits(number, DIGITS, out + sizeof SNAP_DIR - 1);
+    out[sizeof SNAP_DIR - 1 + DIGITS] = '\0';
 }
 
 /* parse_number_suffix: what a file with a number is, by the n bytes behind it. */
@@ -119,26 +137,38 @@ static enum nk_path_kind parse_base(const char *name, size_t n, uint64_t *number
     return kind;
 }
 
-/* is_time: whether the text is a time as nk_path_backup writes it. */
-static bool is_time(const char *p) {
+/* take_time: reads a time as put_time writes it. */
+static bool take_time(const char *p, uint64_t *time) {
     size_t n = strlen(p);
-    uint64_t time;
     if (n == 0 || n > TIME_DIGITS || (n > 1 && p[0] == '0')) return false;
-    return take_digits(p, n, &time) && time <= (uint64_t)INT64_MAX;
+    return take_digits(p, n, time) && *time <= (uint64_t)INT64_MAX;
 }
 
 /* parse_suffix: what a name is that has `suffix` behind its first part. */
 static enum nk_path_kind parse_suffix(const char *suffix) {
     if (strcmp(suffix, TMP_SUFFIX) == 0) return NK_PATH_IS_TMP;
     size_t n = sizeof BACKUP_SUFFIX - 1;
-    if (strncmp(suffix, BACKUP_SUFFIX, n) == 0 && is_time(suffix + n)) return NK_PATH_IS_BACKUP;
+    uint64_t time;
+    if (strncmp(suffix, BACKUP_SUFFIX, n) == 0 && take_time(suffix + n, &time))
+        return NK_PATH_IS_BACKUP;
     return NK_PATH_OTHER;
+}
+
+static bool is_snap_dir(const char *name, uint64_t *number) {
+    size_t n = sizeof SNAP_DIR - 1;
+    uint64_t got;
+    if (strlen(name) != n + DIGITS || memcmp(name, SNAP_DIR, n) != 0 ||
+        !take_digits(name + n, DIGITS, &got) || got == 0)
+        return false;
+    *number = got;
+    return true;
 }
 
 enum nk_path_kind nk_path_parse(const char *name, uint64_t *number) {
     uint64_t got;
     enum nk_path_kind kind = parse_base(name, strlen(name), number);
     if (kind != NK_PATH_OTHER) return kind;
+    if (is_snap_dir(name, number)) return NK_PATH_IS_SNAP_DIR;
     const char *dot = strrchr(name, '.');
     if (dot == NULL) return NK_PATH_OTHER;
     enum nk_path_kind base = parse_base(name, (size_t)(dot - name), &got);
@@ -147,4 +177,17 @@ enum nk_path_kind nk_path_parse(const char *name, uint64_t *number) {
     if (kind != NK_PATH_IS_TMP || (base != NK_PATH_IS_SNAP && base != NK_PATH_IS_HINT)) return kind;
     *number = got;
     return base == NK_PATH_IS_SNAP ? NK_PATH_IS_SNAP_TMP : NK_PATH_IS_HINT_TMP;
+}
+
+enum nk_path_kind nk_path_parse_old(const char *name, uint64_t *number, int64_t *time_ms) {
+    const char *dot = strrchr(name, '.');
+    size_t n = sizeof OLD_SUFFIX - 1;
+    uint64_t got, time;
+    if (dot == NULL || strncmp(dot, OLD_SUFFIX, n) != 0 || !take_time(dot + n, &time))
+        return NK_PATH_OTHER;
+    enum nk_path_kind kind = parse_base(name, (size_t)(dot - name), &got);
+    if (kind != NK_PATH_IS_LOG && kind != NK_PATH_IS_DATA) return NK_PATH_OTHER;
+    *number = got;
+    *time_ms = (int64_t)time;
+    return kind == NK_PATH_IS_LOG ? NK_PATH_IS_OLD_LOG : NK_PATH_IS_OLD_DATA;
 }

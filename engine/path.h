@@ -7,6 +7,9 @@
  *   the number of the file that it is about)
  *   and while a whole file is being made or replaced, the same name with .tmp behind it;
  *   NAME.bak-T: what NAME was before a repair at time T (ms since the epoch) changed or dropped it.
+ *
+ * Folders in it: snapshot-NNNNNNNNNN, a snapshot where the log is the data; retained, in which NNNNNNNNNN.log.old-T and
+ * NNNNNNNNNN.data.old-T are files that a merge has replaced at time T.
  */
 #ifndef NK_PATH_H
 #define NK_PATH_H
@@ -18,6 +21,7 @@
 #define NK_PATH_CONTROL "CONTROL"
 #define NK_PATH_CONTROL_TMP "CONTROL.tmp"
 #define NK_PATH_LOCK "LOCK"
+#define NK_PATH_RETAINED "retained"
 #define NK_PATH_MAX 40u /* bytes of the longest name, terminator included */
 #define NK_PATH_LOG_MAX UINT64_C(9999999999)
 
@@ -33,6 +37,9 @@ enum nk_path_kind {
     NK_PATH_IS_HINT,
     NK_PATH_IS_HINT_TMP, /* likewise a hint */
     NK_PATH_IS_TMP,      /* the rest of a replacement that did not get through */
+    NK_PATH_IS_OLD_LOG,  /* in `retained`: a log file that was replaced */
+    NK_PATH_IS_OLD_DATA, /* … a merged one */
+    NK_PATH_IS_SNAP_DIR, /* a folder */
     NK_PATH_IS_BACKUP    /* what a repair has kept; nobody reads or removes it but the user */
 };
 
@@ -54,7 +61,13 @@ void nk_path_tmp(const char *name, char *out);
 /* nk_path_backup: the name under which a repair at time_ms (not negative) keeps `name` (MANIFEST,
  * CONTROL, or a file with a number), in out[NK_PATH_MAX]. */
 void nk_path_backup(const char *name, int64_t time_ms, char *out);
-/* nk_path_parse: what a name is; *number is set for files that have one, finished or not, alone. */
+/* nk_path_snap_dir: the folder of snapshot `number`. nk_path_old: the name that `name`, a log or a merged file, gets in
+ * `retained` when it is replaced at time_ms (not negative). */
+void nk_path_snap_dir(uint64_t number, char *out);
+void nk_path_old(const char *name, int64_t time_ms, char *out);
+/* nk_path_parse: what a name is; *number is set for files and folders that have one, finished or not, but not for backups.
+ * nk_path_parse_old: the same for names in `retained`; *time_ms is set for what was replaced. */
 enum nk_path_kind nk_path_parse(const char *name, uint64_t *number);
+enum nk_path_kind nk_path_parse_old(const char *name, uint64_t *number, int64_t *time_ms);
 
 #endif

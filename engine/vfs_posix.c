@@ -170,6 +170,19 @@ static int posix_unlink(void *ctx, int dir, const char *name, const char *why) {
     return unlinkat(dir, name, 0) < 0 ? -errno : 0;
 }
 
+static int posix_link(void *ctx, int dir, const char *name, int to_dir, const char *to_name,
+                      const char *why) {
+    (void)ctx;
+    (void)why;
+    return linkat(dir, name, to_dir, to_name, 0) < 0 ? -errno : 0;
+}
+
+static int posix_dir_remove(void *ctx, int dir, const char *name, const char *why) {
+    (void)ctx;
+    (void)why;
+    return unlinkat(dir, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
 /* ---- the lock ----------------------------------------------------------------------------------*/
 
 /* read_owner: the first line of the lock file; empty if it cannot be read. */
@@ -276,6 +289,8 @@ const struct nitro_vfs *nitro_vfs_system(void) {
         .size = posix_size,
         .rename = posix_rename,
         .unlink = posix_unlink,
+        .link = posix_link,
+        .dir_remove = posix_dir_remove,
     };
     return &table;
 }

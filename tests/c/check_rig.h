@@ -125,6 +125,17 @@ static inline int rig_unlink(void *ctx, int dir, const char *name, const char *w
     trace(r, why);
     return change_fails(r) ? -EIO : r->sys->unlink(NULL, dir, name, why);
 }
+static inline int rig_link(void *ctx, int dir, const char *name, int to_dir, const char *to_name,
+                           const char *why) {
+    struct rig *r = ctx;
+    trace(r, why);
+    return change_fails(r) ? -EIO : r->sys->link(NULL, dir, name, to_dir, to_name, why);
+}
+static inline int rig_dir_remove(void *ctx, int dir, const char *name, const char *why) {
+    struct rig *r = ctx;
+    trace(r, why);
+    return change_fails(r) ? -EIO : r->sys->dir_remove(NULL, dir, name, why);
+}
 
 static inline void rig_init(struct rig *r) {
     *r = (struct rig){.sys = nitro_vfs_system()};
@@ -143,7 +154,9 @@ static inline void rig_init(struct rig *r) {
                                 .truncate = rig_truncate,
                                 .size = rig_size,
                                 .rename = rig_rename,
-                                .unlink = rig_unlink};
+                                .unlink = rig_unlink,
+                                .link = rig_link,
+                                .dir_remove = rig_dir_remove};
 }
 
 /* ---- a folder in memory ------------------------------------------------------------------------*/

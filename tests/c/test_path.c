@@ -20,7 +20,8 @@ static void check_parse(const char *name, enum nk_path_kind kind, uint64_t numbe
     enum nk_path_kind is = nk_path_parse(name, &got);
     bool numbered = kind == NK_PATH_IS_LOG || kind == NK_PATH_IS_SNAP ||
                     kind == NK_PATH_IS_SNAP_TMP || kind == NK_PATH_IS_DATA ||
-                    kind == NK_PATH_IS_HINT || kind == NK_PATH_IS_HINT_TMP;
+                    kind == NK_PATH_IS_HINT || kind == NK_PATH_IS_HINT_TMP ||
+                    kind == NK_PATH_IS_SNAP_DIR;
     if (is != kind || got != (numbered ? number : UNSET))
         fail_msg("\"%s\": kind %d number %" PRIu64, name, (int)is, got);
 }
@@ -49,7 +50,46 @@ static void numbered__numbers__round_trip(void **state) {
         nk_path_hint_tmp(numbers[i], name);
         assert_int_equal(strlen(name), 19);
         check_parse(name, NK_PATH_IS_HINT_TMP, numbers[i]);
+        nk_path_snap_dir(numbers[i], name);
+        assert_int_equal(strlen(name), 19);
+        check_parse(name, NK_PATH_IS_SNAP_DIR, numbers[i]);
     }
+}
+
+/* check_old: what a name in the folder of replaced files is. */
+static void check_old(const char *name, enum nk_path_kind kind, uint64_t number, int64_t time_ms) {
+    uint64_t got = UNSET;
+    int64_t time = -1;
+    enum nk_path_kind is = nk_path_parse_old(name, &got, &time);
+    bool ours = kind != NK_PATH_OTHER;
+    if (is != kind || got != (ours ? number : UNSET) || time != (ours ? time_ms : -1))
+        fail_msg("\"%s\": kind %d number %" PRIu64 " time %" PRId64, name, (int)is, got, time);
+}
+
+/* A replaced file has its name, and when it was replaced; and where live files are, it is nobody's. */
+static void old__names__round_trip(void **state) {
+    (void)state;
+    static const int64_t times[] = {0, 9, 1732219200000, INT64_MAX};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        char log[NK_PATH_MAX], name[NK_PATH_MAX];
+        nk_path_log(9999999999, log);
+        nk_path_old(log, times[i], name);
+        check_old(name, NK_PATH_IS_OLD_LOG, 9999999999, times[i]);
+        check_parse(name, NK_PATH_OTHER, 0);
+        nk_path_data(12, log);
+        nk_path_old(log, times[i], name);
+        check_old(name, NK_PATH_IS_OLD_DATA, 12, times[i]);
+    }
+    static const char *const others[] = {
+        "0000000012.log",        "0000000012.log.old-",   "0000000012.log.old-01",
+        "0000000012.hint.old-1", "0000000012.log.bak-1",  "MANIFEST.old-1",
+        "0000000000.log.old-1",  "0000000012.log.old-1 ", "12.log.old-1"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        check_old(others[i], NK_PATH_OTHER, 0, 0);
+    static const char *const folders[] = {"snapshot-", "snapshot-0000000000", "snapshot-12",
+                                          "snapshot-00000000012", "snapshot-000000001x"};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        check_parse(folders[i], NK_PATH_OTHER, 0);
 }
 
 /* Leading zeros stay, so that names sort as their numbers do. */
@@ -188,6 +228,7 @@ static void parse__backup_spelled_otherwise__is_not_ours(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbered__numbers__round_trip),
+        cmocka_unit_test(old__names__round_trip),
         cmocka_unit_test(log__small_numbers__keep_leading_zeros),
         cmocka_unit_test(parse__fixed_names__their_kinds),
         cmocka_unit_test(parse__numbered_spelled_otherwise__is_not_ours),
