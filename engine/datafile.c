@@ -33,14 +33,16 @@ enum {
     HEAD_END = 72,
     HEAD_RECORDS = 80,
     HEAD_TIME = 88,
-    HEAD_ZEROS = 96,
+    HEAD_CUT_LSN = 96,
+    HEAD_ZEROS = 104,
     HEAD_CRC = 508
 };
 _Static_assert(HEAD_CRC + NK_SEAL_CRC == NK_SECTOR, "datafile.h");
 
 static bool header_obeys(const struct nk_data_header *h) {
     return h->number != 0 && h->time_ms > 0 && h->prev_last_lsn < h->first_lsn &&
-           h->first_lsn <= h->last_lsn && h->end >= NK_SECTOR && h->end <= NK_DATA_END_MAX &&
+           h->first_lsn <= h->last_lsn && h->last_lsn <= h->cut_lsn &&
+           h->end >= NK_SECTOR && h->end <= NK_DATA_END_MAX &&
            (h->records == 0) == (h->end == NK_SECTOR);
 }
 
@@ -57,6 +59,7 @@ void nk_data_header_encode(const struct nk_data_header *h, uint8_t out[NK_SECTOR
     nk_store64(out + HEAD_END, h->end);
     nk_store64(out + HEAD_RECORDS, h->records);
     nk_store64(out + HEAD_TIME, (uint64_t)h->time_ms);
+    nk_store64(out + HEAD_CUT_LSN, h->cut_lsn);
     nk_seal_end(out, NK_SECTOR);
 }
 
@@ -70,7 +73,8 @@ int nk_data_header_decode(const uint8_t p[NK_SECTOR], struct nk_data_header *out
                                .prev_last_lsn = nk_load64(p + HEAD_PREV_LAST_LSN),
                                .end = nk_load64(p + HEAD_END),
                                .records = nk_load64(p + HEAD_RECORDS),
-                               .time_ms = (int64_t)nk_load64(p + HEAD_TIME)};
+                               .time_ms = (int64_t)nk_load64(p + HEAD_TIME),
+                               .cut_lsn = nk_load64(p + HEAD_CUT_LSN)};
     memcpy(h.store, p + HEAD_STORE, sizeof h.store);
     if (h.version > NK_DATA_VERSION) {
         out->version = h.version;

@@ -17,7 +17,9 @@
  *    72     8  end           offset behind the last record, 512 .. 2^40
  *    80     8  records       how many
  *    88     8  time_ms       i64, of the newest frame that was merged, not before any time in it; > 0
- *    96   412  zeros
+ *    96     8  cut_lsn       what effects up to here made dead may be missing; >= last_lsn. So a look at an earlier point
+ *                            of the past needs the files that this one has replaced
+ *   104   404  zeros
  *   508     4  crc           CRC-32C of bytes 0 .. 507
  *
  * Valid iff magic, version, crc, zeros and the rules of the fields hold (first_lsn >= 1, last_lsn >= first_lsn, records
@@ -43,6 +45,7 @@ struct nk_data_header {
     uint64_t first_lsn, last_lsn, prev_last_lsn;
     uint64_t end, records;
     int64_t time_ms;
+    uint64_t cut_lsn;
 };
 
 void nk_data_header_encode(const struct nk_data_header *h, uint8_t out[NK_SECTOR]);

@@ -34,7 +34,8 @@ struct nk_data_header nk_merge_header(const struct nk_merge *m) {
                                .prev_last_lsn = out->piece.prev_last_lsn,
                                .end = out->at,
                                .records = out->records,
-                               .time_ms = out->time_ms};
+                               .time_ms = out->time_ms,
+                               .cut_lsn = nk_max_u64(m->lsn, out->piece.last_lsn)};
     memcpy(h.store, m->l->store, sizeof h.store);
     return h;
 }

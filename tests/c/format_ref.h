@@ -123,6 +123,7 @@ struct ref_data {
     const char *store; /* 16 bytes */
     uint64_t number, salt, first_lsn, last_lsn, prev_last_lsn, end, records;
     int64_t time_ms;
+    uint64_t cut_lsn;
 };
 
 /* ref_data_header: the 512 bytes, with the right CRC. */
@@ -139,6 +140,7 @@ static inline void ref_data_header(const struct ref_data *d, uint8_t *p) {
     ref_put(p + 72, d->end, 8);
     ref_put(p + 80, d->records, 8);
     ref_put(p + 88, (uint64_t)d->time_ms, 8);
+    ref_put(p + 96, d->cut_lsn, 8);
     ref_put(p + 508, ref_crc(0, p, 508), 4);
 }
 

@@ -351,6 +351,7 @@ static inline int write_data(struct making *m, const struct nk_piece *p, uint32_
     m->h.prev_last_lsn = p[0].prev_last_lsn;
     m->h.end = NK_SECTOR;
     m->h.time_ms = NOW;
+    m->h.cut_lsn = m->h.last_lsn;
     for (unsigned i = 0; i < w->records; i++) {
         if (w->lsn[i] < m->h.first_lsn || w->lsn[i] > m->h.last_lsn) continue;
         if (w->fate[i] == PRESENT && (nth == 0 || w->lsn[i] % nth != 0)) copy_record(m, w->lsn[i]);

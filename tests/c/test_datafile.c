@@ -70,7 +70,8 @@ static void rig_init(struct rig *g) {
                                 .last_lsn = LAST_LSN,
                                 .prev_last_lsn = 990,
                                 .end = NK_SECTOR,
-                                .time_ms = TEST_NOW};
+                                .time_ms = TEST_NOW,
+                                .cut_lsn = LAST_LSN + 5000};
 }
 
 static void rig_fini(struct rig *g) {
@@ -221,6 +222,7 @@ static void header__encoded__the_bytes_of_the_reference(void **state) {
     assert_int_equal(nk_data_header_decode(g.file.p, &h), NITRO_OK);
     assert_true(h.version == 1 && h.number == 4 && h.salt == SALT && h.prev_last_lsn == 990);
     assert_true(h.first_lsn == FIRST_LSN && h.last_lsn == LAST_LSN && h.time_ms == TEST_NOW);
+    assert_int_equal(h.cut_lsn, LAST_LSN + 5000);
     assert_true(h.end == g.file.size && h.records == MIXED);
     assert_memory_equal(h.store, STORE, sizeof h.store);
     nk_data_header_encode(&h, sector);

@@ -186,7 +186,8 @@ static const struct nk_data_header data_sample = {.version = 1,
                                                   .prev_last_lsn = 400,
                                                   .end = 12345,
                                                   .records = 20,
-                                                  .time_ms = 1700000000000};
+                                                  .time_ms = 1700000000000,
+                                                  .cut_lsn = 700};
 static int data_decode(const uint8_t *p, uint64_t offset, uint64_t salt, uint8_t *again) {
     struct nk_data_header h;
     (void)offset, (void)salt;
@@ -257,7 +258,7 @@ static const struct format formats[FORMATS] = {
     [SNAP] = {"snapshot header", snap_decode, 512, 508, 0, 508, false, 56, 508, 8, 8},
     [BLOCK] = {"block header", block_decode, 32, 28, 0, 28, true, 18, 20, 0, 4},
     [END] = {"snapshot footer", end_decode, 512, 508, 0, 508, false, 84, 508, 0, 8},
-    [DATA] = {"merged file's header", data_decode, 512, 508, 0, 508, false, 96, 508, 8, 8},
+    [DATA] = {"merged file's header", data_decode, 512, 508, 0, 508, false, 104, 508, 8, 8},
     [HINT] = {"hint's header", hint_decode, 128, 124, 0, 124, false, 120, 124, 8, 8},
 };
 
@@ -549,7 +550,8 @@ static const struct rule rules[] = {
     {DATA, "first LSN next to the piece before", 48, 8, 401, true},
     {DATA, "one LSN", 48, 8, 600, true},
     {DATA, "first LSN behind the last", 48, 8, 601, false},
-    {DATA, "last LSN, largest", 56, 8, UINT64_MAX, true},
+    {DATA, "last LSN, that of the cut", 56, 8, 700, true},
+    {DATA, "last LSN behind the cut", 56, 8, 701, false},
     {DATA, "the first piece", 64, 8, 0, true},
     {DATA, "last LSN before, too large", 64, 8, 500, false},
     {DATA, "end in the header", 72, 8, 511, false},
@@ -559,6 +561,9 @@ static const struct rule rules[] = {
     {DATA, "end, too large", 72, 8, NK_DATA_END_MAX + 1, false},
     {DATA, "no records, with an end", 80, 8, 0, false},
     {DATA, "one record", 80, 8, 1, true},
+    {DATA, "cut at the last LSN", 96, 8, 600, true},
+    {DATA, "cut before the last LSN", 96, 8, 599, false},
+    {DATA, "cut, largest", 96, 8, UINT64_MAX, true},
     {DATA, "time 0", 88, 8, 0, false},
     {DATA, "time -1", 88, 8, UINT64_MAX, false},
     {DATA, "time, last", 88, 8, INT64_MAX, true},

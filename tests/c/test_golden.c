@@ -255,7 +255,8 @@ static struct nk_data_header data_header(uint64_t end) {
                                .last_lsn = LAST_LSN,
                                .end = end,
                                .records = COUNT(merged),
-                               .time_ms = CREATED_MS + 20};
+                               .time_ms = CREATED_MS + 20,
+                               .cut_lsn = LAST_LSN};
     memcpy(h.store, STORE, sizeof h.store);
     return h;
 }

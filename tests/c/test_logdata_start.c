@@ -224,6 +224,7 @@ static void start__another_merged_file__refused(void **state) {
     forged[2].salt++;
     forged[3].first_lsn++;
     forged[4].last_lsn++;
+    forged[4].cut_lsn++;
     for (unsigned i = 0; i < 5; i++) {
         nk_data_header_encode(&forged[i], f->p);
         image_store(&w->image, w->dir);
