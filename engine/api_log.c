@@ -161,6 +161,30 @@ int nitro_folder_state(nitro_store *s, struct nitro_folder *out, struct nitro_er
     return rc == NITRO_OK ? nk_log_state(s->db.folder, out, err) : rc;
 }
 
+/* ---- snapshots where the log is the data -------------------------------------------------------*/
+
+static int check_data(const struct nk_db *db, struct nitro_err *err) {
+    int rc = check_folder(db, "take a snapshot", err);
+    if (rc != NITRO_OK || db->folder->files != NULL) return rc;
+    return nk_err_set(err, NITRO_EUNSUPPORTED, 0,
+                      "take a snapshot of %s by links: its values lie in memory", db->folder->dir);
+}
+
+int nitro_snapshot_roll(nitro_store *s, uint64_t *lsn, struct nitro_err *err) {
+    int rc = check_data(&s->db, err);
+    return rc == NITRO_OK ? nk_log_roll(s->db.folder, NULL, lsn, err) : rc;
+}
+
+int nitro_snapshot_link(nitro_store *s, uint64_t lsn, int64_t now_ms,
+                        struct nitro_snapshot_info *out, struct nitro_err *err) {
+    int rc = check_data(&s->db, err);
+    if (rc != NITRO_OK) return rc;
+    tell_keys(&s->db);
+    rc = nk_log_link(s->db.folder, lsn, now_ms, err);
+    if (rc == NITRO_OK) nk_log_links_info(&s->db.folder->linked, out);
+    return rc;
+}
+
 int nitro_retain_some(nitro_store *s, int64_t now_ms, int64_t keep_ms, uint64_t keep_bytes,
                       uint32_t files, uint32_t *more, struct nitro_err *err) {
     int rc = check_folder(&s->db, "drop old logs", err);

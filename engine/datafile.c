@@ -41,9 +41,8 @@ _Static_assert(HEAD_CRC + NK_SEAL_CRC == NK_SECTOR, "datafile.h");
 
 static bool header_obeys(const struct nk_data_header *h) {
     return h->number != 0 && h->time_ms > 0 && h->prev_last_lsn < h->first_lsn &&
-           h->first_lsn <= h->last_lsn && h->last_lsn <= h->cut_lsn &&
-           h->end >= NK_SECTOR && h->end <= NK_DATA_END_MAX &&
-           (h->records == 0) == (h->end == NK_SECTOR);
+           h->first_lsn <= h->last_lsn && h->last_lsn <= h->cut_lsn && h->end >= NK_SECTOR &&
+           h->end <= NK_DATA_END_MAX && (h->records == 0) == (h->end == NK_SECTOR);
 }
 
 void nk_data_header_encode(const struct nk_data_header *h, uint8_t out[NK_SECTOR]) {

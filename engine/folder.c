@@ -14,7 +14,8 @@
  *
  *   A merged file is listed when it is whole, and what it replaces goes after that. So one that is not listed holds
  *   nothing that is not elsewhere; one that is listed must be there. A hint is never listed: it belongs to the file
- *   that has its number, and to nothing if that is not listed.
+ *   that has its number, and to nothing if that is not listed. Nor are snapshots that are folders (loglink.c), and what merges
+ *   have replaced (logold.c): no start needs them.
  *
  * NOT HERE  how the files follow one another (folder_chain.c), what frames say (recover.c), changing the folder
  *   (folder_write.c).
@@ -122,6 +123,9 @@ void nk_orphan_path(const struct nk_orphan *o, char *out) {
     case NK_PATH_IS_HINT:
         nk_path_hint(o->number, out);
         break;
+    case NK_PATH_IS_SNAP_DIR:
+        nk_path_snap_dir(o->number, out);
+        break;
     default:
         NK_ASSERT(o->kind == NK_PATH_IS_HINT_TMP);
         nk_path_hint_tmp(o->number, out);
@@ -149,6 +153,7 @@ static int note_name(void *arg, const char *name) {
     case NK_PATH_IS_DATA:
     case NK_PATH_IS_HINT:
     case NK_PATH_IS_HINT_TMP:
+    case NK_PATH_IS_SNAP_DIR:
         n->memory = !grow(n->l, &files, n->count, &n->cap, sizeof *n->file);
         if (n->memory) return 1;
         n->file = files;
@@ -497,7 +502,7 @@ static int read_headers(struct nk_log *l, const struct names *n, struct nitro_er
     uint64_t listed_next = l->next_number;
     int rc = read_all_listed(l, n, err);
     for (uint32_t i = 0; i < n->count && rc == NITRO_OK; i++) {
-        if (is_listed(l, &n->file[i])) continue;
+        if (n->file[i].kind == NK_PATH_IS_SNAP_DIR || is_listed(l, &n->file[i])) continue;
         /* a number below the next one was listed once, and has been removed */
         rc = take_unlisted(l, &n->file[i], n->file[i].number < listed_next, err);
     }
@@ -531,6 +536,85 @@ static int read_snaps(struct nk_log *l, struct nitro_err *err) {
     return NITRO_OK;
 }
 
+/* ---- where the log is the data -----------------------------------------------------------------*/
+
+/* Numbers of snapshots that are folders are not used again either; the newest one of them counts. */
+static int find_links(struct nk_log *l, const struct names *n, struct nitro_err *err) {
+    int rc = NITRO_OK;
+    for (uint32_t i = 0; i < n->count && rc == NITRO_OK; i++) {
+        const struct nk_orphan *f = &n->file[i];
+        if (f->kind != NK_PATH_IS_SNAP_DIR || f->number >= NK_PATH_LOG_MAX) continue;
+        if (f->number >= l->next_number) l->next_number = f->number + 1;
+        rc = nk_log_links_find(l, f->number, err);
+    }
+    return rc;
+}
+
+/* A header in the folder of replaced files. False: it is none of this store's, or cannot be read. */
+static bool read_old(struct nk_log *l, enum nk_manifest_kind kind, uint64_t number, int64_t time_ms,
+                     uint8_t sector[NK_SECTOR], uint64_t *size) {
+    char name[NK_PATH_MAX];
+    nk_log_old_path(kind, number, time_ms, name);
+    int fd = nk_vfs_open(l->vfs, l->old_dirfd, name, NITRO_FILE_READ);
+    if (fd < 0) return false;
+    int64_t n = l->vfs->size(l->vfs->ctx, fd);
+    int64_t got = n < 0 ? n : nk_vfs_read(l->vfs, fd, sector, NK_SECTOR, 0);
+    (void)l->vfs->close(l->vfs->ctx, fd); /* only read */
+    *size = (uint64_t)n;
+    return got == (int64_t)NK_SECTOR;
+}
+
+static int take_old_log(struct nk_log *l, uint64_t number, int64_t time_ms) {
+    uint8_t sector[NK_SECTOR];
+    struct nk_live f = {.number = number, .old_ms = time_ms};
+    if (!read_old(l, NK_FILE_LOG, number, time_ms, sector, &f.size) ||
+        nk_log_header_decode(sector, &f.head) != NITRO_OK || !f.head.used ||
+        f.head.number != number || memcmp(f.head.store, l->store, sizeof l->store) != 0)
+        return 0;
+    if (!nk_folder_reserve(l, NK_FILE_LOG)) return -ENOMEM;
+    f.salt = f.head.salt;
+    uint32_t i = l->live_count++;
+    for (; i > 0 && l->live[i - 1].number > number; i--) l->live[i] = l->live[i - 1];
+    l->live[i] = f;
+    return 0;
+}
+
+static int take_old_data(struct nk_log *l, uint64_t number, int64_t time_ms) {
+    uint8_t sector[NK_SECTOR];
+    struct nk_log_data d = {.number = number, .old_ms = time_ms};
+    uint64_t size;
+    if (!read_old(l, NK_FILE_DATA, number, time_ms, sector, &size) ||
+        nk_data_header_decode(sector, &d.head) != NITRO_OK || d.head.number != number ||
+        d.head.end > size || memcmp(d.head.store, l->store, sizeof l->store) != 0)
+        return 0;
+    if (!nk_folder_reserve(l, NK_FILE_DATA)) return -ENOMEM;
+    d.salt = d.head.salt;
+    uint32_t i = l->data_count++;
+    for (; i > 0 && l->data[i - 1].number > number; i--) l->data[i] = l->data[i - 1];
+    l->data[i] = d;
+    return 0;
+}
+
+/* What cannot be read of them only makes the past shorter. */
+static int take_old_file(void *arg, enum nk_manifest_kind kind, uint64_t number, int64_t time_ms) {
+    struct nk_log *l = arg;
+    if (number >= NK_PATH_LOG_MAX || is_taken(l, number)) return 0;
+    return kind == NK_FILE_DATA ? take_old_data(l, number, time_ms)
+                                : take_old_log(l, number, time_ms);
+}
+
+/* The folder of replaced files, if there is one; a look at the past takes them to the others. */
+static int find_old(struct nk_log *l, struct nitro_err *err) {
+    int fd = nk_log_subfolder(l, NK_PATH_RETAINED, 0);
+    if (fd == -ENOENT || fd == -ENOTDIR) return NITRO_OK;
+    if (fd < 0) return fd == -ENOMEM ? out_of_memory(l, err) : io(l, err, NK_PATH_RETAINED, fd);
+    l->old_dirfd = fd;
+    int rc = l->read_only ? nk_log_old_each(l, take_old_file, l) : 0;
+    return rc == 0         ? NITRO_OK
+           : rc == -ENOMEM ? out_of_memory(l, err)
+                           : io(l, err, NK_PATH_RETAINED, rc);
+}
+
 /* ---- entry -------------------------------------------------------------------------------------*/
 
 /* A folder without MANIFEST: new, or what is left of a creation that did not get through, which holds
@@ -553,6 +637,8 @@ static int take_new(struct nk_log *l, const struct names *n, struct nitro_err *e
             return nk_folder_damage(l, err, name, "it is a snapshot, but there is no MANIFEST");
         if (n->file[i].kind == NK_PATH_IS_DATA)
             return nk_folder_damage(l, err, name, "it is a merged file, but there is no MANIFEST");
+        if (n->file[i].kind == NK_PATH_IS_SNAP_DIR)
+            return nk_folder_damage(l, err, name, "it is a snapshot, but there is no MANIFEST");
         int rc = take_unlisted(l, &n->file[i], false, err);
         if (rc != NITRO_OK) return rc;
     }
@@ -570,6 +656,10 @@ static int take_old(struct nk_log *l, const struct names *n, struct nitro_err *e
         rc = nk_folder_damage(l, err, NK_PATH_CONTROL, "it belongs to another store");
     if (rc == NITRO_OK) rc = read_headers(l, n, err);
     if (rc == NITRO_OK) rc = read_snaps(l, err);
+    if (rc == NITRO_OK && nk_mode_info(l->mode)->log_is_data) {
+        rc = find_links(l, n, err);
+        if (rc == NITRO_OK) rc = find_old(l, err);
+    }
     return rc == NITRO_OK ? nk_folder_chain(l, err) : rc;
 }
 

@@ -15,7 +15,8 @@
  *     - a log that begins in the interval of a merged file with a greater number has been replaced by that;
  *     - of what is left the piece before is the merged file that ends with the LSN that came before, or else a log:
  *       the one that the header names, or behind a merged file, whose header names none, the one that LSN lies in.
- *   Files that have been replaced are left from a crash before they were removed.
+ *   Files that have been replaced are left from a crash before they were removed. Or they are there for a look at the past,
+ *   which takes merged files alone that leave out nothing that was live then (l->past); the rules are the same.
  *
  * NOT HERE  where in a file its records end (recover.c).
  */
@@ -25,10 +26,15 @@
 
 /* ---- what has been replaced --------------------------------------------------------------------*/
 
+/* A look at the past passes over what was merged later. */
+static bool counts(const struct nk_log *l, const struct nk_log_data *d) {
+    return NK_MUTATE(88, l != NULL, d->head.cut_lsn <= l->past);
+}
+
 /* Whether a merge has put the file that begins with LSN first_lsn into another one, with a greater number. */
 static bool is_replaced(const struct nk_log *l, uint64_t number, uint64_t first_lsn) {
     for (uint32_t i = l->data_count; i-- > 0 && l->data[i].number > number;)
-        if (nk_data_holds(&l->data[i].head, first_lsn)) return true;
+        if (counts(l, &l->data[i]) && nk_data_holds(&l->data[i].head, first_lsn)) return true;
     return false;
 }
 
@@ -36,8 +42,12 @@ static bool is_log(const struct nk_log *l, const struct nk_live *f) {
     return f->head.used && !is_replaced(l, f->number, f->head.first_lsn);
 }
 
+bool nk_folder_merged(const struct nk_log *l, const struct nk_live *f) {
+    return f->head.used && is_replaced(l, f->number, f->head.first_lsn);
+}
+
 static bool is_data(const struct nk_log *l, const struct nk_log_data *d) {
-    return !is_replaced(l, d->number, d->head.first_lsn);
+    return counts(l, d) && !is_replaced(l, d->number, d->head.first_lsn);
 }
 
 /* ---- pieces ------------------------------------------------------------------------------------*/
@@ -107,6 +117,7 @@ static int beheaded(const struct nk_log *l, const struct before *b, uint64_t num
  * it is blank. */
 static int mark_back(struct nk_log *l, struct before b, uint64_t number, uint64_t *blank,
                      struct nitro_err *err) {
+    bool whole = nk_mode_info(l->mode)->log_is_data; /* there is no snapshot to begin with */
     for (;;) {
         struct nk_log_data *d = data_to(l, b.last_lsn);
         if (d != NULL) {
@@ -118,7 +129,7 @@ static int mark_back(struct nk_log *l, struct before b, uint64_t number, uint64_
         struct nk_live *f = b.named ? nk_folder_find(l, b.number) : log_with(l, b.last_lsn);
         if (f != NULL && (f->on_chain || is_replaced(l, f->number, f->head.first_lsn)))
             f = NULL; /* the headers contradict each other */
-        if (f == NULL && (l->read_only || b.last_lsn <= NK_MUTATE(40, 0, l->base.lsn)))
+        if (f == NULL && ((l->read_only && !whole) || b.last_lsn <= NK_MUTATE(40, 0, l->base.lsn)))
             return NITRO_OK; /* what came before is in the snapshot */
         if (f == NULL) return beheaded(l, &b, number, err);
         if (!f->head.used) {

@@ -96,6 +96,7 @@ struct nk_live {
     uint64_t keep_end; /* likewise, behind the frame of the last one up to W */
     bool on_chain;     /* used, and not superseded by a recovery or a merge */
     uint32_t slot;     /* in the table of data files; 0 if there is none */
+    int64_t old_ms;    /* a look at the past: when it was replaced: it lies in `retained`; else 0 */
 };
 
 /* A merged file that MANIFEST lists. */
@@ -104,6 +105,7 @@ struct nk_log_data {
     struct nk_data_header head;
     bool on_chain; /* no other merged file stands for its LSNs */
     uint32_t slot;
+    int64_t old_ms; /* as of a log */
 };
 
 /* A part of the log as a start reads it: a log file on the chain, or a merged file. They follow one another without a
@@ -124,6 +126,15 @@ struct nk_log_snap {
     uint64_t bytes;           /* of the file; 0 = it is missing or damaged, and good for nothing */
     bool wal_off;             /* versions, not LSNs: see NK_LSN_ROOM */
     struct nk_snap_foot foot; /* when bytes != 0 */
+};
+
+/* A snapshot where the log is the data: a folder of hard links. */
+struct nk_log_links {
+    uint64_t number; /* 0 = there is none */
+    uint64_t lsn;    /* S */
+    uint64_t bytes;  /* of the files */
+    uint64_t keys;   /* more or less; 0 = not known */
+    int64_t time_ms;
 };
 
 /* A file that belongs to nothing, to be unlinked. */
@@ -196,7 +207,9 @@ struct nk_log {
     uint32_t snap_count, snap_cap;
     struct nk_log_data *data; /* merged files that it lists, by number */
     uint32_t data_count, data_cap;
-    struct nk_files *files; /* where the log is the data; else NULL */
+    struct nk_files *files;     /* where the log is the data; else NULL */
+    struct nk_log_links linked; /* likewise: the newest snapshot */
+    int old_dirfd;              /* likewise: the folder of replaced files; -1 = there is none */
     struct {
         uint64_t number;    /* of the snapshot being written; 0 = none */
         uint64_t written;   /* written_bytes when it was begun */
@@ -240,6 +253,8 @@ struct nk_log {
     uint64_t window_first_lsn, window_last_lsn; /* what can be asked for; 0 = the empty store */
     int64_t window_first_ms, window_last_ms;
     int64_t reached_ms; /* of the frame or snapshot that holds last_lsn; 0 = the empty store */
+    uint64_t
+        past; /* where the log is the data: merged files with a later cut do not count; UINT64_MAX: all do */
 };
 
 /* ---- appending (log.c) -------------------------------------------------------------------------*/
@@ -353,8 +368,10 @@ const struct nk_log_snap *nk_log_snap_newest(const struct nk_log *l);
 /* ---- data files (logdata.c); on the filler's thread; only where the log is the data ------------------*/
 
 /* nk_log_roll: appends go on in the next file, if the current one holds anything. *upto (may be NULL): as
- * nitro_merge_roll. NITRO_OK, NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM. */
-NITRO_MUST_CHECK int nk_log_roll(struct nk_log *l, uint64_t *upto, struct nitro_err *err);
+ * nitro_merge_roll; *lsn (may be NULL): the newest LSN in the files up to there. NITRO_OK, NITRO_ELOGFULL, NITRO_EIO,
+ * NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_log_roll(struct nk_log *l, uint64_t *upto, uint64_t *lsn,
+                                 struct nitro_err *err);
 /* nk_log_seal: seals one log file that is durable to its end and that nobody appends to any more: what is left of its room
  * goes. *sealed: its slot, 0 if there is none to seal. NITRO_OK, NITRO_EIO. */
 NITRO_MUST_CHECK int nk_log_seal(struct nk_log *l, uint32_t *sealed, struct nitro_err *err);
@@ -371,8 +388,9 @@ NITRO_MUST_CHECK int nk_log_data_install(struct nk_log *l, const struct nk_data_
                                          uint32_t *slot, struct nitro_err *err);
 void nk_log_data_discard(struct nk_log *l, uint64_t number);
 /* nk_log_piece_remove: takes a superseded piece, to which no entry refers, out of MANIFEST, durably, then out of the
- * folder with its hint; its slot is dropped. */
-NITRO_MUST_CHECK int nk_log_piece_remove(struct nk_log *l, uint32_t slot, struct nitro_err *err);
+ * folder with its hint; its slot is dropped. keep_ms > 0: it is kept in `retained`, as replaced at that time. */
+NITRO_MUST_CHECK int nk_log_piece_remove(struct nk_log *l, uint32_t slot, int64_t keep_ms,
+                                         struct nitro_err *err);
 
 /* nk_log_hint_create: an empty hint file for the piece, under a name that nobody looks for. nk_log_hint_install: it gets its
  * name. nk_log_hint_discard. A hint that fails harms nothing: NITRO_ELOGFULL, NITRO_EIO. */
@@ -383,6 +401,47 @@ void nk_log_hint_discard(struct nk_log *l, uint64_t number);
 /* nk_log_hint_open: the hint of file `number` for reading. NITRO_ENOTFOUND, NITRO_EIO. Any thread. */
 NITRO_MUST_CHECK int nk_log_hint_open(const struct nk_log *l, uint64_t number, int *fd,
                                       uint64_t *size);
+
+/* ---- snapshots where the log is the data (loglink.c); on the filler's thread --------------------------*/
+
+/* nk_log_link: a snapshot of all up to `lsn`, which nk_log_roll has told and which is durable, is l->linked afterwards. NITRO_EBUSY: a
+ * merge has been listed since that rests on later effects: roll again. NITRO_EARGUMENT: not durable; NITRO_EUNSUPPORTED:
+ * the file system has no hard links; NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM: there is no new snapshot, and no harm done. */
+NITRO_MUST_CHECK int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms,
+                                 struct nitro_err *err);
+/* nk_log_links_drop: removes folders of snapshots but for that of l->linked, up to *budget files of them, which it
+ * counts down; *more: it did not suffice. Failures leave some, to be removed later. */
+void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more);
+/* nk_log_links_find: at open: l->linked is the newest complete one of the folders with these numbers. NITRO_EIO,
+ * NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_log_links_find(struct nk_log *l, uint64_t number, struct nitro_err *err);
+/* nk_log_links_info: what the host is told of one. */
+NK_INLINE void nk_log_links_info(const struct nk_log_links *k, struct nitro_snapshot_info *out) {
+    *out = (struct nitro_snapshot_info){.number = k->number,
+                                        .lsn = k->lsn,
+                                        .time_ms = k->time_ms,
+                                        .keys = k->keys,
+                                        .raw_bytes = k->bytes,
+                                        .bytes = k->bytes};
+}
+/* nk_log_subfolder: opens folder `name` in the data folder: a handle, or -errno. */
+int nk_log_subfolder(const struct nk_log *l, const char *name, unsigned flags);
+
+/* ---- files that merges have replaced (logold.c); on the filler's thread -------------------------------*/
+
+/* nk_log_old_keep: gives the file `name` of the folder a name in `retained`, durably. NITRO_ELOGFULL, NITRO_EIO,
+ * NITRO_ENOMEM: it may have it, or not. */
+NITRO_MUST_CHECK int nk_log_old_keep(struct nk_log *l, const char *name, int64_t now_ms,
+                                     struct nitro_err *err);
+/* nk_log_old_drop: removes those that nk_log_retain need not keep; as nk_log_links_drop. NITRO_EIO, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_log_old_drop(struct nk_log *l, int64_t now_ms, int64_t keep_ms,
+                                     uint64_t keep_bytes, uint32_t *budget, bool *more,
+                                     struct nitro_err *err);
+/* nk_log_old_each: calls fn for every file in `retained` until it returns other than 0. -errno, or what fn returned. */
+typedef int nk_log_old_fn(void *arg, enum nk_manifest_kind kind, uint64_t number, int64_t time_ms);
+int nk_log_old_each(const struct nk_log *l, nk_log_old_fn *fn, void *arg);
+/* nk_log_old_path: the name of such a file, in out[NK_PATH_MAX]. */
+void nk_log_old_path(enum nk_manifest_kind kind, uint64_t number, int64_t time_ms, char *out);
 
 /* nk_log_salt: the next random number of the log's own. */
 uint64_t nk_log_salt(struct nk_log *l);

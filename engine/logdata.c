@@ -10,7 +10,8 @@
  *   4. When what has made the records dead that it leaves out is durable (the caller's business), the folder is synced,
  *      then MANIFEST lists the file. From here on it stands for the LSNs of its inputs, and a start does not read them any
  *      more, though they are still there.
- *   5. When no entry refers to an input any more, it goes: out of MANIFEST, durably, and then out of the folder. So
+ *   5. When no entry refers to an input any more, it goes: out of MANIFEST, durably, and then out of the folder; before
+ *      that it gets a second name in `retained`, durably, if the past is to be kept (logold.c). So
  *      whatever is listed is there, and the pieces that are listed hold each LSN that counts at every moment.
  *   A failure up to step 4 harms nothing but the merge. In steps 4 and 5 MANIFEST may hold what nobody knows then: a
  *   failure there is one of the log (nk_log_edit).
@@ -37,21 +38,25 @@ static int cannot(const struct nk_log *l, struct nitro_err *err, int rc, const c
 
 /* ---- sealing -----------------------------------------------------------------------------------*/
 
-int nk_log_roll(struct nk_log *l, uint64_t *upto, struct nitro_err *err) {
+int nk_log_roll(struct nk_log *l, uint64_t *upto, uint64_t *lsn, struct nitro_err *err) {
     int rc = nk_log_check(l, err);
     if (rc != NITRO_OK) return rc;
     lock_log(l);
-    uint64_t number = l->cur->number;
+    uint64_t number = l->cur->number, last = l->used_lsn;
+    uint32_t slot = l->cur->slot;
     bool empty = l->at == NK_SECTOR;
     nk_spin_unlock(&l->lock);
     if (upto != NULL) *upto = empty ? number - 1 : number;
-    if (empty) return NITRO_OK;
-    rc = nk_log_prepare(l, err);
-    if (rc != NITRO_OK) return rc;
-    lock_log(l);
-    /* Appends may have gone on by themselves meanwhile. If not, the prepared file is there still. */
-    if (l->cur->number == number) nk_log_go_on(l);
-    nk_spin_unlock(&l->lock);
+    if (!empty) {
+        rc = nk_log_prepare(l, err);
+        if (rc != NITRO_OK) return rc;
+        lock_log(l);
+        /* Appends may have gone on by themselves meanwhile. If not, the prepared file is there still. */
+        if (l->cur->number == number) nk_log_go_on(l);
+        last = nk_file_at(l->files, slot)->last_lsn; /* sealed by nobody but this thread */
+        nk_spin_unlock(&l->lock);
+    }
+    if (lsn != NULL) *lsn = last;
     return NITRO_OK;
 }
 
@@ -287,13 +292,15 @@ static const char *find_removed(const struct nk_log *l, uint32_t slot, struct nk
     return NULL;
 }
 
-int nk_log_piece_remove(struct nk_log *l, uint32_t slot, struct nitro_err *err) {
+int nk_log_piece_remove(struct nk_log *l, uint32_t slot, int64_t keep_ms, struct nitro_err *err) {
     char name[NK_PATH_MAX];
     struct nk_manifest_edit e;
     int rc = nk_log_check(l, err);
     if (rc != NITRO_OK) return rc;
     const char *why = find_removed(l, slot, &e, name);
     NK_ASSERT(why != NULL);
+    if (keep_ms > 0) rc = nk_log_old_keep(l, name, keep_ms, err);
+    if (rc != NITRO_OK) return rc;
     if (NK_MUTATE(81, true, false)) (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, why);
     rc = nk_log_edit(l, &e, err);
     if (rc != NITRO_OK) return rc;

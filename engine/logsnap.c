@@ -304,6 +304,12 @@ int nk_log_retain(struct nk_log *l, int64_t now_ms, int64_t keep_ms, uint64_t ke
     int rc = nk_log_check(l, err);
     if (rc != NITRO_OK) return rc;
     *more = false;
+    if (l->files != NULL) { /* snapshots are folders, and merges have replaced what was old */
+        rc = nk_log_old_drop(l, now_ms, keep_ms, keep_bytes, &b.files, &b.more, err);
+        nk_log_links_drop(l, &b.files, &b.more);
+        *more = b.more;
+        return rc;
+    }
     if (newest == NULL || newest->bytes == 0) return NITRO_OK;
     struct in_use u = in_use(l);
     rc = learn_headers(l, &u, err);
@@ -355,6 +361,10 @@ static void tell_oldest(const struct nk_log *l, struct nitro_folder *out) {
 static void tell_data(const struct nk_log *l, struct nitro_folder *out) {
     out->log_files += l->data_count;
     for (uint32_t i = 0; i < l->data_count; i++) out->log_bytes += l->data[i].head.end;
+    if (l->linked.number == 0) return;
+    out->snapshots = 1;
+    out->snapshot_bytes = l->linked.bytes;
+    nk_log_links_info(&l->linked, &out->newest);
 }
 
 /* Snapshots, and how far back they reach. */
@@ -374,7 +384,7 @@ int nk_log_state(struct nk_log *l, struct nitro_folder *out, struct nitro_err *e
     struct nitro_folder o = {.log_files = l->live_count};
     for (uint32_t i = 0; i < l->live_count; i++) o.log_bytes += l->live[i].size;
     if (l->files != NULL) {
-        tell_data(l, &o); /* merges have taken the past */
+        tell_data(l, &o); /* how far back the past goes, a look at it finds out */
     } else {
         int rc = tell_past(l, &o, err);
         if (rc != NITRO_OK) return rc;

@@ -276,7 +276,7 @@ int nitro_merge_step(nitro_store *s, int64_t now_ms, const struct nitro_merge_op
 
 int nitro_merge_roll(nitro_store *s, uint64_t *upto, struct nitro_err *err) {
     uint64_t last = 0;
-    int rc = has_files(&s->db) ? nk_log_roll(s->db.folder, &last, err) : NITRO_OK;
+    int rc = has_files(&s->db) ? nk_log_roll(s->db.folder, &last, NULL, err) : NITRO_OK;
     if ((rc == NITRO_OK || rc == NITRO_ELOGFULL) && upto != NULL) *upto = last;
     return rc;
 }

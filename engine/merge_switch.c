@@ -14,6 +14,7 @@
  *   those entries that are left, for as long as this process lives.
  */
 #include "merge.h"
+#include "mutant.h"
 #include "keydir.h"
 
 /* ---- 1 and 2 ---------------------------------------------------------------------------------------*/
@@ -26,16 +27,17 @@ int nk_merge_durable(struct nk_merge *m, struct nk_merge_call *c) {
 
 struct nk_data_header nk_merge_header(const struct nk_merge *m) {
     const struct nk_merge_out *out = &m->out;
-    struct nk_data_header h = {.version = NK_DATA_VERSION,
-                               .number = out->piece.number,
-                               .salt = out->piece.salt,
-                               .first_lsn = out->piece.first_lsn,
-                               .last_lsn = out->piece.last_lsn,
-                               .prev_last_lsn = out->piece.prev_last_lsn,
-                               .end = out->at,
-                               .records = out->records,
-                               .time_ms = out->time_ms,
-                               .cut_lsn = nk_max_u64(m->lsn, out->piece.last_lsn)};
+    struct nk_data_header h = {
+        .version = NK_DATA_VERSION,
+        .number = out->piece.number,
+        .salt = out->piece.salt,
+        .first_lsn = out->piece.first_lsn,
+        .last_lsn = out->piece.last_lsn,
+        .prev_last_lsn = out->piece.prev_last_lsn,
+        .end = out->at,
+        .records = out->records,
+        .time_ms = out->time_ms,
+        .cut_lsn = NK_MUTATE(89, out->piece.last_lsn, nk_max_u64(m->lsn, out->piece.last_lsn))};
     memcpy(h.store, m->l->store, sizeof h.store);
     return h;
 }
@@ -188,7 +190,7 @@ int nk_merge_remove(struct nk_merge *m, struct nk_merge_call *c) {
     }
     const struct nk_piece *p = &m->input[m->input_at];
     NK_ASSERT(NK_GET(nk_file_at(m->l->files, p->slot)->live_bytes) == 0);
-    int rc = nk_log_piece_remove(m->l, p->slot, c->err);
+    int rc = nk_log_piece_remove(m->l, p->slot, c->o->retain != 0 ? c->now_ms : 0, c->err);
     if (rc != NITRO_OK) return rc;
     if (++m->input_at < m->inputs) return NITRO_OK;
     m->state = m->resume = NK_MERGE_REST;

@@ -642,7 +642,7 @@ NITRO_API NITRO_MUST_CHECK int nitro_step(nitro_store *s, enum nitro_step_kind k
 NITRO_API int nitro_retire_due(nitro_store *s);
 
 /* ---- snapshots ---------------------------------------------------------------------------------
- * A snapshot is a file of the data folder that holds the store exactly as it was at one LSN, S. It is
+ * In mode memory a snapshot is a file of the data folder that holds the store exactly as it was at one LSN, S. It is
  * taken while requests run, in bounded pieces (docs/design/0005). One at a time:
  *   prepare   no gate, not beside nitro_log_fill     makes the file
  *   begin     EXCLUSIVE                              the cut, in O(segments), no I/O
@@ -684,6 +684,20 @@ NITRO_API NITRO_MUST_CHECK int nitro_snapshot_finish(nitro_store *s, int64_t now
 /* nitro_snapshot_abort: shared. NITRO_EBUSY: a segment was locked, call again. NITRO_OK also if none is
  * under way. */
 NITRO_API NITRO_MUST_CHECK int nitro_snapshot_abort(nitro_store *s);
+/* Mode bitcask: a snapshot is a folder of hard links (docs/design/0006). Instead of prepare … finish:
+ *   roll      no gate, not beside nitro_log_fill     appends go on in the next file; S in *lsn
+ *   (the host waits until the log is durable up to S)
+ *   link      no gate, not beside nitro_log_fill     makes the folder
+ * Nothing is under way in between. nitro_snapshot_roll: NITRO_EUNSUPPORTED: not of this mode; NITRO_ELOADING, NITRO_ELOGFULL, NITRO_EIO,
+ * NITRO_ENOMEM. nitro_snapshot_link: NITRO_OK with *out, whose keys may be some off and whose hash is 0; NITRO_EBUSY: a merge that
+ * rests on later effects has been listed since: roll again, and let no merge step for FOLDER come between; NITRO_EUNSUPPORTED: the file
+ * system has no hard links; NITRO_EARGUMENT: not durable; NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM. The older snapshot stays until the
+ * next nitro_retain. */
+NITRO_API NITRO_MUST_CHECK int nitro_snapshot_roll(nitro_store *s, uint64_t *lsn,
+                                                   struct nitro_err *err);
+NITRO_API NITRO_MUST_CHECK int nitro_snapshot_link(nitro_store *s, uint64_t lsn, int64_t now_ms,
+                                                   struct nitro_snapshot_info *out,
+                                                   struct nitro_err *err);
 /* nitro_snapshot_progress: keys and bytes written so far; any thread. Both 0 when none is under way. */
 NITRO_API void nitro_snapshot_progress(const nitro_store *s, uint64_t *keys, uint64_t *bytes);
 
@@ -728,6 +742,9 @@ struct nitro_merge_options {
     uint64_t dead_bytes;   /* … or that hold so many dead bytes; 0 = does not count */
     int64_t dead_age_ms;   /* … or that hold any, and are so old; 0 = does not count */
     uint64_t upto;         /* files with greater numbers are left alone; 0 = none is */
+    uint32_t
+        retain; /* 1: replaced files stay for a look at the past, until nitro_retain lets them go */
+    uint32_t pad;
 };
 struct nitro_merge_result {
     uint32_t need; /* enum nitro_merge_need: what the next call needs */
@@ -782,7 +799,9 @@ struct nitro_restore_options {
     int64_t to_ms;      /* the point as a time; INT64_MAX = no limit. Both: whichever is earlier */
     uint32_t keep_expired; /* 1: keys whose time ran out after the point stay, without an expiry */
     int64_t now_ms;
-    enum nitro_compression compression;
+    enum nitro_compression
+        compression;     /* of the snapshot that the new folder begins with (mode memory) */
+    uint64_t file_bytes; /* mode bitcask: of the new data files; 0 = 1 GiB */
     uint8_t seed[NITRO_SEED_BYTES]; /* random */
     /* told now and then: bytes read, and to be read; may be NULL */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
@@ -805,8 +824,10 @@ NITRO_API NITRO_MUST_CHECK int nitro_restore(const struct nitro_restore_options 
                                              struct nitro_restore_result *out,
                                              struct nitro_err *err);
 
-/* nitro_verify: reads a whole snapshot file back and compares it with its footer. NITRO_ECORRUPT with *bad_offset;
- * NITRO_ENOTFOUND, NITRO_EFORMAT, NITRO_EIO, NITRO_ENOMEM. progress may be NULL. Any thread. */
+/* nitro_verify: reads a whole snapshot file back and compares it with its footer; or, if `file` is a folder of mode bitcask, every
+ * record of it. NITRO_ECORRUPT with *bad_offset (in a folder that of the file which the text names);
+ * NITRO_ENOTFOUND, NITRO_EFORMAT, NITRO_EIO, NITRO_ENOMEM; of a folder also NITRO_EUNSUPPORTED (mode memory), NITRO_EINUSE. progress may be
+ * NULL. Any thread. */
 NITRO_API NITRO_MUST_CHECK int
 nitro_verify(const char *file, const struct nitro_mem *mem, const struct nitro_vfs *vfs,
              void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,

@@ -142,7 +142,8 @@ static struct nk_log *new_log(const struct nk_log_options *o) {
     l->to_ms = o->to_ms;
     l->salts.k0 = nk_load64(o->seed);
     l->salts.k1 = nk_load64(o->seed + 8);
-    l->dirfd = l->lock_fd = l->control_fd = l->manifest_fd = -1;
+    l->dirfd = l->lock_fd = l->control_fd = l->manifest_fd = l->old_dirfd = -1;
+    l->past = UINT64_MAX;
     l->next_number = 1;
     return l;
 }
@@ -201,6 +202,7 @@ void nk_log_close(struct nk_log **lp) {
     close_fd(l, l->manifest_fd);
     close_fd(l, l->control_fd);
     close_fd(l, l->lock_fd);
+    if (l->old_dirfd >= 0) (void)l->vfs->dir_close(l->vfs->ctx, l->old_dirfd);
     if (l->dirfd >= 0) (void)l->vfs->dir_close(l->vfs->ctx, l->dirfd);
     const struct nitro_mem *m = l->mem;
     nk_mem_free(m, l->live, l->live_cap * sizeof *l->live);
@@ -216,14 +218,27 @@ void nk_log_close(struct nk_log **lp) {
 
 /* ---- scan --------------------------------------------------------------------------------------*/
 
+int nk_recover_open(const struct nk_log *l, enum nk_manifest_kind kind, uint64_t number,
+                    int64_t old_ms, struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    if (old_ms != 0)
+        nk_log_old_path(kind, number, old_ms, name);
+    else if (kind == NK_FILE_LOG)
+        nk_path_log(number, name);
+    else
+        nk_path_data(number, name);
+    int fd = nk_vfs_open(l->vfs, old_ms != 0 ? l->old_dirfd : l->dirfd, name, NITRO_FILE_READ);
+    if (fd < 0)
+        (void)nk_err_set(err, NITRO_EIO, -fd, "open %s/%s%s: %s", l->dir,
+                         old_ms != 0 ? NK_PATH_RETAINED "/" : "", name, strerror(-fd));
+    return fd;
+}
+
 /* A scanner of a listed file, with its own handle. */
 int nk_live_scan(struct nk_log *l, const struct nk_live *f, struct nk_logscan *s,
                  struct nitro_err *err) {
-    char name[NK_PATH_MAX];
-    nk_path_log(f->number, name);
-    int fd = nk_vfs_open(l->vfs, l->dirfd, name, NITRO_FILE_READ);
-    if (fd < 0)
-        return nk_err_set(err, NITRO_EIO, -fd, "open %s/%s: %s", l->dir, name, strerror(-fd));
+    int fd = nk_recover_open(l, NK_FILE_LOG, f->number, f->old_ms, err);
+    if (fd < 0) return NITRO_EIO;
     nk_logscan_init(s, l->vfs, l->mem, fd, f->size, f->salt, f->head.first_lsn);
     return NITRO_OK;
 }

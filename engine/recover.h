@@ -48,6 +48,9 @@ NK_INLINE uint32_t nk_recover_pieces(const struct nk_log *l, struct nk_piece *ou
     return nk_log_pieces(l, out, cap);
 }
 
+/* nk_recover_open: a piece for reading, wherever it lies: a handle, or -errno with *err filled. */
+int nk_recover_open(const struct nk_log *l, enum nk_manifest_kind kind, uint64_t number,
+                    int64_t old_ms, struct nitro_err *err);
 /* nk_live_scan: a scanner of a listed file, with a handle of its own; end it with nk_live_scan_end, also
  * after errors. nk_live_scan_failed: fills *err for an error of the scanner; returns the code. */
 NITRO_MUST_CHECK int nk_live_scan(struct nk_log *l, const struct nk_live *f, struct nk_logscan *s,
@@ -106,6 +109,8 @@ NITRO_MUST_CHECK int nk_folder_header(struct nk_log *l, uint64_t number, struct 
 /* nk_folder_chain (folder_chain.c): marks the log files and merged files on the chain, and sets last_lsn of all logs but one that is
  * the newest piece. */
 NITRO_MUST_CHECK int nk_folder_chain(struct nk_log *l, struct nitro_err *err);
+/* nk_folder_merged: whether a merge has put the log file into another one. */
+bool nk_folder_merged(const struct nk_log *l, const struct nk_live *f);
 /* nk_data_holds: whether a merged file stands for the LSN. */
 NK_INLINE bool nk_data_holds(const struct nk_data_header *h, uint64_t lsn) {
     return h->first_lsn <= lsn && lsn <= h->last_lsn;
@@ -123,15 +128,30 @@ NK_INLINE struct nk_manifest_edit nk_data_edit(enum nk_manifest_op op,
 /* nk_live_begin: the log holds every effect above this LSN; UINT64_MAX without a chain. */
 uint64_t nk_live_begin(const struct nk_log *l);
 
-/* nk_recover_point (recover_point.c): what a look at the past begins and ends with, after a scan of all. */
+/* nk_recover_point (recover_point.c): what a look at the past begins and ends with, after a scan of all; nk_recover_past
+ * (recover_past.c) does it where the log is the data. */
 NITRO_MUST_CHECK int nk_recover_point(struct nk_log *l, struct nitro_err *err);
+NITRO_MUST_CHECK int nk_recover_past(struct nk_log *l, struct nitro_err *err);
+/* nk_recover_reach: walks over the frames of the logs on the chain, from r->lsn (and r->ms, its time) as far as r allows;
+ * to_lsn is at most last_lsn. */
+struct nk_reach {
+    uint64_t to_lsn, lsn;
+    int64_t to_ms, ms;
+    bool over;
+};
+NITRO_MUST_CHECK int nk_recover_reach(struct nk_log *l, struct nk_reach *r, struct nitro_err *err);
+/* nk_recover_outside: fills *err for a point outside of the window; NITRO_EARGUMENT. NITRO_OK if it is inside. */
+NITRO_MUST_CHECK int nk_recover_outside(const struct nk_log *l, struct nitro_err *err);
 
 /* recover_data.c; they do nothing where the log is not the data.
  * nk_recover_slots: gives each piece a slot, sealed. NITRO_ELOGFULL, NITRO_EIO.
  * nk_recover_tail: the tail lies in a file of its own now, `f`, up to offset `end`.
+ * nk_recover_keep: a file that a merge has replaced is kept for a look at the past, if there is a folder for that. False: it could
+ * not be, and should stay where it is.
  * nk_recover_seal: files end where their records end; merged files that have been replaced go. */
 NITRO_MUST_CHECK int nk_recover_slots(struct nk_log *l, struct nitro_err *err);
 void nk_recover_tail(struct nk_log *l, const struct nk_log_file *f, uint64_t end);
+NITRO_MUST_CHECK bool nk_recover_keep(struct nk_log *l, const char *name);
 NITRO_MUST_CHECK int nk_recover_seal(struct nk_log *l, struct nitro_err *err);
 
 /* logdata.c

@@ -16,16 +16,10 @@
 
 /* A slot for a piece, with a handle for reading. */
 static int add_slot(struct nk_log *l, enum nk_manifest_kind kind, uint64_t number, uint64_t salt,
-                    uint32_t *slot, struct nitro_err *err) {
-    char name[NK_PATH_MAX];
-    if (kind == NK_FILE_LOG)
-        nk_path_log(number, name);
-    else
-        nk_path_data(number, name);
-    int fd = nk_vfs_open(l->vfs, l->dirfd, name, NITRO_FILE_READ);
+                    int64_t old_ms, uint32_t *slot, struct nitro_err *err) {
+    int fd = nk_recover_open(l, kind, number, old_ms, err);
     if (fd == -EMFILE || fd == -ENFILE) return nk_log_no_handle(l, fd, err);
-    if (fd < 0)
-        return nk_err_set(err, NITRO_EIO, -fd, "open %s/%s: %s", l->dir, name, strerror(-fd));
+    if (fd < 0) return NITRO_EIO;
     *slot = nk_files_add(l->files, number, kind, salt, fd);
     if (*slot != 0) return NITRO_OK;
     (void)l->vfs->close(l->vfs->ctx, fd); /* only read */
@@ -38,14 +32,14 @@ int nk_recover_slots(struct nk_log *l, struct nitro_err *err) {
     for (uint32_t i = 0; i < l->live_count && rc == NITRO_OK; i++) {
         struct nk_live *f = &l->live[i];
         if (nk_live_last(l, i) == 0) continue;
-        rc = add_slot(l, NK_FILE_LOG, f->number, f->salt, &f->slot, err);
+        rc = add_slot(l, NK_FILE_LOG, f->number, f->salt, f->old_ms, &f->slot, err);
         if (rc == NITRO_OK)
             nk_log_slot_seal(l, f->slot, f->head.first_lsn, nk_live_last(l, i), f->end);
     }
     for (uint32_t i = 0; i < l->data_count && rc == NITRO_OK; i++) {
         struct nk_log_data *d = &l->data[i];
         if (!d->on_chain) continue;
-        rc = add_slot(l, NK_FILE_DATA, d->number, d->salt, &d->slot, err);
+        rc = add_slot(l, NK_FILE_DATA, d->number, d->salt, d->old_ms, &d->slot, err);
         if (rc == NITRO_OK)
             nk_log_slot_seal(l, d->slot, d->head.first_lsn, d->head.last_lsn, d->head.end);
     }
@@ -78,10 +72,19 @@ static int seal_log(struct nk_log *l, uint32_t i, struct nitro_err *err) {
     return rc == 0 ? NITRO_OK : nk_log_fail(l, err, rc, "cannot cut the unused room of", f->number);
 }
 
-static int drop_data(struct nk_log *l, const struct nk_log_data *d, struct nitro_err *err) {
+bool nk_recover_keep(struct nk_log *l, const char *name) {
+    if (l->old_dirfd < 0) return true;
+    return nk_log_old_keep(l, name, l->newest_ms, NULL) == NITRO_OK;
+}
+
+/* *dropped: the next one has moved to its place in the list. One that can't be kept for the past stays until the next start. */
+static int drop_data(struct nk_log *l, const struct nk_log_data *d, bool *dropped,
+                     struct nitro_err *err) {
     char name[NK_PATH_MAX];
     struct nk_manifest_edit e = nk_data_edit(NK_MANIFEST_REMOVE, d);
     nk_path_data(d->number, name);
+    *dropped = nk_recover_keep(l, name);
+    if (!*dropped) return NITRO_OK;
     int rc = nk_log_edit(l, &e, err);
     if (rc != NITRO_OK) return rc;
     nk_log_hint_remove(l, e.number);
@@ -96,10 +99,9 @@ int nk_recover_seal(struct nk_log *l, struct nitro_err *err) {
     for (uint32_t i = 0; i < l->live_count && rc == NITRO_OK; i++)
         if (l->live[i].slot != 0 && l->live[i].slot != l->cur->slot) rc = seal_log(l, i, err);
     for (uint32_t i = 0; i < l->data_count && rc == NITRO_OK;) {
-        if (l->data[i].on_chain)
-            i++;
-        else
-            rc = drop_data(l, &l->data[i], err); /* the next one moves to its place in the list */
+        bool dropped = false;
+        if (!l->data[i].on_chain) rc = drop_data(l, &l->data[i], &dropped, err);
+        i += !dropped;
     }
     return rc;
 }

@@ -247,6 +247,12 @@ static int cut_file(struct nk_log *l, struct nk_live *f, uint64_t end, struct ni
     return rc == 0 ? NITRO_OK : nk_log_fail(l, err, rc, "cannot cut the tail of", f->number);
 }
 
+static bool keep_log(struct nk_log *l, const struct nk_live *f) {
+    char name[NK_PATH_MAX];
+    nk_path_log(f->number, name);
+    return nk_recover_keep(l, name);
+}
+
 /* The files that were there before this start made one. */
 static int clean_logs(struct nk_log *l, struct nitro_err *err) {
     uint64_t durable = l->durable, made = l->tail_number != 0 ? l->tail_number : l->cur->number;
@@ -255,7 +261,9 @@ static int clean_logs(struct nk_log *l, struct nitro_err *err) {
         uint64_t last = nk_live_last(l, i);
         bool void_now = last == 0 || f->head.first_lsn > durable;
         int rc = NITRO_OK;
-        if (void_now)
+        if (void_now && nk_folder_merged(l, f) && !keep_log(l, f))
+            void_now = false; /* until the next start */
+        else if (void_now)
             rc = drop_file(l, f, err); /* the next one moves to its place in the list */
         else if (f->end != 0 && !l->clean)
             rc = cut_file(l, f, last <= durable ? f->end : f->keep_end, err);
@@ -284,6 +292,11 @@ int nk_recover_clean(struct nk_log *l, struct nitro_err *err) {
     int rc = clean_logs(l, err);
     if (rc == NITRO_OK) rc = nk_recover_seal(l, err);
     if (rc != NITRO_OK) return rc;
+    if (l->files != NULL) {
+        uint32_t budget = UINT32_MAX;
+        bool more = false;
+        nk_log_links_drop(l, &budget, &more);
+    }
     for (uint32_t i = 0; i < l->orphan_count; i++) {
         nk_orphan_path(&l->orphans[i], name);
         (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, why_orphan(l->orphans[i].kind));

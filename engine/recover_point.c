@@ -97,16 +97,9 @@ static int check_lost(const struct nk_log *l, struct nitro_err *err) {
 
 /* ---- the end -----------------------------------------------------------------------------------*/
 
-/* How far a walk over frames may go, and has got. */
-struct reach {
-    uint64_t to_lsn, lsn;
-    int64_t to_ms, ms;
-    bool over;
-};
-
 /* The last whole batch up to to_lsn in a frame that goes beyond it. What is behind that is not looked at: a frame
  * may be torn there. */
-static int reach_in_frame(struct nk_logscan *s, struct reach *r) {
+static int reach_in_frame(struct nk_logscan *s, struct nk_reach *r) {
     struct nk_placed rec;
     do {
         int rc = nk_logscan_record(s, true, &rec);
@@ -119,7 +112,7 @@ static int reach_in_frame(struct nk_logscan *s, struct reach *r) {
 }
 
 /* The next frame, which has to begin with record `next`. NITRO_ECORRUPT: it is not there. */
-static int reach_frame(struct nk_logscan *s, struct reach *r, uint64_t next) {
+static int reach_frame(struct nk_logscan *s, struct nk_reach *r, uint64_t next) {
     int rc = nk_logscan_frame(s);
     if (rc == NITRO_ENOTFOUND || (rc == NITRO_OK && s->lsn != next)) return NITRO_ECORRUPT;
     if (rc != NITRO_OK) return rc;
@@ -133,13 +126,13 @@ static int reach_frame(struct nk_logscan *s, struct reach *r, uint64_t next) {
     return NITRO_OK;
 }
 
-static int reach_file(struct nk_log *l, uint32_t i, struct reach *r, struct nitro_err *err) {
+static int reach_file(struct nk_log *l, uint32_t i, struct nk_reach *r, struct nitro_err *err) {
     const struct nk_live *f = &l->live[i];
     struct nk_logscan s;
     uint64_t next = 0, last = nk_live_last(l, i);
     int rc = nk_live_scan(l, f, &s, err);
     if (rc != NITRO_OK) return rc;
-    rc = nk_logscan_seek(&s, l->base.lsn + 1, &next);
+    rc = nk_logscan_seek(&s, r->lsn + 1, &next);
     while (rc == NITRO_OK && next <= last && !r->over) {
         rc = reach_frame(&s, r, next);
         next = r->lsn + 1;
@@ -153,24 +146,32 @@ static int reach_file(struct nk_log *l, uint32_t i, struct reach *r, struct nitr
     return rc;
 }
 
-/* From the base on, as far as r allows; r->to_lsn is at most last_lsn. */
-static int reach(struct nk_log *l, struct reach *r, struct nitro_err *err) {
+/* Whether file i has records behind what has been reached. */
+static bool is_ahead(const struct nk_log *l, uint32_t i, const struct nk_reach *r) {
+    return nk_live_needed(l, i) > r->lsn;
+}
+
+int nk_recover_reach(struct nk_log *l, struct nk_reach *r, struct nitro_err *err) {
     uint32_t from = 0, at = 0;
-    r->lsn = l->base.lsn;
-    r->ms = l->base.foot.time_ms;
     /* without a time only the file that the point lies in matters, and the one before it, because the first batch
      * of that file may go beyond the point */
     for (uint32_t i = 0; i < l->live_count && r->to_ms == INT64_MAX; i++)
-        if (nk_live_needed(l, i) != 0 && l->live[i].head.first_lsn <= r->to_lsn) {
+        if (is_ahead(l, i, r) && l->live[i].head.first_lsn <= r->to_lsn) {
             from = at;
             at = i;
         }
     for (uint32_t i = from; i < l->live_count && !r->over; i++) {
-        if (nk_live_needed(l, i) == 0) continue;
+        if (!is_ahead(l, i, r)) continue;
         int rc = reach_file(l, i, r, err);
         if (rc != NITRO_OK) return rc;
     }
     return NITRO_OK;
+}
+
+static int reach(struct nk_log *l, struct nk_reach *r, struct nitro_err *err) {
+    r->lsn = l->base.lsn;
+    r->ms = l->base.foot.time_ms;
+    return nk_recover_reach(l, r, err);
 }
 
 /* ---- the window --------------------------------------------------------------------------------*/
@@ -189,7 +190,7 @@ static int find_window(struct nk_log *l, struct nitro_err *err) {
     uint64_t begin = nk_live_begin(l);
     bool empty = begin == UINT64_MAX && l->snap_count == 0; /* a store that nobody has written to */
     if (l->base.number == 0 && begin != 0 && !empty) return headless(l, err);
-    struct reach r = {.to_lsn = l->last_lsn, .to_ms = INT64_MAX};
+    struct nk_reach r = {.to_lsn = l->last_lsn, .to_ms = INT64_MAX};
     int rc = reach(l, &r, err);
     if (rc != NITRO_OK) return rc;
     l->window_last_lsn = l->last_lsn;
@@ -209,7 +210,10 @@ static int find_window(struct nk_log *l, struct nitro_err *err) {
     return NITRO_OK;
 }
 
-static int outside(const struct nk_log *l, struct nitro_err *err) {
+int nk_recover_outside(const struct nk_log *l, struct nitro_err *err) {
+    bool late = l->to_lsn != UINT64_MAX && l->to_lsn > l->window_last_lsn;
+    if (!late && l->to_lsn >= l->window_first_lsn && l->to_ms >= l->window_first_ms)
+        return NITRO_OK;
     return nk_err_set(err, NITRO_EARGUMENT, 0,
                       "open %s: the point lies outside of what is there, LSN %llu to %llu", l->dir,
                       (unsigned long long)l->window_first_lsn,
@@ -217,15 +221,13 @@ static int outside(const struct nk_log *l, struct nitro_err *err) {
 }
 
 int nk_recover_point(struct nk_log *l, struct nitro_err *err) {
+    if (l->files != NULL) return nk_recover_past(l, err);
     int rc = find_window(l, err);
-    if (rc != NITRO_OK) return rc;
-    bool late = l->to_lsn != UINT64_MAX && l->to_lsn > l->window_last_lsn;
-    if (late || l->to_lsn < l->window_first_lsn || l->to_ms < l->window_first_ms)
-        return outside(l, err);
-    rc = choose(l, err);
+    if (rc == NITRO_OK) rc = nk_recover_outside(l, err);
+    if (rc == NITRO_OK) rc = choose(l, err);
     if (rc == NITRO_OK) rc = check_lost(l, err);
     if (rc != NITRO_OK) return rc;
-    struct reach r = {.to_lsn = nk_min_u64(l->to_lsn, l->window_last_lsn), .to_ms = l->to_ms};
+    struct nk_reach r = {.to_lsn = nk_min_u64(l->to_lsn, l->window_last_lsn), .to_ms = l->to_ms};
     rc = reach(l, &r, err);
     if (rc != NITRO_OK) return rc;
     l->last_lsn = r.lsn;

@@ -21,6 +21,7 @@
 
 #include "db.h"
 #include "recover.h"
+#include "store.h"
 #include "utc.h"
 
 #include <stdio.h>
@@ -69,35 +70,20 @@ static int outside(const struct restore *r) {
 
 /* ---- from a folder -----------------------------------------------------------------------------*/
 
-static void release_big(void *ctx, void *object) { nk_big_release(ctx, object); }
-
-/* A store in memory on top of the folder's log, as nitro_open makes it, but for looking only. */
 static int open_store(struct restore *r) {
-    struct nitro_options so = {.mem = r->mem};
-    memcpy(so.seed, r->opt->seed, sizeof so.seed);
-    int rc = nitro_open(&so, &r->store, r->err);
-    if (rc != NITRO_OK) return rc;
-    struct nk_db *db = &r->store->db;
-    const struct nk_log_options lo = {.mem = r->mem,
-                                      .vfs = r->vfs,
-                                      .dir = r->opt->from,
-                                      .seed = r->opt->seed,
-                                      .release = release_big,
-                                      .release_ctx = db,
-                                      .read_only = true,
-                                      .to_lsn = r->opt->to_lsn,
-                                      .to_ms = r->opt->to_ms};
-    rc = nk_log_open(&lo, &db->folder, r->err);
-    if (rc == NITRO_OK) rc = nk_origin_served(r->opt->from, db->folder, r->err);
-    if (rc != NITRO_OK) return rc;
-    db->marks = nk_mem_zalloc(r->mem, NK_MARKS * sizeof *db->marks);
-    if (db->marks == NULL)
-        return nk_err_set(r->err, NITRO_ENOMEM, 0, "restore %s: out of memory", r->opt->from);
-    db->log = db->folder;
-    db->loading = true;
-    db->told = r->opt->progress;
-    db->told_ctx = r->opt->ctx;
-    return NITRO_OK;
+    const struct nk_past_source from = {.did = "restore",
+                                        .from = r->opt->from,
+                                        .vfs = r->vfs,
+                                        .mem = r->mem,
+                                        .seed = r->opt->seed,
+                                        .to_lsn = r->opt->to_lsn,
+                                        .to_ms = r->opt->to_ms};
+    int rc = nk_past_open(&from, &r->store, r->err);
+    if (rc != NITRO_OK || nk_store_is_keydir(&r->store->db))
+        return rc; /* there copying is most of the work */
+    r->store->db.told = r->opt->progress;
+    r->store->db.told_ctx = r->opt->ctx;
+    return rc;
 }
 
 static int open_folder(struct restore *r) {
@@ -132,18 +118,41 @@ static int load_folder(struct restore *r) {
 
 /* ---- records -----------------------------------------------------------------------------------*/
 
-/* One entry of the state at the point. */
-static int put(struct restore *r, struct nk_snaprec *rec) {
+/* Whether an entry of the state at the point stays; it may lose its expiry. */
+static bool stays(struct restore *r, int64_t *expire_ms) {
     const struct nitro_restore_options *o = r->opt;
-    bool expires = rec->expire_ms != 0;
-    if (expires && rec->expire_ms <= r->out.time_ms) return NITRO_OK;
-    if (expires && rec->expire_ms <= o->now_ms) {
-        if (!o->keep_expired) return NITRO_OK;
-        rec->expire_ms = 0;
+    if (*expire_ms != 0 && *expire_ms <= r->out.time_ms) return false;
+    if (*expire_ms != 0 && *expire_ms <= o->now_ms) {
+        if (!o->keep_expired) return false;
+        *expire_ms = 0;
         r->out.expired++;
     }
     r->out.keys++;
-    return nk_target_put(&r->target, rec, r->err);
+    return true;
+}
+
+static int put(struct restore *r, struct nk_snaprec *rec) {
+    return stays(r, &rec->expire_ms) ? nk_target_put(&r->target, rec, r->err) : NITRO_OK;
+}
+
+/* The same where the log is the data. */
+static int put_record(void *arg, const struct nk_record *rec) {
+    struct restore *r = arg;
+    struct nk_record copy = *rec;
+    return stays(r, &copy.expire_ms) ? nk_target_data_put(&r->target, &copy, r->err) : NITRO_OK;
+}
+
+static int put_past(struct restore *r) {
+    struct nk_past past = {.db = &r->store->db,
+                           .did = "restore",
+                           .from = r->opt->from,
+                           .progress = r->opt->progress,
+                           .ctx = r->opt->ctx,
+                           .fn = put_record,
+                           .arg = r};
+    int rc =
+        nk_target_data_begin(&r->target, r->out.lsn, r->out.time_ms, r->opt->file_bytes, r->err);
+    return rc == NITRO_OK ? nk_past_each(&past, r->err) : rc;
 }
 
 static int put_entry(struct restore *r, const uint8_t *e) {
@@ -252,9 +261,13 @@ static int run(struct restore *r) {
     if (rc == NITRO_OK) rc = check_lsn(r);
     if (rc == NITRO_OK) rc = nk_target_open(&r->target, to, r->mem, o->dir, o->seed, r->err);
     if (rc == NITRO_OK && !from_file) rc = load_folder(r);
-    if (rc == NITRO_OK)
-        rc = nk_target_begin(&r->target, r->out.lsn, r->out.time_ms, o->compression, r->err);
-    if (rc == NITRO_OK) rc = from_file ? put_file(r) : put_store(r);
+    if (rc == NITRO_OK && !from_file && nk_store_is_keydir(&r->store->db)) {
+        rc = put_past(r);
+    } else {
+        if (rc == NITRO_OK)
+            rc = nk_target_begin(&r->target, r->out.lsn, r->out.time_ms, o->compression, r->err);
+        if (rc == NITRO_OK) rc = from_file ? put_file(r) : put_store(r);
+    }
     return rc == NITRO_OK ? nk_target_finish(&r->target, r->first_lsn, r->err) : rc;
 }
 

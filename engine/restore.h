@@ -12,15 +12,12 @@
 
 #include "err.h"
 #include "hash.h"
+#include "hint.h"
 #include "log.h"
 #include "mem.h"
 #include "snapfile.h"
 
 /* ---- what a restore begins with (restore_origin.c) ---------------------------------------------*/
-
-/* nk_origin_served: NITRO_OK, or NITRO_EUNSUPPORTED with *err filled if the opened folder is none that can be restored. */
-NITRO_MUST_CHECK int nk_origin_served(const char *from, const struct nk_log *l,
-                                      struct nitro_err *err);
 
 /* A snapshot file. */
 
@@ -45,6 +42,45 @@ NITRO_MUST_CHECK int nk_origin_next(struct nk_origin *o, struct nk_snaprec *out,
                                     struct nitro_err *err);
 void nk_origin_close(struct nk_origin *o);
 
+/* ---- a folder, as of one moment (restore_past.c) -----------------------------------------------*/
+
+/* What is looked at, and when: see struct nk_log_options. All borrowed. */
+struct nk_past_source {
+    const char *did, *from; /* `did` as in an origin */
+    const struct nitro_vfs *vfs;
+    const struct nitro_mem *mem;
+    const uint8_t *seed;
+    uint64_t to_lsn;
+    int64_t to_ms;
+};
+/* nk_past_open: a store that can be scanned, loaded and replayed, for looking only. NITRO_ENOTFOUND and the codes of nk_log_open; *out
+ * is to be closed in any case. */
+NITRO_MUST_CHECK int nk_past_open(const struct nk_past_source *f, nitro_store **out,
+                                  struct nitro_err *err);
+
+/* ---- and where the log is the data */
+
+/* Called for each record that an entry refers to, in the order of LSNs; it is borrowed. An error with *err filled ends the walk. */
+struct nk_db;
+typedef int nk_past_fn(void *arg, const struct nk_record *r);
+struct nk_past {
+    struct nk_db *db;       /* its keydir is loaded up to the point */
+    const char *did, *from; /* borrowed; for texts, as in an origin */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total); /* may be NULL */
+    void *ctx;
+    nk_past_fn *fn;
+    void *arg;
+    uint64_t done, total; /* bytes; total: of the files */
+    char bad_name[NK_PATH_MAX];
+    uint64_t bad_at; /* with NITRO_ECORRUPT: file and offset, if bad_name is not empty */
+};
+/* nk_past_each: all of them. NITRO_OK, NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM with *err filled, or what fn has returned. */
+NITRO_MUST_CHECK int nk_past_each(struct nk_past *p, struct nitro_err *err);
+/* nk_past_verify: reads all of a folder; what there is. Of p progress and ctx are set, the rest is set here. NITRO_EUNSUPPORTED: it is of
+ * mode memory; else the codes of nk_past_open and nk_past_each. */
+NITRO_MUST_CHECK int nk_past_verify(const struct nk_past_source *f, struct nk_past *p,
+                                    struct nitro_snapshot_info *out, struct nitro_err *err);
+
 /* ---- a new folder (restore_target.c) -----------------------------------------------------------*/
 
 struct nk_target {
@@ -60,9 +96,19 @@ struct nk_target {
     int64_t time_ms; /* reached */
     struct nk_snapwrite file;
     uint8_t *stage; /* records that are not yet written */
-    size_t staged;
+    size_t stage_bytes, staged;
     char found[40]; /* a file of a store that lies there already */
     bool touched;   /* there is something to be removed */
+
+    /* where the log is the data (restore_data.c) */
+    bool data;
+    uint64_t file_bytes;         /* a file is not made larger than that, but by one record */
+    uint64_t newest_lsn;         /* that was put */
+    struct nk_data_header *made; /* the files; the last one is being written */
+    uint32_t count, cap;
+    struct nk_hintwrite hint; /* its hint */
+    int hint_fd;
+    bool hinting;
 };
 /* nk_target_open: makes the folder if it is missing, and locks it. NITRO_EARGUMENT: it holds a store;
  * NITRO_EINUSE, NITRO_EIO. Ends with nk_target_close in any case. */
@@ -79,6 +125,18 @@ NITRO_MUST_CHECK int nk_target_put(struct nk_target *t, const struct nk_snaprec 
  * an error it holds none. */
 NITRO_MUST_CHECK int nk_target_finish(struct nk_target *t, uint64_t first_lsn,
                                       struct nitro_err *err);
+/* nk_target_data_begin, nk_target_data_put: instead of these two where the log is the data: live records, in the order of
+ * LSNs, none above `lsn`. file_bytes: 0 = the default. */
+NITRO_MUST_CHECK int nk_target_data_begin(struct nk_target *t, uint64_t lsn, int64_t time_ms,
+                                          uint64_t file_bytes, struct nitro_err *err);
+NITRO_MUST_CHECK int nk_target_data_put(struct nk_target *t, const struct nk_record *r,
+                                        struct nitro_err *err);
+/* Between the two files: nk_target_draw: a random number that is not 0. nk_target_data_end: the files are durable under their names,
+ * when the folder is synced. nk_target_data_remove: takes them away. nk_target_data_close: frees what they need. */
+uint64_t nk_target_draw(struct nk_target *t);
+NITRO_MUST_CHECK int nk_target_data_end(struct nk_target *t, struct nitro_err *err);
+void nk_target_data_remove(struct nk_target *t);
+void nk_target_data_close(struct nk_target *t);
 /* nk_target_close: removes what has been made if finish has not got through. */
 void nk_target_close(struct nk_target *t);
 

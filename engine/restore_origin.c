@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * restore_origin.c - what a restore begins with: a snapshot file given by its path, opened, read, verified; which
- * folders it can be (L5).
+ * restore_origin.c - what a restore begins with: a snapshot file given by its path, opened, read, verified (L5).
  *
  * DESIGN
  *   A table of file calls knows folders and names in them, so a path is cut at its last slash. The reader of
@@ -37,15 +36,6 @@ static int failed(const struct nk_origin *o, int rc, struct nitro_err *err) {
                       "%s %s: offset %llu: %s; the file is damaged, or no snapshot: use another "
                       "copy",
                       o->did, o->path, (unsigned long long)r->bad_at, r->what);
-}
-
-int nk_origin_served(const char *from, const struct nk_log *l, struct nitro_err *err) {
-    if (l->files == NULL) return NITRO_OK;
-    return nk_err_set(
-        err, NITRO_EUNSUPPORTED, 0,
-        "restore %s: it is a folder of mode bitcask, of which this version can restore "
-        "nothing: stop its server and copy the whole folder",
-        from);
 }
 
 /* ---- open, close -------------------------------------------------------------------------------*/
@@ -135,6 +125,29 @@ static struct nitro_snapshot_info info_of(const struct nk_origin *o) {
                                         .hash_b = f->hash_b};
 }
 
+static bool is_folder(const struct nitro_vfs *vfs, const char *path) {
+    int dir = vfs->dir_open(vfs->ctx, path, 0);
+    if (dir >= 0) (void)vfs->dir_close(vfs->ctx, dir);
+    return dir >= 0;
+}
+
+/* A folder is read as a restore reads it, up to its end. Nothing is given out, so the seed need not be secret. */
+static int verify_folder(const struct nk_origin *o, struct nitro_snapshot_info *out,
+                         uint64_t *bad_offset, struct nitro_err *err) {
+    static const uint8_t seed[NITRO_SEED_BYTES];
+    const struct nk_past_source from = {.did = o->did,
+                                        .from = o->path,
+                                        .vfs = o->vfs,
+                                        .mem = o->mem,
+                                        .seed = seed,
+                                        .to_lsn = UINT64_MAX,
+                                        .to_ms = INT64_MAX};
+    struct nk_past past = {.progress = o->progress, .ctx = o->ctx};
+    int rc = nk_past_verify(&from, &past, out, err);
+    if (rc == NITRO_ECORRUPT) *bad_offset = past.bad_at;
+    return rc;
+}
+
 int nitro_verify(const char *file, const struct nitro_mem *mem, const struct nitro_vfs *vfs,
                  void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
                  struct nitro_snapshot_info *out, uint64_t *bad_offset, struct nitro_err *err) {
@@ -144,6 +157,7 @@ int nitro_verify(const char *file, const struct nitro_mem *mem, const struct nit
                           .path = file,
                           .progress = progress,
                           .ctx = ctx};
+    if (is_folder(o.vfs, file)) return verify_folder(&o, out, bad_offset, err);
     int rc = nk_origin_open(&o, err);
     if (rc == NITRO_OK) rc = read_all(&o, err);
     if (rc == NITRO_OK) *out = info_of(&o);

@@ -3,16 +3,16 @@
  * restore_target.c - making the data folder that a restore fills (L5).
  *
  * DESIGN
- *   The folder gets three files: the snapshot, which holds everything; a log without records, whose first
- *   LSN says where the new timeline begins; and CONTROL. MANIFEST, which lists them, comes last, when they
+ *   The folder gets what holds everything, a snapshot, or merged files with their hints (restore_data.c); a log without records, whose
+ *   first LSN says where the new timeline begins; and CONTROL. MANIFEST, which lists them, comes last, when they
  *   are durable under their names. It is what makes a folder a store.
  *
- *     1. the snapshot under its .tmp name: long, and nothing but its memory is lost with it
- *     2. snapshot (its name), log, CONTROL; sync of each, and of the folder
+ *     1. the data under its .tmp names: long, and nothing is lost with it
+ *     2. the data (its names), log, CONTROL; sync of each, and of the folder
  *     3. MANIFEST.tmp, sync, rename, sync of the folder
  *
  *   A crash within 1 leaves a file that the next restore overwrites. Within 2 and 3 it may leave files without a
- *   MANIFEST: a start refuses where it finds the snapshot or the log, and takes CONTROL alone for nothing,
+ *   MANIFEST: a start refuses where it finds the data or the log, and takes CONTROL alone for nothing,
  *   since that says that nothing was durable. Another restore refuses and names what it has found, because it
  *   cannot know that no store has lost its MANIFEST. After an error everything is removed, MANIFEST first.
  *
@@ -28,7 +28,6 @@
 #include <stdio.h>
 
 #define SNAP_NUMBER 1u
-#define LOG_NUMBER 2u
 #define STAGE_BYTES (1u << 20)
 /* A record that is not large: what a block may hold, less its head and its key. */
 #define VALUE_SMALL 65535u
@@ -48,7 +47,7 @@ static int out_of_memory(const struct nk_target *t, struct nitro_err *err) {
 }
 
 /* A random number that is not 0. */
-static uint64_t draw(struct nk_target *t) {
+uint64_t nk_target_draw(struct nk_target *t) {
     uint64_t v, n;
     do {
         n = t->drawn++;
@@ -69,6 +68,8 @@ static int note_name(void *arg, const char *name) {
     case NK_PATH_IS_CONTROL:
     case NK_PATH_IS_LOG:
     case NK_PATH_IS_SNAP:
+    case NK_PATH_IS_DATA:
+    case NK_PATH_IS_SNAP_DIR:
     case NK_PATH_IS_BACKUP:
         (void)snprintf(t->found, sizeof t->found, "%s", name);
         return 1;
@@ -103,13 +104,14 @@ static int lock_folder(struct nk_target *t, struct nitro_err *err) {
 
 int nk_target_open(struct nk_target *t, const struct nitro_vfs *vfs, const struct nitro_mem *mem,
                    const char *dir, const uint8_t seed[NITRO_SEED_BYTES], struct nitro_err *err) {
-    *t = (struct nk_target){.vfs = vfs, .mem = mem, .dir = dir, .dirfd = -1, .lock = -1, .fd = -1};
+    *t = (struct nk_target){
+        .vfs = vfs, .mem = mem, .dir = dir, .dirfd = -1, .lock = -1, .fd = -1, .hint_fd = -1};
     t->random = (struct nk_sip_key){nk_load64(seed), nk_load64(seed + 8)};
-    nk_store64(t->store, draw(t));
-    nk_store64(t->store + 8, draw(t));
-    t->snap_salt = draw(t);
-    t->log_salt = draw(t);
-    t->manifest_salt = draw(t);
+    nk_store64(t->store, nk_target_draw(t));
+    nk_store64(t->store + 8, nk_target_draw(t));
+    t->snap_salt = nk_target_draw(t);
+    t->log_salt = nk_target_draw(t);
+    t->manifest_salt = nk_target_draw(t);
     t->dirfd = vfs->dir_open(vfs->ctx, dir, NITRO_DIR_CREATE);
     if (t->dirfd < 0) return cannot(t, err, "open", "the folder", t->dirfd);
     int rc =
@@ -135,6 +137,7 @@ int nk_target_begin(struct nk_target *t, uint64_t lsn, int64_t time_ms,
     memcpy(head.store, t->store, sizeof head.store);
     t->lsn = lsn;
     t->time_ms = time_ms;
+    t->stage_bytes = STAGE_BYTES;
     t->stage = nk_mem_alloc(t->mem, STAGE_BYTES);
     if (t->stage == NULL) return out_of_memory(t, err);
     nk_path_snap_tmp(SNAP_NUMBER, name);
@@ -196,13 +199,18 @@ static int put_file(struct nk_target *t, const char *name, const uint8_t *p, siz
     return rc < 0 ? cannot(t, err, "write", name, rc) : NITRO_OK;
 }
 
-/* A log that holds nothing and follows the snapshot. Recovery gives out no LSN below its first one. */
+/* What comes behind the data: a log, with the next number. */
+static uint64_t log_number(const struct nk_target *t) {
+    return t->data ? (uint64_t)t->count + 1 : SNAP_NUMBER + 1;
+}
+
+/* A log that holds nothing and follows the data. Recovery gives out no LSN below its first one. */
 static int put_log(struct nk_target *t, uint64_t first_lsn, struct nitro_err *err) {
     uint8_t sector[NK_SECTOR];
     char name[NK_PATH_MAX];
     struct nk_log_header h = {.version = NK_LOG_VERSION,
                               .used = 1,
-                              .number = LOG_NUMBER,
+                              .number = log_number(t),
                               .salt = t->log_salt,
                               .first_lsn = first_lsn,
                               .prev_last_lsn = t->lsn,
@@ -210,43 +218,63 @@ static int put_log(struct nk_target *t, uint64_t first_lsn, struct nitro_err *er
                               .time_ms = t->time_ms};
     memcpy(h.store, t->store, sizeof h.store);
     nk_log_header_encode(&h, sector);
-    nk_path_log(LOG_NUMBER, name);
+    nk_path_log(log_number(t), name);
     return put_file(t, name, sector, sizeof sector, err);
 }
 
 static int put_control(struct nk_target *t, struct nitro_err *err) {
     uint8_t slots[NK_CONTROL_BYTES];
     struct nk_control c = {
-        .version = NK_CONTROL_VERSION, .sequence = 1, .file = LOG_NUMBER, .time_ms = t->time_ms};
+        .version = NK_CONTROL_VERSION, .sequence = 1, .file = log_number(t), .time_ms = t->time_ms};
     memcpy(c.store, t->store, sizeof c.store);
     for (int i = 0; i < 2; i++, c.sequence++)
         nk_control_encode(&c, slots + (c.sequence & 1) * NK_CONTROL_SLOT);
     return put_file(t, NK_PATH_CONTROL, slots, sizeof slots, err);
 }
 
-/* The list, under its temporary name. */
-static int put_manifest(struct nk_target *t, struct nitro_err *err) {
-    uint8_t list[NK_MANIFEST_HEADER + 2 * NK_MANIFEST_EDIT];
-    struct nk_manifest_head h = {
-        .version = NK_MANIFEST_VERSION, .mode = NK_MODE_MEMORY, .salt = t->manifest_salt};
-    const struct nk_manifest_edit edits[] = {{.op = NK_MANIFEST_ADD,
-                                              .kind = NK_FILE_SNAP,
-                                              .number = SNAP_NUMBER,
-                                              .salt = t->snap_salt,
-                                              .last_lsn = t->lsn,
-                                              .sequence = 1},
-                                             {.op = NK_MANIFEST_ADD,
-                                              .kind = NK_FILE_LOG,
-                                              .number = LOG_NUMBER,
-                                              .salt = t->log_salt,
-                                              .sequence = 2}};
+/* An edit behind those that there are; `bytes` is where they end. */
+static void add_edit(const struct nk_target *t, uint8_t *list, size_t *bytes,
+                     struct nk_manifest_edit e) {
+    e.op = NK_MANIFEST_ADD;
+    e.sequence = *bytes / NK_MANIFEST_EDIT;
+    nk_manifest_edit_encode(&e, *bytes, t->manifest_salt, list + *bytes);
+    *bytes += NK_MANIFEST_EDIT;
+}
+
+static size_t fill_manifest(const struct nk_target *t, uint8_t *list) {
+    struct nk_manifest_head h = {.version = NK_MANIFEST_VERSION,
+                                 .mode = t->data ? NK_MODE_BITCASK : NK_MODE_MEMORY,
+                                 .salt = t->manifest_salt};
+    size_t bytes = NK_MANIFEST_HEADER;
     memcpy(h.store, t->store, sizeof h.store);
     nk_manifest_head_encode(&h, list);
-    for (int i = 0; i < 2; i++) {
-        uint64_t at = edits[i].sequence * NK_MANIFEST_EDIT;
-        nk_manifest_edit_encode(&edits[i], at, t->manifest_salt, list + at);
-    }
-    return put_file(t, NK_PATH_MANIFEST_TMP, list, sizeof list, err);
+    for (uint32_t i = 0; i < t->count; i++)
+        add_edit(t, list, &bytes,
+                 (struct nk_manifest_edit){.kind = NK_FILE_DATA,
+                                           .number = t->made[i].number,
+                                           .salt = t->made[i].salt,
+                                           .first_lsn = t->made[i].first_lsn,
+                                           .last_lsn = t->made[i].last_lsn});
+    if (!t->data)
+        add_edit(t, list, &bytes,
+                 (struct nk_manifest_edit){.kind = NK_FILE_SNAP,
+                                           .number = SNAP_NUMBER,
+                                           .salt = t->snap_salt,
+                                           .last_lsn = t->lsn});
+    add_edit(t, list, &bytes,
+             (struct nk_manifest_edit){
+                 .kind = NK_FILE_LOG, .number = log_number(t), .salt = t->log_salt});
+    return bytes;
+}
+
+/* The list, under its temporary name. */
+static int put_manifest(struct nk_target *t, struct nitro_err *err) {
+    size_t cap = NK_MANIFEST_HEADER + ((size_t)t->count + 2) * NK_MANIFEST_EDIT;
+    uint8_t *list = nk_mem_zalloc(t->mem, cap);
+    if (list == NULL) return out_of_memory(t, err);
+    int rc = put_file(t, NK_PATH_MANIFEST_TMP, list, fill_manifest(t, list), err);
+    nk_mem_free(t->mem, list, cap);
+    return rc;
 }
 
 /* ---- end ---------------------------------------------------------------------------------------*/
@@ -268,7 +296,7 @@ static void remove_all(struct nk_target *t) {
     char snap[NK_PATH_MAX], snap_tmp[NK_PATH_MAX], log[NK_PATH_MAX];
     nk_path_snap(SNAP_NUMBER, snap);
     nk_path_snap_tmp(SNAP_NUMBER, snap_tmp);
-    nk_path_log(LOG_NUMBER, log);
+    nk_path_log(log_number(t), log);
     const char *names[] = {NK_PATH_MANIFEST_TMP, log, NK_PATH_CONTROL, snap, snap_tmp};
     /* what cannot be removed is found, and named, by the next restore; the failure is being reported */
     int rc = t->vfs->unlink(t->vfs->ctx, t->dirfd, NK_PATH_MANIFEST, "restore: remove MANIFEST");
@@ -276,10 +304,11 @@ static void remove_all(struct nk_target *t) {
     if (rc < 0 && rc != -ENOENT) return;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         (void)t->vfs->unlink(t->vfs->ctx, t->dirfd, names[i], "restore: remove file");
+    nk_target_data_remove(t);
 }
 
 int nk_target_finish(struct nk_target *t, uint64_t first_lsn, struct nitro_err *err) {
-    int rc = end_snapshot(t, err);
+    int rc = t->data ? nk_target_data_end(t, err) : end_snapshot(t, err);
     if (rc == NITRO_OK) rc = put_control(t, err);
     if (rc == NITRO_OK) rc = put_log(t, first_lsn, err);
     if (rc == NITRO_OK) rc = put_manifest(t, err);
@@ -292,9 +321,11 @@ int nk_target_finish(struct nk_target *t, uint64_t first_lsn, struct nitro_err *
 void nk_target_close(struct nk_target *t) {
     if (t->mem == NULL) return;
     nk_snapwrite_fini(&t->file);
-    nk_mem_free(t->mem, t->stage, STAGE_BYTES);
+    nk_mem_free(t->mem, t->stage, t->stage_bytes);
+    nk_target_data_close(t);
     if (t->fd >= 0) (void)t->vfs->close(t->vfs->ctx, t->fd); /* synced, or given up */
     if (t->touched) remove_all(t);
+    nk_mem_free(t->mem, t->made, t->cap * sizeof *t->made);
     if (t->lock >= 0) (void)t->vfs->close(t->vfs->ctx, t->lock);
     if (t->dirfd >= 0) (void)t->vfs->dir_close(t->vfs->ctx, t->dirfd);
     *t = (struct nk_target){.mem = NULL};

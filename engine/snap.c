@@ -122,10 +122,11 @@ static int may_begin(const struct nk_db *db, enum nitro_compression compression,
         return nk_err_set(err, NITRO_ELOADING, 0, "take a snapshot of %s: it is still being loaded",
                           db->folder->dir);
     if (!nk_store_snapshots(db))
-        return nk_err_set(err, NITRO_EUNSUPPORTED, 0,
-                          "take a snapshot of %s: its values lie in data files (mode bitcask), of "
-                          "which this version takes none; copy the folder of a stopped store",
-                          db->folder->dir);
+        return nk_err_set(
+            err, NITRO_EUNSUPPORTED, 0,
+            "take a snapshot of %s: its values lie in data files (mode bitcask), to which "
+            "a snapshot gets links",
+            db->folder->dir);
     if (compression > NITRO_COMPRESSION_ZSTD)
         return nk_err_set(err, NITRO_EARGUMENT, 0,
                           "take a snapshot of %s: no compression has number %u", db->folder->dir,

@@ -205,16 +205,24 @@ static inline void image_load(struct image *m, const char *dir) {
     qsort(m->file, m->count, sizeof m->file[0], by_name);
 }
 
-static inline void folder_empty(const char *dir) {
-    DIR *d = opendir(dir);
+/* entries_remove: all of a folder; those that are folders hold files alone. */
+static inline void entries_remove(int fd, bool folders) {
+    DIR *d = fdopendir(fd);
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        char path[PATH_MAX];
-        if (e->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-        assert_int_equal(unlink(path), 0);
+        if (e->d_name[0] == '.' || unlinkat(fd, e->d_name, 0) == 0) continue;
+        int sub = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY);
+        assert_true(folders && sub >= 0);
+        entries_remove(sub, false);
+        assert_int_equal(unlinkat(fd, e->d_name, AT_REMOVEDIR), 0);
     }
     closedir(d);
+}
+
+static inline void folder_empty(const char *dir) {
+    int fd = open(dir, O_RDONLY | O_DIRECTORY);
+    assert_true(fd >= 0);
+    entries_remove(fd, true);
 }
 
 /* image_store: the folder holds these files and no others. */

@@ -303,7 +303,7 @@ static inline int seal_all(struct world *w, unsigned *count) {
 }
 
 static inline int roll_and_seal(struct world *w, unsigned *count) {
-    int rc = nk_log_roll(w->l, NULL, &w->err);
+    int rc = nk_log_roll(w->l, NULL, NULL, &w->err);
     if (rc == NITRO_OK) rc = sync_all(w);
     return rc == NITRO_OK ? seal_all(w, count) : rc;
 }
@@ -399,7 +399,7 @@ static inline int merge(struct world *w, uint32_t from, uint32_t n, unsigned nth
 static inline int remove_inputs(struct world *w, const struct nk_piece *in, uint32_t n) {
     int rc = NITRO_OK;
     for (uint32_t i = 0; i < n && rc == NITRO_OK; i++)
-        rc = nk_log_piece_remove(w->l, in[i].slot, &w->err);
+        rc = nk_log_piece_remove(w->l, in[i].slot, 0, &w->err);
     return rc;
 }
 

@@ -175,7 +175,7 @@ static inline void past_expire(struct past *p, unsigned key, int64_t expire_ms) 
     size_t n = past_key(key, text);
     int rc;
     while ((rc = nitro_expire(p->store, p->now_ms, text, n, expire_ms, &info)) == NITRO_ELOGFULL)
-        past_room(p, nitro_log_need(n, 0));
+        past_room(p, nitro_log_need(n, PAST_VALUE_MAX)); /* its value may be logged, too */
     if (rc == NITRO_OK) past_note(p, PAST_EXPIRE, key, 0, expire_ms, info.version, info.version);
 }
 

@@ -19,7 +19,7 @@ static void seal__left_and_durable__is_cut(void **state) {
     assert_int_equal(count, 0); /* it is appended to */
     must(w, append(w));
     end = w->l->at;
-    must(w, nk_log_roll(w->l, NULL, &w->err));
+    must(w, nk_log_roll(w->l, NULL, NULL, &w->err));
     assert_true(w->l->cur->number != number);
     assert_int_equal(nk_log_seal(w->l, &slot, &w->err), NITRO_OK);
     assert_int_equal(slot, 0); /* the last record is not durable */
@@ -43,13 +43,13 @@ static void roll__nothing_in_the_file__stays(void **state) {
     struct world *w = *state;
     start(w);
     uint64_t number = w->l->cur->number;
-    must(w, nk_log_roll(w->l, NULL, &w->err));
+    must(w, nk_log_roll(w->l, NULL, NULL, &w->err));
     assert_int_equal(w->l->cur->number, number);
     must(w, append_some(w, 1));
-    must(w, nk_log_roll(w->l, NULL, &w->err));
+    must(w, nk_log_roll(w->l, NULL, NULL, &w->err));
     assert_true(w->l->cur->number > number);
     number = w->l->cur->number;
-    must(w, nk_log_roll(w->l, NULL, &w->err));
+    must(w, nk_log_roll(w->l, NULL, NULL, &w->err));
     assert_int_equal(w->l->cur->number, number);
 }
 
@@ -83,7 +83,7 @@ static void seal__file_that_was_passed__is_removed(void **state) {
     struct nk_record r = {.kind = NK_REC_PUT, .key = (const uint8_t *)"k", .key_bytes = 1};
     start(w);
     must(w, append_some(w, 3));
-    must(w, nk_log_roll(w->l, NULL, &w->err));
+    must(w, nk_log_roll(w->l, NULL, NULL, &w->err));
     uint64_t blank = w->l->cur->number, bytes = NK_RING_BYTES / 2;
     must(w, sync_all(w));
     must(w, nk_log_fill(w->l, bytes, &w->err));
@@ -306,11 +306,11 @@ static void slots__none_left__log_is_full(void **state) {
     uint32_t top = w->l->files->top, count = w->l->files->count;
     w->l->files->top = NK_LOC_SLOTS;
     w->l->files->count = NK_LOC_SLOTS - 1;
-    assert_int_equal(nk_log_roll(w->l, NULL, &err), NITRO_ELOGFULL);
+    assert_int_equal(nk_log_roll(w->l, NULL, NULL, &err), NITRO_ELOGFULL);
     assert_true(strstr(err.msg, "merge") != NULL && strstr(err.msg, "--max-file-size") != NULL);
     w->l->files->top = top;
     w->l->files->count = count;
-    must(w, nk_log_roll(w->l, NULL, &err));
+    must(w, nk_log_roll(w->l, NULL, NULL, &err));
     must(w, append_some(w, 3));
     restart(w);
 }
@@ -328,11 +328,11 @@ static void handles__none_left__log_is_full(void **state) {
     start(w);
     must(w, append_some(w, 3));
     w->rig.vfs.open = open_nothing;
-    assert_int_equal(nk_log_roll(w->l, NULL, &err), NITRO_ELOGFULL);
+    assert_int_equal(nk_log_roll(w->l, NULL, NULL, &err), NITRO_ELOGFULL);
     assert_true(strstr(err.msg, "open files") != NULL);
     assert_int_equal(nk_log_data_create(w->l, &number, &salt, &fd, &err), NITRO_ELOGFULL);
     w->rig.vfs.open = rig_open;
-    must(w, nk_log_roll(w->l, NULL, &err));
+    must(w, nk_log_roll(w->l, NULL, NULL, &err));
     must(w, append_some(w, 3));
     restart(w);
 }

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_past.c - the past of a store whose log is its data: snapshots by links, files that merges have replaced, and new
+ * folders from all of them. Where values lie in memory: test_restore.c.
+ */
+#include "past.h"
+
+/* What a round of background work may merge. */
+static const struct nitro_merge_options tidy = {
+    .allow = 1, .dead_percent = 30, .dead_bytes = 20000, .retain = 1};
+
+static int setup(void **state) {
+    int rc = past_setup(state);
+    struct past *p = *state;
+    p->opt.mode = NITRO_MODE_BITCASK;
+    return rc;
+}
+
+/* ---- background work ---------------------------------------------------------------------------*/
+
+/* tend: seals, hints, merges, until nothing is left to do. */
+static void tend(struct past *p, const struct nitro_merge_options *o) {
+    struct nitro_merge_result r;
+    struct nitro_err err = {0};
+    do {
+        int rc = nitro_merge_step(p->store, p->now_ms, o, &r, &err);
+        if (rc != NITRO_OK) fail_msg("merge: code %d: %s", rc, err.msg);
+        if (r.need == NITRO_MERGE_SYNC) past_write(p);
+    } while (r.need != NITRO_MERGE_IDLE);
+}
+
+static int try_link(struct past *p, uint64_t lsn, struct nitro_snapshot_info *out) {
+    struct nitro_err err = {0};
+    int rc = nitro_snapshot_link(p->store, lsn, p->now_ms, out, &err);
+    if (rc != NITRO_OK && err.msg[0] == '\0') fail_msg("a snapshot that fails does not say why");
+    return rc;
+}
+
+static uint64_t roll(struct past *p) {
+    struct nitro_err err = {0};
+    uint64_t lsn;
+    int rc = nitro_snapshot_roll(p->store, &lsn, &err);
+    if (rc != NITRO_OK) fail_msg("roll: code %d: %s", rc, err.msg);
+    return lsn;
+}
+
+/* snapshot: of the store as it is. */
+static struct nitro_snapshot_info *snapshot(struct past *p) {
+    uint64_t lsn = roll(p);
+    past_write(p);
+    struct nitro_snapshot_info *s = &p->snap[p->snaps++];
+    assert_int_equal(try_link(p, lsn, s), NITRO_OK);
+    return s;
+}
+
+/* live: some lives of a store, with merges and snapshots now and then. */
+static void live(struct past *p, unsigned ops, const struct nitro_merge_options *o,
+                 int64_t keep_ms) {
+    for (unsigned i = 0; i < 4; i++) {
+        past_start(p, &p->opt);
+        for (unsigned k = 0; k < 5; k++) {
+            past_work(p, ops / 20);
+            if (o != NULL) tend(p, o);
+            if (k % 3 == i % 3) snapshot(p);
+            past_retain(p, keep_ms, 0);
+        }
+        past_stop(p, i % 2 == 0);
+        p->now_ms += 1000;
+    }
+}
+
+static struct nitro_data_files files_of(struct past *p) {
+    struct nitro_data_files f;
+    nitro_data_files_of(p->store, &f);
+    return f;
+}
+
+/* ---- restoring ---------------------------------------------------------------------------------*/
+
+static struct nitro_restore_options options(struct past *p, const char *from) {
+    struct nitro_restore_options o = {.from = from,
+                                      .dir = p->new_dir,
+                                      .to_lsn = UINT64_MAX,
+                                      .to_ms = INT64_MAX,
+                                      .now_ms = p->now_ms,
+                                      .file_bytes = 50000,
+                                      .mem = &p->mem.table,
+                                      .vfs = &p->rig.vfs,
+                                      .dir_vfs = &p->rig.vfs};
+    memset(o.seed, 0x3c, sizeof o.seed);
+    return o;
+}
+
+static struct nitro_restore_result restore(const struct nitro_restore_options *o) {
+    struct nitro_restore_result r;
+    struct nitro_err err = {0};
+    int rc = nitro_restore(o, &r, &err);
+    if (rc != NITRO_OK) fail_msg("restore %s: code %d: %s", o->from, rc, err.msg);
+    return r;
+}
+
+/* check_new: the new folder starts, from its hints alone, with what the past held at LSN n, and gives out LSNs that the old one never
+ * has. Then it is removed. */
+static void check_new(struct past *p, uint64_t n, const struct nitro_restore_result *r,
+                      const struct nitro_restore_options *o) {
+    struct nitro_options opt = p->opt;
+    struct nitro_info info;
+    int64_t now_ms = o->now_ms > r->time_ms ? o->now_ms : r->time_ms;
+    opt.dir = p->new_dir;
+    for (unsigned i = 0; i < 2; i++) {
+        past_start(p, &opt);
+        assert_int_equal(nitro_mode_of(p->store), NITRO_MODE_BITCASK);
+        if (i == 0) assert_int_equal(files_of(p).hints_rebuilt, 0);
+        if (i == 0 && files_of(p).bytes > 50000 + PAST_VALUE_MAX)
+            assert_true(files_of(p).merged_files > 1);
+        past_check(p, n, r->time_ms, now_ms, o->keep_expired != 0);
+        assert_int_equal(nitro_set(p->store, p->now_ms, "later", 5, "", 0, 0, 0, 0, &info),
+                         NITRO_OK);
+        assert_true(info.version > p->effect[p->count - 1].last + (1u << 24));
+        assert_int_equal(nitro_delete(p->store, p->now_ms, "later", 5, &info), NITRO_OK);
+        tend(p, &tidy);
+        past_stop(p, i == 0);
+    }
+    past_remove(p->new_dir);
+}
+
+/* check_point: what is reached for LSN n, and what is there then. */
+static struct nitro_restore_result check_point(struct past *p, struct nitro_restore_options *o,
+                                               uint64_t n) {
+    int64_t ms;
+    o->to_lsn = n;
+    uint64_t lsn = past_reached(p, n, &ms);
+    struct nitro_restore_result r = restore(o);
+    assert_int_equal(r.lsn, lsn);
+    assert_true(r.time_ms >= ms);
+    check_new(p, lsn, &r, o);
+    return r;
+}
+
+static void check_outside(struct past *p, struct nitro_restore_options *o, uint64_t first) {
+    struct nitro_restore_result r;
+    struct nitro_err err = {0};
+    assert_int_equal(nitro_restore(o, &r, &err), NITRO_EARGUMENT);
+    assert_int_equal(r.first_lsn, first);
+    assert_int_equal(access(p->new_dir, F_OK), -1);
+}
+
+/* ---- points ------------------------------------------------------------------------------------*/
+
+/* Files are merged all the time, and what they replace is kept: every point can be reached. */
+static void past__all_is_kept__every_point(void **state) {
+    struct past *p = *state;
+    live(p, 2000, &tidy, 1000000000);
+    struct nitro_restore_options o = options(p, p->dir);
+    uint64_t newest = p->effect[p->count - 1].last;
+    struct nitro_restore_result r = check_point(p, &o, newest);
+    assert_int_equal(r.first_lsn, 0);
+    assert_int_equal(r.last_lsn, newest);
+    for (uint64_t i = test_scale(60); i > 0; i--)
+        check_point(p, &o, p->effect[test_rng_below(&p->rng, p->count)].lsn);
+    for (unsigned i = 0; i < p->count; i += 100) {
+        check_point(p, &o, p->effect[i].last - 1);
+        check_point(p, &o, p->effect[i].last);
+    }
+    check_point(p, &o, 0);
+    o.to_lsn = newest + 1;
+    check_outside(p, &o, 0);
+}
+
+/* What was replaced long ago has gone: the window begins later, and holds from there on. */
+static void past__some_is_kept__window_holds(void **state) {
+    struct past *p = *state;
+    live(p, 2000, &tidy, 6000);
+    struct nitro_restore_options o = options(p, p->dir);
+    struct nitro_restore_result r = check_point(p, &o, p->effect[p->count - 1].last);
+    uint64_t first = r.first_lsn;
+    assert_true(first > 0);
+    unsigned inside = 0;
+    for (unsigned i = 0; i < p->count; i += 7) {
+        if (p->effect[i].last < first) continue;
+        check_point(p, &o, p->effect[i].last);
+        /* what happened since the oldest moment that is promised */
+        inside++;
+    }
+    assert_true(inside > 5);
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->effect[i].time_ms > p->now_ms - 5000) assert_true(p->effect[i].last >= first);
+    check_point(p, &o, first);
+    o.to_lsn = first - 1;
+    check_outside(p, &o, first);
+    o.to_lsn = UINT64_MAX;
+    o.to_ms = r.first_ms - 1;
+    check_outside(p, &o, first);
+}
+
+/* Without merges, and without retention, the log has all there ever was. */
+static void past__never_merged__all_is_there(void **state) {
+    struct past *p = *state;
+    live(p, 1000, NULL, 0);
+    struct nitro_restore_options o = options(p, p->dir);
+    assert_int_equal(check_point(p, &o, 0).first_lsn, 0);
+    for (unsigned i = 0; i < p->count; i += 40) check_point(p, &o, p->effect[i].last);
+    o.keep_expired = 1;
+    for (unsigned i = 20; i < p->count; i += 40) check_point(p, &o, p->effect[i].last);
+}
+
+/* Nothing is kept: what is left of the past is what came after the last merge. */
+static void past__nothing_is_kept__window_is_short(void **state) {
+    static const struct nitro_merge_options all = {.allow = 1, .dead_percent = 1};
+    struct past *p = *state;
+    live(p, 1000, &all, 0);
+    past_start(p, &p->opt);
+    past_work(p, 100);
+    (void)roll(p);
+    past_write(p);
+    tend(p, &all);
+    past_work(p, 30);
+    past_stop(p, true);
+    struct nitro_restore_options o = options(p, p->dir);
+    uint64_t newest = p->effect[p->count - 1].last;
+    uint64_t first = check_point(p, &o, newest).first_lsn;
+    assert_true(first > p->effect[p->count / 2].last && first < newest);
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->effect[i].last >= first) check_point(p, &o, p->effect[i].last);
+    o.to_lsn = first - 1;
+    check_outside(p, &o, first);
+}
+
+/* A time is the longest run of frames that are not later. */
+static void past__to_a_time__longest_prefix(void **state) {
+    struct past *p = *state;
+    live(p, 1000, &tidy, 1000000000);
+    for (unsigned i = 3; i < p->count; i += p->count / 40) {
+        struct nitro_restore_options o = options(p, p->dir);
+        for (int64_t d = -1; d <= 1; d++) {
+            o.to_ms = p->effect[i].time_ms + d;
+            struct nitro_restore_result r = restore(&o);
+            assert_int_equal(r.lsn, past_reached_time(p, o.to_ms));
+            assert_true(r.time_ms <= o.to_ms);
+            check_new(p, r.lsn, &r, &o);
+        }
+    }
+}
+
+/* ---- snapshots ---------------------------------------------------------------------------------*/
+
+static void snapshot_dir(const struct past *p, const struct nitro_snapshot_info *s, char out[80]) {
+    snprintf(out, 80, "%s/snapshot-%010" PRIu64, p->dir, s->number);
+}
+
+/* A snapshot stays what it was, whatever becomes of the store, until there is a newer one and retain is called. */
+static void snapshot__store_goes_on__holds_its_moment(void **state) {
+    static const struct nitro_merge_options all = {.allow = 1, .dead_percent = 1};
+    struct past *p = *state;
+    char dir[80], older[80];
+    struct nitro_snapshot_info seen;
+    struct nitro_err err = {0};
+    uint64_t bad;
+    past_start(p, &p->opt);
+    past_work(p, 300);
+    tend(p, &all);
+    struct nitro_snapshot_info *first = snapshot(p);
+    snapshot_dir(p, first, older);
+    uint64_t lsn = p->effect[p->count - 1].last;
+    assert_int_equal(first->lsn, lsn);
+    past_work(p, 300);
+    tend(p, &all);
+    struct nitro_restore_options o = options(p, older);
+    struct nitro_restore_result r = restore(&o); /* beside the store that is open */
+    assert_true(r.lsn == lsn && r.last_lsn == lsn);
+    past_stop(p, false);
+    check_new(p, lsn, &r, &o);
+
+    int rc = nitro_verify(older, &p->mem.table, &p->rig.vfs, NULL, NULL, &seen, &bad, &err);
+    if (rc != NITRO_OK) fail_msg("verify: %s", err.msg);
+    assert_true(seen.lsn == lsn && seen.hash_a != 0 && seen.keys >= r.keys);
+
+    past_start(p, &p->opt);
+    struct nitro_folder folder;
+    assert_int_equal(nitro_folder_state(p->store, &folder, &err), NITRO_OK);
+    assert_true(folder.snapshots == 1 && folder.newest.number == first->number);
+    assert_true(folder.newest.lsn == lsn && folder.newest.time_ms == first->time_ms);
+    snapshot_dir(p, snapshot(p), dir);
+    assert_int_equal(access(older, F_OK), 0);
+    past_retain(p, 0, 0);
+    assert_int_equal(access(older, F_OK), -1);
+    assert_int_equal(access(dir, F_OK), 0);
+    past_stop(p, true);
+    past_start(p, &p->opt);
+    assert_int_equal(access(dir, F_OK), 0);
+    past_stop(p, true);
+}
+
+/* An empty store has one, too; and two without a write in between are of the same moment. */
+static void snapshot__of_nothing__is_empty(void **state) {
+    struct past *p = *state;
+    char dir[80];
+    past_start(p, &p->opt);
+    struct nitro_snapshot_info *s = snapshot(p);
+    assert_int_equal(s->lsn, 0);
+    snapshot_dir(p, s, dir);
+    struct nitro_restore_options o = options(p, dir);
+    struct nitro_restore_result r = restore(&o);
+    assert_true(r.lsn == 0 && r.keys == 0);
+    past_remove(p->new_dir);
+    past_put(p, 3, 1, 0);
+    assert_int_equal(snapshot(p)->lsn, 1);
+    s = snapshot(p);
+    assert_int_equal(s->lsn, 1);
+    snapshot_dir(p, s, dir);
+    past_stop(p, true);
+    o = options(p, dir);
+    r = restore(&o);
+    check_new(p, 1, &r, &o);
+}
+
+/* Between roll and link a merge may be listed that rests on later effects: then the snapshot would lack what they have made
+ * dead. */
+static void snapshot__merged_meanwhile__has_to_roll_again(void **state) {
+    static const struct nitro_merge_options all = {.allow = 1, .dead_percent = 1};
+    struct past *p = *state;
+    struct nitro_snapshot_info s;
+    past_start(p, &p->opt);
+    for (unsigned k = 0; k < 40; k++) past_put(p, k, 1, 0);
+    uint64_t lsn = roll(p);
+    past_write(p);
+    for (unsigned k = 0; k < 40; k++) past_put(p, k, 1, 0);
+    (void)roll(p);
+    past_write(p);
+    tend(p, &all);
+    assert_int_equal(try_link(p, lsn, &s), NITRO_EBUSY);
+    lsn = roll(p);
+    past_write(p);
+    assert_int_equal(try_link(p, lsn, &s), NITRO_OK);
+    assert_int_equal(try_link(p, lsn + 1, &s), NITRO_EARGUMENT); /* nothing of it is durable */
+    past_stop(p, true);
+}
+
+/* Where values lie in memory, or nothing lies anywhere. */
+static void snapshot__other_stores__refused(void **state) {
+    struct past *p = *state;
+    struct nitro_err err = {0};
+    uint64_t lsn;
+    p->opt.mode = NITRO_MODE_MEMORY;
+    past_start(p, &p->opt);
+    assert_int_equal(nitro_snapshot_roll(p->store, &lsn, &err), NITRO_EUNSUPPORTED);
+    past_stop(p, true);
+    struct nitro_snapshot_info seen;
+    uint64_t bad;
+    int rc = nitro_verify(p->dir, &p->mem.table, &p->rig.vfs, NULL, NULL, &seen, &bad, &err);
+    assert_int_equal(rc, NITRO_EUNSUPPORTED);
+}
+
+/* ---- failures ----------------------------------------------------------------------------------*/
+
+/* Every change fails once: there is no snapshot then, or there is a whole one, and the store goes on. */
+static void snapshot__each_change_fails__store_goes_on(void **state) {
+    struct past *p = *state;
+    past_start(p, &p->opt);
+    past_work(p, 200);
+    tend(p, &tidy);
+    bool more = true;
+    for (uint64_t nth = 1; more; nth++) {
+        struct nitro_snapshot_info s;
+        uint64_t lsn = roll(p);
+        past_write(p);
+        p->rig.once = true;
+        p->rig.fail_change = p->rig.changes + nth;
+        int rc = try_link(p, lsn, &s);
+        more = p->rig.changes >= p->rig.fail_change;
+        p->rig.fail_change = 0;
+        past_retain(p, 0, 0);
+        if (rc != NITRO_OK) assert_int_equal(rc, NITRO_EIO);
+        if (!more) assert_int_equal(rc, NITRO_OK);
+    }
+    char dir[80];
+    struct nitro_snapshot_info *s = snapshot(p);
+    past_retain(p, 0, 0);
+    snapshot_dir(p, s, dir);
+    past_stop(p, true);
+    struct nitro_restore_options o = options(p, dir);
+    struct nitro_restore_result r = restore(&o);
+    check_new(p, s->lsn, &r, &o);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(past__all_is_kept__every_point, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(past__some_is_kept__window_holds, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(past__never_merged__all_is_there, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(past__nothing_is_kept__window_is_short, setup,
+                                        past_teardown),
+        cmocka_unit_test_setup_teardown(past__to_a_time__longest_prefix, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__store_goes_on__holds_its_moment, setup,
+                                        past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__of_nothing__is_empty, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__merged_meanwhile__has_to_roll_again, setup,
+                                        past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__other_stores__refused, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__each_change_fails__store_goes_on, setup,
+                                        past_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
