@@ -574,6 +574,82 @@ static void rename__over_a_file__replaces_it(void **state) {
     assert_int_equal(w->sys->rename(NULL, w->dir, "b", "c", WHY), -ENOENT);
 }
 
+/* open_below: a folder of that name in the test's own, made if it is missing. */
+static int open_below(const struct world *w, const char *name) {
+    char path[PATH_MAX];
+    path_of(w, name, path);
+    int d = w->sys->dir_open(NULL, path, NITRO_DIR_CREATE);
+    assert_true(d >= 0);
+    return d;
+}
+
+/* check_bytes: the file of that name holds these three. */
+static void check_bytes(const struct world *w, int dir, const char *name, const char *want) {
+    char got[4] = "";
+    int f = w->sys->open(NULL, dir, name, NITRO_FILE_READ);
+    assert_true(f >= 0);
+    assert_int_equal(w->sys->read(NULL, f, got, sizeof got, 0), 3);
+    assert_memory_equal(got, want, 3);
+    assert_int_equal(w->sys->close(NULL, f), 0);
+}
+
+/* A second name, in another folder or in the same, means the same file, until the last one is gone. */
+static void link__into_another_folder__same_file_under_each_name(void **state) {
+    struct world *w = *state;
+    const struct nitro_vfs *v = w->sys;
+    int f = make_file(w, "a"), d = open_below(w, "below");
+    assert_int_equal(v->link(NULL, w->dir, "a", d, "b", WHY), 0);
+    assert_int_equal(v->link(NULL, w->dir, "a", w->dir, "c", WHY), 0);
+    assert_int_equal(v->write(NULL, f, "new", 3, 0, WHY), 3);
+    assert_int_equal(v->close(NULL, f), 0);
+    check_bytes(w, d, "b", "new");
+    assert_int_equal(v->unlink(NULL, w->dir, "a", WHY), 0);
+    assert_int_equal(v->open(NULL, w->dir, "a", NITRO_FILE_READ), -ENOENT);
+    check_bytes(w, w->dir, "c", "new");
+    assert_int_equal(v->unlink(NULL, d, "b", WHY), 0);
+    check_bytes(w, w->dir, "c", "new");
+    assert_int_equal(v->dir_close(NULL, d), 0);
+}
+
+/* A name that is taken keeps its file; only a file that is there gets another name. */
+static void link__taken_or_missing_or_a_folder__errors(void **state) {
+    struct world *w = *state;
+    const struct nitro_vfs *v = w->sys;
+    int a = make_file(w, "a"), b = make_file(w, "b"), d = open_below(w, "below");
+    assert_int_equal(v->write(NULL, a, "one", 3, 0, WHY), 3);
+    assert_int_equal(v->write(NULL, b, "two", 3, 0, WHY), 3);
+    assert_int_equal(v->close(NULL, a), 0);
+    assert_int_equal(v->close(NULL, b), 0);
+    assert_int_equal(v->link(NULL, w->dir, "a", w->dir, "b", WHY), -EEXIST);
+    assert_int_equal(v->link(NULL, w->dir, "a", w->dir, "a", WHY), -EEXIST);
+    assert_int_equal(v->link(NULL, w->dir, "a", w->dir, "below", WHY), -EEXIST);
+    check_bytes(w, w->dir, "b", "two");
+    assert_int_equal(v->link(NULL, w->dir, "missing", d, "c", WHY), -ENOENT);
+    assert_int_equal(v->link(NULL, w->dir, "below", d, "c", WHY), -EPERM);
+    assert_int_equal(v->open(NULL, d, "c", NITRO_FILE_READ), -ENOENT);
+    assert_int_equal(v->dir_close(NULL, d), 0);
+}
+
+/* Only a folder goes, and only when nothing is in it; then one of that name can be made again. */
+static void dir_remove__empty_or_not__only_an_empty_folder_goes(void **state) {
+    struct world *w = *state;
+    const struct nitro_vfs *v = w->sys;
+    int d = open_below(w, "below");
+    int f = v->open(NULL, d, "f", NITRO_FILE_WRITE | NITRO_FILE_CREATE);
+    assert_true(f >= 0);
+    assert_int_equal(v->close(NULL, f), 0);
+    assert_int_equal(v->dir_remove(NULL, w->dir, "below", WHY), -ENOTEMPTY);
+    assert_int_equal(v->dir_remove(NULL, d, "f", WHY), -ENOTDIR);
+    assert_int_equal(v->unlink(NULL, d, "f", WHY), 0);
+    assert_int_equal(v->dir_close(NULL, d), 0);
+    assert_int_equal(v->dir_remove(NULL, w->dir, "below", WHY), 0);
+    assert_int_equal(v->dir_remove(NULL, w->dir, "below", WHY), -ENOENT);
+    synced_count = 0;
+    assert_int_equal(v->dir_close(NULL, open_below(w, "below")), 0);
+    assert_true(was_synced(w->root));
+    assert_int_equal(mode_of(w, "below"), 0700);
+}
+
 static int see_nothing(void *arg, const char *name) {
     (void)arg;
     fail_msg("listed %s through a handle that is none", name);
@@ -596,12 +672,17 @@ static void calls__bad_handles__errors(void **state) {
     assert_int_equal(v->dir_close(NULL, bad), -EBADF);
     assert_int_equal(v->dir_sync(NULL, bad, WHY), -EBADF);
     assert_int_equal(v->dir_list(NULL, bad, see_nothing, NULL), -EBADF);
+    assert_int_equal(v->link(NULL, bad, "a", bad, "b", WHY), -EBADF);
+    assert_int_equal(v->dir_remove(NULL, bad, "a", WHY), -EBADF);
     int f = make_file(w, "f");
     assert_int_equal(v->dir_list(NULL, f, see_nothing, NULL), -ENOTDIR);
     assert_int_equal(v->open(NULL, f, "below", NITRO_FILE_READ), -ENOTDIR);
     assert_int_equal(v->lock(NULL, f, "LOCK", buf, sizeof buf), -ENOTDIR);
     assert_int_equal(v->rename(NULL, f, "a", "b", WHY), -ENOTDIR);
     assert_int_equal(v->unlink(NULL, f, "a", WHY), -ENOTDIR);
+    assert_int_equal(v->link(NULL, f, "a", w->dir, "b", WHY), -ENOTDIR);
+    assert_int_equal(v->link(NULL, w->dir, "f", f, "b", WHY), -ENOTDIR);
+    assert_int_equal(v->dir_remove(NULL, f, "a", WHY), -ENOTDIR);
     assert_int_equal(v->read(NULL, f, buf, 4, UINT64_MAX), -EINVAL);
     assert_int_equal(v->close(NULL, f), 0);
 }
@@ -726,6 +807,9 @@ int main(void) {
         TEST(alloc__room__is_there_and_reads_as_zeros),
         TEST(truncate__down_and_up__size_follows),
         TEST(rename__over_a_file__replaces_it),
+        TEST(link__into_another_folder__same_file_under_each_name),
+        TEST(link__taken_or_missing_or_a_folder__errors),
+        TEST(dir_remove__empty_or_not__only_an_empty_folder_goes),
         TEST(calls__bad_handles__errors),
         TEST(lock__held_by_another_process__refused_until_it_dies),
         TEST(lock__held_by_this_process__refused_until_closed),
