@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * disk.c - a simulated disk (see disk.h); the bytes of the files are in image.c.
+ * disk.c - a simulated disk (see disk.h); the bytes of the files are in image.c, their names in
+ * names.c.
  *
  * DESIGN
  *   Every call that changes something is first described (struct change), then goes through one
  *   gate, sim_disk_change: hook, fault, mutation, and only then is it made. A mutation that swaps
  *   keeps the description and makes it after the next one, with a hook in between, so that a crash
  *   can fall there.
- *   Names point to inodes by number. The folder has two lists of names, as it is
- *   and as it was synced, and a journal of what happened in between. Inodes that no list and no
- *   journal names are freed when the handles are void: at a kill or a power cut.
+ *   Names point to inodes by number. Inodes that no list and no journal names are freed when the
+ *   handles are void: at a kill or a power cut.
  */
 #include "disk_state.h"
 
@@ -45,70 +45,6 @@ bool sim_mutation_parse(const char *s, struct sim_mutation *m) {
     return false;
 }
 
-/* ---- names -------------------------------------------------------------------------------------*/
-
-static void copy_name(char *to, const char *from) {
-    size_t n = strlen(from);
-    if (n >= SIM_NAME_MAX) test_fail("the file name %s is too long for the simulation", from);
-    memcpy(to, from, n + 1);
-}
-
-struct name *sim_name_find(struct names *l, const char *text) {
-    for (unsigned i = 0; i < l->count; i++)
-        if (strcmp(l->name[i].text, text) == 0) return &l->name[i];
-    return NULL;
-}
-
-static void names_set(struct names *l, const char *text, int inode) {
-    struct name *n = sim_name_find(l, text);
-    if (n == NULL) {
-        if (l->count == SIM_FILES_MAX) test_fail("too many files for the simulation");
-        n = &l->name[l->count++];
-        copy_name(n->text, text);
-    }
-    n->inode = inode;
-}
-
-/* names_drop: if the name still means that inode. */
-static void names_drop(struct names *l, const char *text, int inode) {
-    struct name *n = sim_name_find(l, text);
-    if (n != NULL && n->inode == inode) *n = l->name[--l->count];
-}
-
-static const char *name_of(const struct sim_disk *d, int inode) {
-    for (unsigned i = 0; i < d->now.count; i++)
-        if (d->now.name[i].inode == inode) return d->now.name[i].text;
-    return "";
-}
-
-static void names_apply(struct names *l, const struct folder_entry *e) {
-    if (e->op != SIM_CREATE) names_drop(l, e->name, e->inode);
-    if (e->op == SIM_CREATE) names_set(l, e->name, e->inode);
-    if (e->op == SIM_RENAME) names_set(l, e->to, e->inode);
-}
-
-/* folder_change: now, and in the journal. */
-static void folder_change(struct sim_disk *d, enum sim_op op, const char *name, const char *to,
-                          int inode) {
-    if (d->journal_count == JOURNAL_MAX) test_fail("too many changes of the folder without a sync");
-    struct folder_entry *e = &d->journal[d->journal_count++];
-    *e = (struct folder_entry){.op = op, .seq = ++d->seq, .inode = inode};
-    copy_name(e->name, name);
-    if (to != NULL) copy_name(e->to, to);
-    names_apply(&d->now, e);
-}
-
-static void folder_sync(struct sim_disk *d, uint64_t mark) {
-    unsigned left = 0;
-    for (unsigned i = 0; i < d->journal_count; i++) {
-        if (d->journal[i].seq <= mark)
-            names_apply(&d->kept, &d->journal[i]);
-        else
-            d->journal[left++] = d->journal[i];
-    }
-    d->journal_count = left;
-}
-
 /* ---- inodes ------------------------------------------------------------------------------------*/
 
 int sim_inode_new(struct sim_disk *d) {
@@ -123,16 +59,6 @@ int sim_inode_new(struct sim_disk *d) {
     return (int)i;
 }
 
-static bool inode_named(const struct sim_disk *d, int inode) {
-    for (unsigned i = 0; i < d->now.count; i++)
-        if (d->now.name[i].inode == inode) return true;
-    for (unsigned i = 0; i < d->kept.count; i++)
-        if (d->kept.name[i].inode == inode) return true;
-    for (unsigned i = 0; i < d->journal_count; i++)
-        if (d->journal[i].inode == inode) return true;
-    return false;
-}
-
 void sim_inode_free(struct sim_disk *d, unsigned i) {
     if (d->inode[i] == NULL) return;
     sim_inode_fini(d->inode[i]);
@@ -142,7 +68,7 @@ void sim_inode_free(struct sim_disk *d, unsigned i) {
 
 static void inodes_sweep(struct sim_disk *d) {
     for (unsigned i = 0; i < d->inodes; i++)
-        if (!inode_named(d, (int)i)) sim_inode_free(d, i);
+        if (!sim_inode_named(d, (int)i)) sim_inode_free(d, i);
 }
 
 /* ---- the gate: what happens before a call is made ------------------------------------------------*/
@@ -195,7 +121,7 @@ static int pass(struct sim_disk *d, const struct sim_call *c) {
     d->cut_short = false;
     if (!fault_hits(d, c)) return 0;
     d->faulted++;
-    copy_name(d->faulted_file, c->file);
+    sim_name_copy(d->faulted_file, c->file);
     switch (d->fault.how) {
     case SIM_FAIL_SHORT:
         d->cut_short = true;
@@ -212,7 +138,7 @@ static int pass(struct sim_disk *d, const struct sim_call *c) {
 }
 
 int sim_disk_look(struct sim_disk *d, enum sim_op op, int inode) {
-    struct sim_call c = {.op = op, .why = sim_op_name(op), .file = name_of(d, inode)};
+    struct sim_call c = {.op = op, .why = sim_op_name(op), .file = sim_name_of(d, inode)};
     return pass(d, &c);
 }
 
@@ -253,7 +179,7 @@ static int64_t make(struct sim_disk *d, const struct change *c) {
         sim_inode_sync(d->inode[c->inode], c->mark);
         return 0;
     case SIM_DIR_SYNC:
-        folder_sync(d, c->mark);
+        sim_folder_sync(d, c->mark);
         return 0;
     case SIM_TRUNCATE:
         return make_size(d, c);
@@ -261,8 +187,7 @@ static int64_t make(struct sim_disk *d, const struct change *c) {
         if (!d->has_alloc) return -EOPNOTSUPP;
         return c->n <= d->inode[c->inode]->now.bytes ? 0 : make_size(d, c);
     default:
-        folder_change(d, c->op, c->name, c->to, c->inode);
-        return 0;
+        return sim_folder_change(d, c);
     }
 }
 
@@ -271,8 +196,8 @@ static void hold(struct sim_disk *d, const struct change *c) {
     struct held *h = &d->held;
     *h = (struct held){.set = true, .c = *c};
     if (c->p != NULL) h->c.p = h->p = memcpy(sim_need(malloc(c->n)), c->p, c->n);
-    if (c->name != NULL) copy_name(h->name, c->name);
-    if (c->to != NULL) copy_name(h->to, c->to);
+    if (c->name != NULL) sim_name_copy(h->name, c->name);
+    if (c->to != NULL) sim_name_copy(h->to, c->to);
     snprintf(h->why, sizeof h->why, "%s", c->why);
     h->c.name = c->name != NULL ? h->name : NULL;
     h->c.to = c->to != NULL ? h->to : NULL;
@@ -291,7 +216,7 @@ static void make_held(struct sim_disk *d) {
     d->held = (struct held){0};
     h.c.name = h.c.name != NULL ? h.name : NULL;
     h.c.to = h.c.to != NULL ? h.to : NULL;
-    struct sim_call call = {.op = h.c.op, .why = h.why, .file = name_of(d, h.c.inode)};
+    struct sim_call call = {.op = h.c.op, .why = h.why, .file = sim_name_of(d, h.c.inode)};
     if (d->hook != NULL) d->hook(d->hook_arg, &call);
     h.c.mark = d->seq;
     if (!d->off && d->inode[h.c.inode < 0 ? 0 : h.c.inode] != NULL) (void)make(d, &h.c);
@@ -320,7 +245,7 @@ int64_t sim_disk_change(struct sim_disk *d, struct change *c) {
     c->mark = d->seq;
     struct sim_call call = {.op = c->op,
                             .why = c->why,
-                            .file = c->name != NULL ? c->name : name_of(d, c->inode),
+                            .file = c->name != NULL ? c->name : sim_name_of(d, c->inode),
                             .offset = c->offset,
                             .bytes = c->n};
     int rc = pass(d, &call);
@@ -442,10 +367,7 @@ void sim_disk_power(struct sim_disk *d, enum sim_rule rule) {
     for (unsigned i = 0; i < d->inodes; i++)
         if (d->inode[i] != NULL) sim_inode_power(d->inode[i], &c);
     if (c.rule == SIM_PREFIX) c.rule = SIM_COINS; /* a folder's journal has an order of its own */
-    for (unsigned i = 0; i < d->journal_count; i++)
-        if (sim_cut_keeps(&c, d->journal[i].seq)) names_apply(&d->kept, &d->journal[i]);
-    d->journal_count = 0;
-    d->now = d->kept;
+    sim_folder_power(d, &c);
     d->exists = d->exists_kept;
     inodes_sweep(d);
     d->off = false;
@@ -461,7 +383,7 @@ unsigned sim_disk_list(struct sim_disk *d, struct sim_file *out) {
     for (unsigned i = 0; i < d->now.count; i++) {
         const struct sim_image *m = &d->inode[d->now.name[i].inode]->now;
         out[i] = (struct sim_file){.data = m->data, .bytes = m->bytes};
-        copy_name(out[i].name, d->now.name[i].text);
+        sim_name_copy(out[i].name, d->now.name[i].text);
     }
     qsort(out, d->now.count, sizeof *out, by_name);
     return d->now.count;
@@ -472,7 +394,7 @@ bool sim_disk_find(struct sim_disk *d, const char *name, struct sim_file *out) {
     if (n == NULL) return false;
     const struct sim_image *m = &d->inode[n->inode]->now;
     *out = (struct sim_file){.data = m->data, .bytes = m->bytes};
-    copy_name(out->name, name);
+    sim_name_copy(out->name, name);
     return true;
 }
 
@@ -482,8 +404,8 @@ void sim_disk_put(struct sim_disk *d, const char *name, const void *p, uint64_t 
     struct sim_inode *f = d->inode[inode];
     sim_image_set(&f->now, p, bytes);
     sim_image_set(&f->kept, p, bytes);
-    names_set(&d->now, name, inode);
-    names_set(&d->kept, name, inode);
+    sim_name_set(&d->now, name, inode);
+    sim_name_set(&d->kept, name, inode);
     d->exists = d->exists_kept = true;
 }
 
@@ -491,8 +413,8 @@ void sim_disk_drop(struct sim_disk *d, const char *name) {
     struct name *n = sim_name_find(&d->now, name);
     if (n == NULL) return;
     int inode = n->inode;
-    names_drop(&d->now, name, inode);
-    names_drop(&d->kept, name, inode);
+    sim_name_drop(&d->now, name, inode);
+    sim_name_drop(&d->kept, name, inode);
     inodes_sweep(d);
 }
 

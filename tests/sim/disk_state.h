@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * disk_state.h - the inside of a simulated disk, shared by disk.c (names, faults, crashes) and
+ * disk_state.h - the inside of a simulated disk, shared by disk.c (faults, crashes), names.c and
  * disk_vfs.c (the table that the engine calls).
  */
 #ifndef SIM_DISK_STATE_H
@@ -82,8 +82,22 @@ struct sim_disk {
 
 /* sim_disk_table: fills in d->table (disk_vfs.c). */
 void sim_disk_table(struct sim_disk *d);
-/* sim_name_find: NULL if there is no such name. */
+/* sim_name_copy: to SIM_NAME_MAX bytes; a longer name ends the test. */
+void sim_name_copy(char *to, const char *from);
+/* sim_name_find: NULL if there is no such name. sim_name_drop: if it still means that inode.
+ * sim_name_of: "" if it has none. */
 struct name *sim_name_find(struct names *l, const char *text);
+void sim_name_set(struct names *l, const char *text, int inode);
+void sim_name_drop(struct names *l, const char *text, int inode);
+const char *sim_name_of(const struct sim_disk *d, int inode);
+/* sim_inode_named: whether a list or the journal has it. */
+bool sim_inode_named(const struct sim_disk *d, int inode);
+/* sim_folder_change: made now, and in the journal: 0 or -errno. */
+int sim_folder_change(struct sim_disk *d, const struct change *c);
+/* sim_folder_sync: changes up to `mark` are on the disk. sim_folder_power: the cut decides about
+ * each. */
+void sim_folder_sync(struct sim_disk *d, uint64_t mark);
+void sim_folder_power(struct sim_disk *d, const struct sim_cut *c);
 /* sim_inode_new: a file without a name. sim_inode_free: NULL is fine. */
 int sim_inode_new(struct sim_disk *d);
 void sim_inode_free(struct sim_disk *d, unsigned inode);
