@@ -22,7 +22,8 @@ const char *sim_op_name(enum sim_op op) {
     static const char *const names[SIM_OPS] = {
         [SIM_WRITE] = "write",       [SIM_SYNC] = "sync",        [SIM_DIR_SYNC] = "dir_sync",
         [SIM_TRUNCATE] = "truncate", [SIM_RENAME] = "rename",    [SIM_UNLINK] = "unlink",
-        [SIM_ALLOC] = "alloc",       [SIM_CREATE] = "create",    [SIM_OPEN] = "open",
+        [SIM_LINK] = "link",         [SIM_ALLOC] = "alloc",      [SIM_DIR_REMOVE] = "dir_remove",
+        [SIM_CREATE] = "create",     [SIM_OPEN] = "open",        [SIM_DIR_MAKE] = "dir_make",
         [SIM_READ] = "read",         [SIM_SIZE] = "size",        [SIM_LIST] = "list",
         [SIM_LOCK] = "lock",         [SIM_DIR_OPEN] = "dir_open"};
     return op < SIM_OPS ? names[op] : "?";
@@ -47,7 +48,7 @@ bool sim_mutation_parse(const char *s, struct sim_mutation *m) {
 
 /* ---- inodes ------------------------------------------------------------------------------------*/
 
-int sim_inode_new(struct sim_disk *d) {
+int sim_inode_new(struct sim_disk *d, bool folder) {
     unsigned i = 0;
     while (i < d->inodes && d->inode[i] != NULL) i++;
     if (i == d->inodes) {
@@ -56,6 +57,7 @@ int sim_inode_new(struct sim_disk *d) {
         d->inodes += 16;
     }
     d->inode[i] = sim_need(calloc(1, sizeof *d->inode[i]));
+    d->inode[i]->folder = folder;
     return (int)i;
 }
 
@@ -67,6 +69,7 @@ void sim_inode_free(struct sim_disk *d, unsigned i) {
 }
 
 static void inodes_sweep(struct sim_disk *d) {
+    sim_folder_prune(d);
     for (unsigned i = 0; i < d->inodes; i++)
         if (!sim_inode_named(d, (int)i)) sim_inode_free(d, i);
 }
@@ -144,14 +147,23 @@ int sim_disk_look(struct sim_disk *d, enum sim_op op, int inode) {
 
 /* ---- making changes ----------------------------------------------------------------------------*/
 
+/* first_name: the first place in the list where that inode is named. */
+static unsigned first_name(const struct sim_disk *d, unsigned at) {
+    unsigned i = 0;
+    while (d->now.name[i].inode != d->now.name[at].inode) i++;
+    return i;
+}
+
 uint64_t sim_disk_used(const struct sim_disk *d) {
     uint64_t sum = 0;
-    for (unsigned i = 0; i < d->now.count; i++) sum += d->inode[d->now.name[i].inode]->now.bytes;
+    for (unsigned i = 0; i < d->now.count; i++)
+        if (first_name(d, i) == i) sum += d->inode[d->now.name[i].inode]->now.bytes;
     return sum;
 }
 
 /* may_grow: the size that the file can have, at most `bytes`. */
 static uint64_t may_grow(const struct sim_disk *d, int inode, uint64_t bytes) {
+    if (!sim_disk_is_limited(d)) return bytes;
     uint64_t has = d->inode[inode]->now.bytes, used = sim_disk_used(d);
     uint64_t left = used < d->room ? d->room - used : 0;
     return bytes <= has || bytes - has <= left ? bytes : has + left;
@@ -179,7 +191,7 @@ static int64_t make(struct sim_disk *d, const struct change *c) {
         sim_inode_sync(d->inode[c->inode], c->mark);
         return 0;
     case SIM_DIR_SYNC:
-        sim_folder_sync(d, c->mark);
+        sim_folder_sync(d, c->in, c->mark);
         return 0;
     case SIM_TRUNCATE:
         return make_size(d, c);
@@ -379,34 +391,61 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const struct sim_file *)a)->name, ((const struct sim_file *)b)->name);
 }
 
-unsigned sim_disk_list(struct sim_disk *d, struct sim_file *out) {
+/* list: folders, if they are wanted, with a slash at the end. */
+static unsigned list(const struct sim_disk *d, struct sim_file *out, bool folders) {
+    unsigned n = 0;
     for (unsigned i = 0; i < d->now.count; i++) {
-        const struct sim_image *m = &d->inode[d->now.name[i].inode]->now;
-        out[i] = (struct sim_file){.data = m->data, .bytes = m->bytes};
-        sim_name_copy(out[i].name, d->now.name[i].text);
+        const struct sim_inode *f = d->inode[d->now.name[i].inode];
+        if (f->folder && !folders) continue;
+        out[n] = (struct sim_file){.data = f->now.data, .bytes = f->now.bytes};
+        (void)snprintf(out[n++].name, SIM_NAME_MAX, "%s%s", d->now.name[i].text,
+                       f->folder ? "/" : "");
     }
-    qsort(out, d->now.count, sizeof *out, by_name);
-    return d->now.count;
+    qsort(out, n, sizeof *out, by_name);
+    return n;
 }
+
+unsigned sim_disk_list(struct sim_disk *d, struct sim_file *out) { return list(d, out, false); }
 
 bool sim_disk_find(struct sim_disk *d, const char *name, struct sim_file *out) {
     const struct name *n = sim_name_find(&d->now, name);
-    if (n == NULL) return false;
+    if (n == NULL || d->inode[n->inode]->folder) return false;
     const struct sim_image *m = &d->inode[n->inode]->now;
     *out = (struct sim_file){.data = m->data, .bytes = m->bytes};
     sim_name_copy(out->name, name);
     return true;
 }
 
-void sim_disk_put(struct sim_disk *d, const char *name, const void *p, uint64_t bytes) {
-    struct name *n = sim_name_find(&d->now, name);
-    int inode = n != NULL ? n->inode : sim_inode_new(d);
-    struct sim_inode *f = d->inode[inode];
-    sim_image_set(&f->now, p, bytes);
-    sim_image_set(&f->kept, p, bytes);
+/* put_folder: if it is missing. put_folders: those that a name is in. */
+static void put_folder(struct sim_disk *d, const char *name) {
+    if (sim_name_find(&d->now, name) == NULL) sim_folder_put(d, name, sim_inode_new(d, true));
+    d->exists = d->exists_kept = true;
+}
+static void put_folders(struct sim_disk *d, const char *name) {
+    char text[SIM_NAME_MAX];
+    sim_name_copy(text, name);
+    for (char *slash = strchr(text, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        put_folder(d, text);
+        *slash = '/';
+    }
+}
+
+static void put_name(struct sim_disk *d, const char *name, int inode) {
+    put_folders(d, name);
     sim_name_set(&d->now, name, inode);
     sim_name_set(&d->kept, name, inode);
     d->exists = d->exists_kept = true;
+}
+
+void sim_disk_put(struct sim_disk *d, const char *name, const void *p, uint64_t bytes) {
+    struct name *n = sim_name_find(&d->now, name);
+    int inode = n != NULL ? n->inode : sim_inode_new(d, false);
+    struct sim_inode *f = d->inode[inode];
+    if (f->folder) test_fail("%s is a folder, and a file is put there", name);
+    sim_image_set(&f->now, p, bytes);
+    sim_image_set(&f->kept, p, bytes);
+    put_name(d, name, inode);
 }
 
 void sim_disk_drop(struct sim_disk *d, const char *name) {
@@ -421,17 +460,26 @@ void sim_disk_drop(struct sim_disk *d, const char *name) {
 struct sim_disk *sim_disk_copy(const struct sim_disk *d) {
     struct sim_disk *copy = sim_disk_new(d->rng.state);
     for (unsigned i = 0; i < d->now.count; i++) {
-        const struct sim_image *m = &d->inode[d->now.name[i].inode]->now;
-        sim_disk_put(copy, d->now.name[i].text, m->data, m->bytes);
+        const struct name *n = &d->now.name[i];
+        const struct sim_inode *f = d->inode[n->inode];
+        unsigned first = first_name(d, i);
+        if (f->folder)
+            put_folder(copy, n->text);
+        else if (first == i)
+            sim_disk_put(copy, n->text, f->now.data, f->now.bytes);
+        else
+            put_name(copy, n->text, sim_name_find(&copy->now, d->now.name[first].text)->inode);
     }
     sim_disk_traits(copy, d->has_alloc, d->sync_drops);
     return copy;
 }
 
 static unsigned list_without_lock(struct sim_disk *d, struct sim_file *out) {
-    unsigned n = sim_disk_list(d, out), left = 0;
-    for (unsigned i = 0; i < n; i++)
-        if (strcmp(out[i].name, "LOCK") != 0) out[left++] = out[i];
+    unsigned n = list(d, out, true), left = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const char *slash = strrchr(out[i].name, '/');
+        if (strcmp(slash != NULL ? slash + 1 : out[i].name, "LOCK") != 0) out[left++] = out[i];
+    }
     return left;
 }
 

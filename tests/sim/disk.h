@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * disk.h - a simulated disk: one folder behind a struct nitro_vfs, in memory, from a seed.
+ * disk.h - a simulated disk: one folder and those in it behind a struct nitro_vfs, in memory, from a
+ * seed.
  *
  * WHAT
  *   Every file has two images: what reads see (the page cache) and what a power cut leaves (what
  *   was synced). Between them stands a journal of 512-byte sectors and sizes in the order in which
- *   they were written. The folder has two images and a journal of entries made, renamed and
+ *   they were written. The names have two images and a journal of entries made, linked, renamed and
  *   removed as well.
  *     kill   closes all handles, and that is all: the page cache stays.
  *     power  keeps what was synced and, of the journal, what the rule says: nothing, everything,
  *            the first so many sectors, or each sector by the toss of a coin. A sector that is
  *            lost reads as it did when it was synced, as zeros if it never was. Unsynced entries
  *            are kept or lost one by one; a rename is kept or lost as a whole.
+ *   Whatever the first part of a path is, it means the disk's own folder; what follows is a folder in
+ *   it. Names outside of the table are whole: "CONTROL", "retained/x". A new folder is durable at
+ *   once, as with the system's table. A sync of a folder covers the entries of that folder alone. The
+ *   removal of a folder is an entry of the one that it was in: once it is durable, nothing that was
+ *   in the folder comes back; until then a power cut may keep the removal and lose that of a file
+ *   inside, and then the folder is there too.
  *   A sync covers what was written when it began: what its hook writes meanwhile is not covered.
  *   A sync that fails leaves the pages clean (they are lost to every later sync, as in Linux) or
  *   dirty.
@@ -42,9 +49,12 @@ enum sim_op {
     SIM_TRUNCATE,
     SIM_RENAME,
     SIM_UNLINK,
+    SIM_LINK,
+    SIM_DIR_REMOVE,
     SIM_ALLOC,
-    SIM_CREATE,  /* an open that makes a file */
-    SIM_CHANGES, /* those before this one change something */
+    SIM_CREATE,   /* an open that makes a file */
+    SIM_DIR_MAKE, /* one that makes a folder in the disk's own; its call site is "dir_make" */
+    SIM_CHANGES,  /* those before this one change something */
     SIM_OPEN = SIM_CHANGES,
     SIM_READ,
     SIM_SIZE,
@@ -61,13 +71,14 @@ const char *sim_op_name(enum sim_op op);
 struct sim_call {
     enum sim_op op;
     const char *why;
-    const char *file; /* its current name, "" if it has none */
+    const char *file; /* its current name, "" if it has none: the one in the disk's own folder, if
+                         there are several; of a folder's sync the folder's; of a link the old one */
     uint64_t offset, bytes;
 };
 typedef void sim_hook(void *arg, const struct sim_call *call);
 
 /* Call sites, in order of first use; kept by the driver over the lives of many disks. */
-#define SIM_SITES_MAX 128u
+#define SIM_SITES_MAX 192u
 struct sim_site {
     enum sim_op op;
     char why[48];
@@ -112,8 +123,8 @@ struct sim_disk;
 /* sim_disk_new: an empty disk without the folder. Ends the test without memory. */
 struct sim_disk *sim_disk_new(uint64_t seed);
 void sim_disk_free(struct sim_disk **d);
-/* sim_disk_copy: a disk with the same files and no faults, hook or mutation; everything counts as
- * synced: what a copy of the folder has. */
+/* sim_disk_copy: a disk with the same files, folders and links and no faults, hook or mutation;
+ * everything counts as synced: what a copy of the folder has. */
 struct sim_disk *sim_disk_copy(const struct sim_disk *d);
 /* sim_disk_vfs: the table that leads to this disk; valid as long as the disk. */
 const struct nitro_vfs *sim_disk_vfs(struct sim_disk *d);
@@ -134,6 +145,7 @@ void sim_disk_inherit(struct sim_disk *d, const struct sim_disk *from);
 /* sim_disk_room: files may have so many bytes together. Without a call: no limit. */
 void sim_disk_room(struct sim_disk *d, uint64_t bytes);
 bool sim_disk_is_limited(const struct sim_disk *d);
+/* sim_disk_used: bytes of all files, each once however many names it has. */
 uint64_t sim_disk_used(const struct sim_disk *d);
 /* sim_disk_traits: whether alloc is known at all, and whether a failed sync drops the pages. */
 void sim_disk_traits(struct sim_disk *d, bool has_alloc, bool sync_drops);
@@ -148,23 +160,28 @@ unsigned sim_disk_handles(const struct sim_disk *d);
 
 /* ---- looking and damaging -----------------------------------------------------------------------
  * Looking is possible at any time, changing while no handle is open; changes are made to both images. */
-#define SIM_NAME_MAX 32u
-#define SIM_FILES_MAX 128u
+#define SIM_NAME_MAX 64u
+#define SIM_FILES_MAX 256u /* folders count too */
 struct sim_file {
     char name[SIM_NAME_MAX];
     const uint8_t *data; /* borrowed until the file changes */
     uint64_t bytes;
 };
-/* sim_disk_list: the files in order of their names, at most SIM_FILES_MAX; returns how many. */
+/* sim_disk_list: the files of all folders in order of their names, at most SIM_FILES_MAX; returns how
+ * many. */
 unsigned sim_disk_list(struct sim_disk *d, struct sim_file *out);
 /* sim_disk_find: the file of that name. False if there is none. */
 bool sim_disk_find(struct sim_disk *d, const char *name, struct sim_file *out);
-/* sim_disk_put: a file with these bytes, in place of what had the name. */
+/* sim_disk_put: a file with these bytes, in place of what had the name: where that is a file, its
+ * other names get the bytes too. Its folder is made if need be. */
 void sim_disk_put(struct sim_disk *d, const char *name, const void *p, uint64_t bytes);
-/* sim_disk_drop: no file has this name any more. */
+/* sim_disk_drop: no file has this name any more; or no folder, and what was in it is gone too. */
 void sim_disk_drop(struct sim_disk *d, const char *name);
-/* sim_disk_same: whether both folders hold the same names and bytes; LOCK apart, which any look at a folder
- * makes. */
+/* sim_disk_same: whether both hold the same names, of folders too, and bytes; LOCK apart, which any
+ * look at a folder makes. */
 bool sim_disk_same(struct sim_disk *a, struct sim_disk *b);
+
+/* sim_disk_try: folders, links and removals do what is said above (disk_try.c), or the test ends. */
+void sim_disk_try(void);
 
 #endif

@@ -30,6 +30,7 @@ struct sim_inode {
     struct sim_entry *entry; /* not synced, oldest first */
     size_t count, cap;
     bool touched; /* since the last power cut: only then the images may differ */
+    bool folder;  /* has no bytes */
 };
 
 /* What a power cut does to the journals; drawn once for the whole disk. */

@@ -416,6 +416,7 @@ static bool parse_argument(struct run *r, const char *a) {
 int main(int argc, char **argv) {
     static struct run r = {.n = STANDARD_RUN, .seed = 1};
     sim_setup();
+    sim_disk_try();
     for (int i = 1; i < argc; i++)
         if (!parse_argument(&r, argv[i])) {
             fprintf(stderr, "sim: cannot make sense of %s; see the head of tests/sim/sim.c\n",

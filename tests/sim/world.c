@@ -77,7 +77,9 @@ static bool starts_with(const char *s, const char *head) {
 
 static enum sim_phase phase_of(const struct sim_world *w, const struct sim_call *c) {
     if (w->phase == SIM_SNAPSHOT || w->phase == SIM_DROP || w->phase == SIM_MERGE) return w->phase;
-    if (c->op == SIM_DIR_SYNC || c->op == SIM_RENAME || c->op == SIM_UNLINK || c->op == SIM_CREATE)
+    if (c->op == SIM_DIR_SYNC || c->op == SIM_RENAME || c->op == SIM_UNLINK ||
+        c->op == SIM_CREATE || c->op == SIM_LINK || c->op == SIM_DIR_REMOVE ||
+        c->op == SIM_DIR_MAKE)
         return SIM_FOLDER;
     if (w->phase != SIM_APPEND) return w->phase;
     if (starts_with(c->why, "window:")) return SIM_WINDOW;
