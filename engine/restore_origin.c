@@ -3,8 +3,7 @@
  * restore_origin.c - what a restore begins with: a snapshot file given by its path, opened, read, verified (L5).
  *
  * DESIGN
- *   A table of file calls knows folders and names in them, so a path is cut at its last slash. The reader of
- *   L3 finds what is wrong with a file; here it is told, with the file's name and the offset.
+ *   The reader of L3 finds what is wrong with a file; here it is told, with the file's name and the offset.
  *
  * NOT HERE  bytes (snapread.c), what is done with the records (restore.c).
  */
@@ -40,32 +39,18 @@ static int failed(const struct nk_origin *o, int rc, struct nitro_err *err) {
 
 /* ---- open, close -------------------------------------------------------------------------------*/
 
-/* The folder of the path; *name is what follows. */
-static int open_folder(struct nk_origin *o, const char **name, struct nitro_err *err) {
-    const char *slash = strrchr(o->path, '/');
-    size_t n = slash == NULL ? 0 : (size_t)(slash - o->path), bytes = n + 2;
-    char *dir = nk_mem_alloc(o->mem, bytes);
-    if (dir == NULL) return failed(o, NITRO_ENOMEM, err);
-    memcpy(dir, slash == NULL ? "." : slash == o->path ? "/" : o->path, n == 0 ? 1 : n);
-    dir[n == 0 ? 1 : n] = '\0';
-    o->dirfd = o->vfs->dir_open(o->vfs->ctx, dir, 0);
-    nk_mem_free(o->mem, dir, bytes);
-    if (o->dirfd < 0) return cannot(o, err, "open the folder of", o->dirfd);
-    *name = slash == NULL ? o->path : slash + 1;
-    return NITRO_OK;
-}
-
 int nk_origin_open(struct nk_origin *o, struct nitro_err *err) {
     const char *name = NULL;
-    o->dirfd = o->fd = -1;
-    int rc = open_folder(o, &name, err);
-    if (rc != NITRO_OK) return rc;
+    o->fd = -1;
+    o->dirfd = nk_vfs_dir_of(o->vfs, o->mem, o->path, &name);
+    if (o->dirfd == -ENOMEM) return failed(o, NITRO_ENOMEM, err);
+    if (o->dirfd < 0) return cannot(o, err, "open the folder of", o->dirfd);
     o->fd = nk_vfs_open(o->vfs, o->dirfd, name, NITRO_FILE_READ);
     if (o->fd < 0) return cannot(o, err, "open", o->fd);
     int64_t size = o->vfs->size(o->vfs->ctx, o->fd);
     if (size < 0) return cannot(o, err, "ask for the size of", size);
     o->size = (uint64_t)size;
-    rc = nk_snapread_open(&o->file, o->vfs, o->mem, o->fd, o->size);
+    int rc = nk_snapread_open(&o->file, o->vfs, o->mem, o->fd, o->size);
     return rc == NITRO_OK ? rc : failed(o, rc, err);
 }
 

@@ -12,6 +12,7 @@
  * NOT HERE  the system's calls (vfs_posix.c), names (path.c), what a failure means (the caller's).
  */
 #include "vfs.h"
+#include "mem.h"
 #include "mutant.h"
 
 #define EINTR_MAX 1000u /* in a row; signals do not come that fast */
@@ -103,4 +104,22 @@ int nk_vfs_open(const struct nitro_vfs *v, int dir, const char *name, unsigned f
         rc = v->open(v->ctx, dir, name, flags);
     } while (interrupted(rc, &tries));
     return rc;
+}
+
+int nk_vfs_dir_of(const struct nitro_vfs *v, const struct nitro_mem *mem, const char *path,
+                  const char **name) {
+    const char *slash = strrchr(path, '/'), *from = path;
+    size_t n = slash == NULL ? 0 : (size_t)(slash - path);
+    if (n == 0) {
+        from = slash == NULL ? "." : "/";
+        n = 1;
+    }
+    char *dir = nk_mem_alloc(mem, n + 1);
+    if (dir == NULL) return -ENOMEM;
+    memcpy(dir, from, n);
+    dir[n] = '\0';
+    int fd = v->dir_open(v->ctx, dir, 0);
+    nk_mem_free(mem, dir, n + 1);
+    if (fd >= 0) *name = slash == NULL ? path : slash + 1;
+    return fd;
 }

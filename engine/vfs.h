@@ -2,7 +2,7 @@
  *
  * vfs.h - file calls through a struct nitro_vfs, with what every caller wants (L1).
  *
- * WHAT   Reads and writes that go on after a short count and after EINTR.
+ * WHAT   Reads and writes that go on after a short count and after EINTR; files by their paths.
  * THREADS  As struct nitro_vfs: any thread, the same handle too.
  * ERRORS   -errno, as the table. A write that makes no progress (0 bytes) is -EIO.
  */
@@ -32,5 +32,9 @@ NITRO_MUST_CHECK int nk_vfs_dir_sync(const struct nitro_vfs *v, int dir, const c
 /* nk_vfs_open: EINTR is tried again. */
 NITRO_MUST_CHECK int nk_vfs_open(const struct nitro_vfs *v, int dir, const char *name,
                                  unsigned flags);
+/* nk_vfs_dir_of: opens the folder in which the file of this path lies (a table knows folders and names in them, so a
+ * path is cut at its last slash); *name, borrowed from path, is the file's name there. A handle, or -errno. */
+NITRO_MUST_CHECK int nk_vfs_dir_of(const struct nitro_vfs *v, const struct nitro_mem *mem,
+                                   const char *path, const char **name);
 
 #endif

@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "path.h"
+#include "support.h"
 #include "vfs.h"
 
 #define WHY "test"
@@ -783,6 +784,60 @@ static void lock__text_of_a_former_owner__is_replaced(void **state) {
     assert_int_equal(w->sys->close(NULL, lock), 0);
 }
 
+/* ---- paths -------------------------------------------------------------------------------------*/
+
+/* folder_of: which one the path of a file says; *name is the file's. */
+static ino_t folder_of(const struct world *w, const char *path, const char **name) {
+    struct test_mem mem;
+    struct stat st;
+    test_mem_init(&mem);
+    int dir = nk_vfs_dir_of(w->sys, &mem.table, path, name);
+    assert_true(dir >= 0);
+    assert_int_equal(fstat(dir, &st), 0);
+    assert_int_equal(w->sys->dir_close(NULL, dir), 0);
+    test_mem_check_empty(&mem);
+    return st.st_ino;
+}
+
+static ino_t ino_of(const char *path) {
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_ino;
+}
+
+/* A path is cut at its last slash; without one the file lies in the working folder. */
+static void dir_of__a_path__its_folder_and_the_name(void **state) {
+    const struct world *w = *state;
+    const char *name = NULL;
+    char path[PATH_MAX];
+    path_of(w, "file", path);
+    assert_true(folder_of(w, path, &name) == ino_of(w->root));
+    assert_string_equal(name, "file");
+    path_of(w, "", path);
+    assert_true(folder_of(w, path, &name) == ino_of(w->root));
+    assert_string_equal(name, "");
+    assert_true(folder_of(w, "file", &name) == ino_of("."));
+    assert_string_equal(name, "file");
+    assert_true(folder_of(w, "/file", &name) == ino_of("/"));
+    assert_string_equal(name, "file");
+}
+
+/* A folder that is not there, and no memory for its name: an error, and nothing is left behind. */
+static void dir_of__no_folder_or_no_memory__errors(void **state) {
+    const struct world *w = *state;
+    struct test_mem mem;
+    const char *name = "untouched";
+    char path[PATH_MAX];
+    test_mem_init(&mem);
+    path_of(w, "none/file", path);
+    assert_int_equal(nk_vfs_dir_of(w->sys, &mem.table, path, &name), -ENOENT);
+    test_mem_fail(&mem, 1, 1);
+    path_of(w, "file", path);
+    assert_int_equal(nk_vfs_dir_of(w->sys, &mem.table, path, &name), -ENOMEM);
+    assert_string_equal(name, "untouched");
+    test_mem_check_empty(&mem);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void) {
@@ -814,6 +869,8 @@ int main(void) {
         TEST(lock__held_by_another_process__refused_until_it_dies),
         TEST(lock__held_by_this_process__refused_until_closed),
         TEST(lock__text_of_a_former_owner__is_replaced),
+        TEST(dir_of__a_path__its_folder_and_the_name),
+        TEST(dir_of__no_folder_or_no_memory__errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
