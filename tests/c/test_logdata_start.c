@@ -81,34 +81,6 @@ static void mode__not_served__refused(void **state) {
     }
 }
 
-/* Nothing can be restored from such a folder: it is said before anything is made. */
-static void restore__of_a_folder_with_merges__refused(void **state) {
-    struct world *w = *state;
-    struct nitro_restore_result out;
-    struct nitro_err err = {0};
-    char to[80];
-    start(w);
-    fill_files(w, 2);
-    must(w, merge_all(w, 0, 2, 0));
-    nk_log_close(&w->l);
-    image_load(&w->image, w->dir);
-    snprintf(to, sizeof to, "%s-new", w->dir);
-    struct nitro_restore_options o = {.from = w->dir,
-                                      .dir = to,
-                                      .now_ms = NOW,
-                                      .to_lsn = UINT64_MAX,
-                                      .to_ms = INT64_MAX,
-                                      .mem = &w->mem.table,
-                                      .vfs = &w->rig.vfs};
-    assert_int_equal(nitro_restore(&o, &out, &err), NITRO_EUNSUPPORTED);
-    assert_true(strstr(err.msg, "bitcask") != NULL && strstr(err.msg, "copy") != NULL);
-    assert_int_equal(access(to, F_OK), -1);
-    struct image after;
-    image_load(&after, w->dir);
-    assert_true(image_same(&w->image, &after));
-    image_free(&after);
-}
-
 /* Locations have 32 bits for an offset: larger files are refused, also when only the folder says the mode. */
 static void file_bytes__beyond_a_location__refused(void **state) {
     struct world *w = *state;
@@ -324,7 +296,6 @@ int main(void) {
         TEST(mode__of_the_folder__is_kept),
         TEST(mode__another_one__refused_with_what_to_do),
         TEST(mode__not_served__refused),
-        TEST(restore__of_a_folder_with_merges__refused),
         TEST(file_bytes__beyond_a_location__refused),
         TEST(start__unlisted__removed),
         TEST(start__merged_file_without_manifest__refused),
