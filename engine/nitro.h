@@ -792,7 +792,7 @@ NITRO_API int nitro_merge_abandon(nitro_store *s);
  * at a point in time. It needs the memory that the store needs. The origin is not changed (LOCK is made if
  * it is missing). */
 struct nitro_restore_options {
-    const char *from;   /* a data folder, or a snapshot file */
+    const char *from;   /* a data folder, a snapshot, or a backup file */
     uint32_t from_file; /* 1: it is a file */
     const char *dir;    /* the new folder; must not hold a store */
     uint64_t to_lsn;    /* the point; UINT64_MAX = the newest */
@@ -824,8 +824,8 @@ NITRO_API NITRO_MUST_CHECK int nitro_restore(const struct nitro_restore_options 
                                              struct nitro_restore_result *out,
                                              struct nitro_err *err);
 
-/* nitro_verify: reads a whole snapshot file back and compares it with its footer; or, if `file` is a folder of mode bitcask, every
- * record of it. NITRO_ECORRUPT with *bad_offset (in a folder that of the file which the text names);
+/* nitro_verify: reads a whole snapshot file back and compares it with its footer; or, if `file` is a folder of mode bitcask, or a backup
+ * of one, every record of it. NITRO_ECORRUPT with *bad_offset (in a folder that of the file which the text names);
  * NITRO_ENOTFOUND, NITRO_EFORMAT, NITRO_EIO, NITRO_ENOMEM; of a folder also NITRO_EUNSUPPORTED (mode memory), NITRO_EINUSE. progress may be
  * NULL. Any thread. */
 NITRO_API NITRO_MUST_CHECK int

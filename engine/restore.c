@@ -23,6 +23,7 @@
 #include "recover.h"
 #include "store.h"
 #include "utc.h"
+#include "vfs_tar.h"
 
 #include <stdio.h>
 
@@ -37,6 +38,7 @@ struct restore {
     uint64_t first_lsn;      /* of the new timeline */
     nitro_store *store;      /* from a folder */
     struct nk_origin origin; /* from a file */
+    struct nk_tar *tar;      /* which may be a folder in one file */
     struct nk_target target;
     struct nitro_err *err;
 };
@@ -103,7 +105,9 @@ static int open_folder(struct restore *r) {
     r->out.lsn = l->last_lsn;
     r->out.time_ms = l->reached_ms;
     r->seen_lsn = l->seen_lsn;
-    r->first_lsn = l->seen_lsn + NK_LSN_JUMP;
+    /* what looks like a folder may be a snapshot, or a backup */
+    bool may_be_old = nk_store_is_keydir(&r->store->db);
+    r->first_lsn = l->seen_lsn + (may_be_old ? NK_LSN_ROOM : NK_LSN_JUMP);
     return NITRO_OK;
 }
 
@@ -228,6 +232,16 @@ static int open_file(struct restore *r) {
     return lsn_fits && ms_fits ? NITRO_OK : outside(r);
 }
 
+/* A folder in one file is read like a folder. */
+static int look_into(struct restore *r) {
+    uint64_t bad_at;
+    const struct nk_origin file = {
+        .vfs = r->vfs, .mem = r->mem, .did = "restore", .path = r->opt->from};
+    int rc = nk_origin_archive(&file, &r->tar, &bad_at, r->err);
+    if (r->tar != NULL) r->vfs = nk_tar_vfs(r->tar);
+    return rc;
+}
+
 /* ---- entry -------------------------------------------------------------------------------------*/
 
 static int check_options(const struct nitro_restore_options *o, struct nitro_err *err) {
@@ -257,7 +271,9 @@ static int run(struct restore *r) {
     const struct nitro_restore_options *o = r->opt;
     bool from_file = o->from_file != 0;
     const struct nitro_vfs *to = o->dir_vfs != NULL ? o->dir_vfs : nitro_vfs_system();
-    int rc = from_file ? open_file(r) : open_folder(r);
+    int rc = from_file ? look_into(r) : NITRO_OK;
+    from_file = from_file && r->tar == NULL;
+    if (rc == NITRO_OK) rc = from_file ? open_file(r) : open_folder(r);
     if (rc == NITRO_OK) rc = check_lsn(r);
     if (rc == NITRO_OK) rc = nk_target_open(&r->target, to, r->mem, o->dir, o->seed, r->err);
     if (rc == NITRO_OK && !from_file) rc = load_folder(r);
@@ -283,6 +299,7 @@ int nitro_restore(const struct nitro_restore_options *opt, struct nitro_restore_
     nk_target_close(&r.target);
     nk_origin_close(&r.origin);
     nitro_close(&r.store);
+    nk_tar_close(&r.tar);
     if (rc == NITRO_OK) *out = r.out;
     if (rc == NITRO_EARGUMENT)
         *out = (struct nitro_restore_result){.first_lsn = r.out.first_lsn,

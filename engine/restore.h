@@ -41,6 +41,11 @@ NITRO_MUST_CHECK int nk_origin_open(struct nk_origin *o, struct nitro_err *err);
 NITRO_MUST_CHECK int nk_origin_next(struct nk_origin *o, struct nk_snaprec *out,
                                     struct nitro_err *err);
 void nk_origin_close(struct nk_origin *o);
+/* nk_origin_archive: the file, if it is an archive of a folder (a backup in mode bitcask), in *out (nk_tar_close); else, and if there is no
+ * such file, *out is NULL. Of o all up to `path` is filled. NITRO_OK, NITRO_EIO, NITRO_ENOMEM, NITRO_ECORRUPT (*bad_at). */
+struct nk_tar;
+NITRO_MUST_CHECK int nk_origin_archive(const struct nk_origin *o, struct nk_tar **out,
+                                       uint64_t *bad_at, struct nitro_err *err);
 
 /* ---- a folder, as of one moment (restore_past.c) -----------------------------------------------*/
 

@@ -9,6 +9,8 @@
  */
 #include "restore.h"
 
+#include "vfs_tar.h"
+
 #define TELL_BYTES (1u << 20) /* read between two calls of `progress` */
 
 /* ---- errors ------------------------------------------------------------------------------------*/
@@ -63,6 +65,21 @@ void nk_origin_close(struct nk_origin *o) {
     *o = (struct nk_origin){.mem = NULL};
 }
 
+int nk_origin_archive(const struct nk_origin *o, struct nk_tar **out, uint64_t *bad_at,
+                      struct nitro_err *err) {
+    const char *name = NULL;
+    *out = NULL;
+    int dir = nk_vfs_dir_of(o->vfs, o->mem, o->path, &name);
+    int fd = dir < 0 ? dir : nk_vfs_open(o->vfs, dir, name, NITRO_FILE_READ);
+    int is = fd < 0 ? fd : nk_tar_is(o->vfs, fd);
+    if (fd >= 0) (void)o->vfs->close(o->vfs->ctx, fd);       /* only read */
+    if (dir >= 0) (void)o->vfs->dir_close(o->vfs->ctx, dir); /* only read */
+    if (is == -ENOENT || is == -ENOTDIR) return NITRO_OK;
+    if (is == -ENOMEM) return failed(o, NITRO_ENOMEM, err);
+    if (is < 0) return cannot(o, err, "look into", is);
+    return is == 1 ? nk_tar_open(o->path, o->vfs, o->mem, out, bad_at, err) : NITRO_OK;
+}
+
 /* ---- records -----------------------------------------------------------------------------------*/
 
 /* Memory for a large value; that of a smaller one before it is not kept beside it. */
@@ -110,26 +127,38 @@ static struct nitro_snapshot_info info_of(const struct nk_origin *o) {
                                         .hash_b = f->hash_b};
 }
 
-static bool is_folder(const struct nitro_vfs *vfs, const char *path) {
-    int dir = vfs->dir_open(vfs->ctx, path, 0);
-    if (dir >= 0) (void)vfs->dir_close(vfs->ctx, dir);
-    return dir >= 0;
+static int is_folder(const struct nk_origin *o, bool *is, struct nitro_err *err) {
+    int dir = o->vfs->dir_open(o->vfs->ctx, o->path, 0);
+    *is = dir >= 0;
+    if (dir >= 0) (void)o->vfs->dir_close(o->vfs->ctx, dir); /* only looked for */
+    return dir >= 0 || dir == -ENOENT || dir == -ENOTDIR ? NITRO_OK : cannot(o, err, "open", dir);
 }
 
 /* A folder is read as a restore reads it, up to its end. Nothing is given out, so the seed need not be secret. */
-static int verify_folder(const struct nk_origin *o, struct nitro_snapshot_info *out,
-                         uint64_t *bad_offset, struct nitro_err *err) {
+static int verify_folder(const struct nk_origin *o, const struct nitro_vfs *vfs,
+                         struct nk_past *past, struct nitro_snapshot_info *out,
+                         struct nitro_err *err) {
     static const uint8_t seed[NITRO_SEED_BYTES];
     const struct nk_past_source from = {.did = o->did,
                                         .from = o->path,
-                                        .vfs = o->vfs,
+                                        .vfs = vfs,
                                         .mem = o->mem,
                                         .seed = seed,
                                         .to_lsn = UINT64_MAX,
                                         .to_ms = INT64_MAX};
-    struct nk_past past = {.progress = o->progress, .ctx = o->ctx};
-    int rc = nk_past_verify(&from, &past, out, err);
-    if (rc == NITRO_ECORRUPT) *bad_offset = past.bad_at;
+    past->progress = o->progress;
+    past->ctx = o->ctx;
+    return nk_past_verify(&from, past, out, err);
+}
+
+static int verify_archive(const struct nk_origin *o, struct nk_tar *tar,
+                          struct nitro_snapshot_info *out, uint64_t *bad_offset,
+                          struct nitro_err *err) {
+    struct nk_past past = {.db = NULL};
+    int rc = verify_folder(o, nk_tar_vfs(tar), &past, out, err);
+    if (rc == NITRO_OK) out->bytes = nk_tar_bytes(tar);
+    if (rc == NITRO_ECORRUPT) *bad_offset = nk_tar_bad_at(tar, past.bad_name, past.bad_at);
+    nk_tar_close(&tar);
     return rc;
 }
 
@@ -142,8 +171,19 @@ int nitro_verify(const char *file, const struct nitro_mem *mem, const struct nit
                           .path = file,
                           .progress = progress,
                           .ctx = ctx};
-    if (is_folder(o.vfs, file)) return verify_folder(&o, out, bad_offset, err);
-    int rc = nk_origin_open(&o, err);
+    struct nk_past past = {.db = NULL};
+    struct nk_tar *tar;
+    bool folder;
+    int rc = is_folder(&o, &folder, err);
+    if (rc == NITRO_OK && folder) {
+        rc = verify_folder(&o, o.vfs, &past, out, err);
+        if (rc == NITRO_ECORRUPT) *bad_offset = past.bad_at;
+        return rc;
+    }
+    if (rc == NITRO_OK) rc = nk_origin_archive(&o, &tar, bad_offset, err);
+    if (rc != NITRO_OK) return rc;
+    if (tar != NULL) return verify_archive(&o, tar, out, bad_offset, err);
+    rc = nk_origin_open(&o, err);
     if (rc == NITRO_OK) rc = read_all(&o, err);
     if (rc == NITRO_OK) *out = info_of(&o);
     if (rc == NITRO_ECORRUPT) *bad_offset = o.file.bad_at;
