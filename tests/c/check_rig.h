@@ -189,12 +189,16 @@ static inline void image_load(struct image *m, const char *dir) {
         char path[PATH_MAX];
         struct stat st;
         if (e->d_name[0] == '.' || strcmp(e->d_name, NK_PATH_LOCK) == 0) continue;
-        assert_true(m->count < FILES_MAX && strlen(e->d_name) < sizeof m->file[0].name);
-        struct file *f = &m->file[m->count++];
-        strcpy(f->name, e->d_name);
         snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
         int fd = open(path, O_RDONLY);
         assert_true(fd >= 0 && fstat(fd, &st) == 0);
+        if (S_ISDIR(st.st_mode)) { /* a snapshot, or what is retained */
+            close(fd);
+            continue;
+        }
+        assert_true(m->count < FILES_MAX && strlen(e->d_name) < sizeof m->file[0].name);
+        struct file *f = &m->file[m->count++];
+        strcpy(f->name, e->d_name);
         f->n = (size_t)st.st_size;
         f->p = malloc(f->n + 1);
         assert_non_null(f->p);

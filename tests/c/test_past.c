@@ -383,6 +383,100 @@ static void snapshot__each_change_fails__store_goes_on(void **state) {
     check_new(p, s->lsn, &r, &o);
 }
 
+/* prepared: a store with merged files, retained ones and a snapshot, stopped; options to restore a point in its middle. */
+static struct nitro_restore_options prepared(struct past *p, uint64_t *lsn) {
+    live(p, 300, &tidy, 1000000000);
+    struct nitro_restore_options o = options(p, p->dir);
+    *lsn = o.to_lsn = p->effect[p->count / 2].last;
+    o.file_bytes = 20000;
+    return o;
+}
+
+/* Each call on files, or each allocation, fails once: nothing is made then, and in the end all of it. */
+static void restore__each_call_fails__no_store_or_all(void **state) {
+    struct past *p = *state;
+    uint64_t lsn;
+    struct nitro_restore_options o = prepared(p, &lsn);
+    for (int what = 0; what < 3; what++) {
+        bool more = true;
+        for (uint64_t nth = 1; more; nth += 1 + nth / 16) {
+            struct nitro_restore_result r;
+            struct nitro_err err = {0};
+            p->rig.once = true;
+            p->rig.fail_change = what == 0 ? p->rig.changes + nth : 0;
+            p->rig.fail_read = what == 1 ? p->rig.reads + nth : 0;
+            test_mem_fail(&p->mem, what == 2 ? nth : 0, what == 2 ? nth : 0);
+            int rc = nitro_restore(&o, &r, &err);
+            more = what == 0   ? p->rig.changes >= p->rig.fail_change
+                   : what == 1 ? p->rig.reads >= p->rig.fail_read
+                               : p->mem.failed > 0;
+            p->rig.fail_change = p->rig.fail_read = 0;
+            test_mem_fail(&p->mem, 0, 0);
+            assert_int_equal(p->rig.handles, 0);
+            test_mem_check_empty(&p->mem);
+            if (rc != NITRO_OK && (!more || err.msg[0] == '\0'))
+                fail_msg("restore: code %d: %s", rc, err.msg);
+            if (rc == NITRO_OK) {
+                assert_int_equal(r.lsn, lsn);
+                check_new(p, lsn, &r, &o);
+            }
+        }
+    }
+}
+
+/* Any byte of any file that holds records may be wrong: what a restore makes is right, or it refuses; and what a verify finds it
+ * names. A snapshot, or what is retained, keeps no store from starting. */
+static void damage__any_byte__never_wrong_data(void **state) {
+    struct past *p = *state;
+    uint64_t lsn, newest;
+    char path[PATH_MAX], from[80];
+    struct nitro_restore_options o = prepared(p, &lsn);
+    newest = p->effect[p->count - 1].last;
+    past_start(p, &p->opt);
+    snapshot_dir(p, snapshot(p), from);
+    past_stop(p, true);
+    unsigned found = 0, refused = 0, snaps = 0, tries = 0;
+    for (uint64_t i = test_scale(150); i > 0; i--) {
+        static const char *const folders[] = {"", "/retained"};
+        bool snap = i % 3 == 0;
+        struct image m;
+        uint8_t byte;
+        snprintf(path, sizeof path, "%s%s", snap ? from : p->dir, snap ? "" : folders[i % 2]);
+        image_load(&m, path);
+        const struct file *f = &m.file[test_rng_below(&p->rng, m.count)];
+        bool records = strstr(f->name, ".hint") == NULL && strstr(f->name, "LOCK") == NULL;
+        size_t at = f->n > 0 ? (size_t)test_rng_below(&p->rng, f->n) : 0;
+        size_t len = strlen(path);
+        snprintf(path + len, sizeof path - len, "/%s", f->name);
+        int fd = open(path, O_RDWR);
+        assert_true(fd >= 0);
+        if (f->n > 0 && records) {
+            byte = (uint8_t)(f->p[at] ^ (1u << test_rng_below(&p->rng, 8)));
+            assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+            struct nitro_restore_result r;
+            struct nitro_snapshot_info seen;
+            struct nitro_err err = {0};
+            uint64_t bad = 0, want = snap ? newest : lsn;
+            o.from = snap ? from : p->dir;
+            o.to_lsn = snap ? UINT64_MAX : lsn;
+            int rc = nitro_restore(&o, &r, &err);
+            if (rc == NITRO_OK && r.lsn == want) check_new(p, want, &r, &o);
+            refused += rc != NITRO_OK;
+            tries++;
+            snaps += snap;
+            if (rc == NITRO_OK && r.lsn != want) fail_msg("%s: LSN %" PRIu64, path, r.lsn);
+            if (snap) {
+                rc = nitro_verify(from, &p->mem.table, &p->rig.vfs, NULL, NULL, &seen, &bad, &err);
+                found += rc == NITRO_ECORRUPT;
+            }
+            assert_int_equal(pwrite(fd, &f->p[at], 1, (off_t)at), 1);
+        }
+        close(fd);
+        image_free(&m);
+    }
+    assert_true(2 * found > snaps && 5 * refused > tries);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(past__all_is_kept__every_point, setup, past_teardown),
@@ -399,6 +493,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(snapshot__other_stores__refused, setup, past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__each_change_fails__store_goes_on, setup,
                                         past_teardown),
+        cmocka_unit_test_setup_teardown(restore__each_call_fails__no_store_or_all, setup,
+                                        past_teardown),
+        cmocka_unit_test_setup_teardown(damage__any_byte__never_wrong_data, setup, past_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
