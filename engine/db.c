@@ -73,6 +73,13 @@ static int open_log(struct nk_db *db, const struct nitro_options *o, struct nitr
     if (rc != NITRO_OK) return rc;
     db->log = db->folder;
     db->files = db->folder->files;
+    if (o->map_files != 0 && db->files == NULL)
+        return nk_err_set(err, NITRO_EARGUMENT, 0,
+                          "open %s: there are no data files to be mapped where values lie in "
+                          "memory; leave out map_files, or use "
+                          "mode bitcask",
+                          o->dir);
+    if (db->files != NULL) db->files->maps = o->map_files != 0;
     if (o->wal_off && db->files != NULL)
         return nk_err_set(err, NITRO_EARGUMENT, 0,
                           "open %s: in mode bitcask the log is the data, so it can't be left out",

@@ -36,6 +36,11 @@ type Options struct {
 	// beside each, approximately those that were used last. They count for MaxMemory, but go before a write is refused.
 	// Damage to their records on the disk is not noticed while they are cached. 0: none.
 	CacheBytes int64
+	// MapFiles reads values in data files that don't change any more through mappings of these, on amd64; elsewhere, and
+	// where the system maps no more, they are read as without it. It is quicker while the files are in the page cache,
+	// and slower where they are not: a record is then brought in page by page. It takes over SIGBUS in this process, to
+	// tell a disk that fails as ErrIO; every other one is passed on. ModeBitcask alone.
+	MapFiles bool
 	// Merge says when data files are merged in ModeBitcask.
 	Merge MergeOptions
 	// ValueCompression is that of values in ModeBitcask: those of 64 bytes to 16 MiB are compressed before they are
@@ -182,6 +187,9 @@ func (s *Store) openC() error {
 	copt.cache_bytes = C.uint64_t(s.opt.CacheBytes)
 	if s.opt.WALOff {
 		copt.wal_off = 1
+	}
+	if s.opt.MapFiles {
+		copt.map_files = 1
 	}
 	if s.opt.Dir != "" {
 		copt.dir = C.CString(s.opt.Dir)

@@ -117,7 +117,13 @@ static void take_record(struct nk_fetched *t, const struct nk_record *r, const u
 /* Reads up to n bytes at loc; returns how many there are, or -errno. */
 static int64_t read_at(const struct nk_db *db, uint64_t loc, void *p, uint64_t n) {
     const struct nk_file *file = nk_file_at(db->files, nk_loc_slot(loc));
-    return nk_vfs_read(db->files->vfs, file->fd, p, (size_t)n, nk_loc_offset(loc));
+    const struct nitro_vfs *v = db->files->vfs;
+    const uint8_t *map = __atomic_load_n(&file->map, __ATOMIC_ACQUIRE);
+    uint64_t at = nk_loc_offset(loc);
+    if (map == NULL || at >= file->map_bytes) return nk_vfs_read(v, file->fd, p, (size_t)n, at);
+    n = nk_min_u64(n, file->map_bytes - at);
+    int rc = v->map_read(v->ctx, p, map + at, (size_t)n);
+    return rc == 0 ? (int64_t)n : rc;
 }
 
 /* ---- what is not written yet -------------------------------------------------------------------*/

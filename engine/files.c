@@ -29,6 +29,8 @@ static void clear_accounts(struct nk_file *s) {
 }
 
 static void free_slot(struct nk_files *f, struct nk_file *s) {
+    if (s->map != NULL) f->vfs->unmap(f->vfs->ctx, s->map, s->map_bytes);
+    s->map = NULL;
     if (s->fd >= 0) (void)f->vfs->close(f->vfs->ctx, s->fd); /* only read */
     s->fd = -1;
     s->number = 0;
@@ -60,6 +62,7 @@ uint32_t nk_files_add(struct nk_files *f, uint64_t number, enum nk_manifest_kind
     s->salt = salt;
     s->last_lsn = s->end = 0;
     s->sealed = s->hinted = s->leaving = false;
+    s->map = NULL;
     __atomic_store_n(&s->first_lsn, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&s->written, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&s->durable, 0, __ATOMIC_RELAXED);
@@ -68,6 +71,13 @@ uint32_t nk_files_add(struct nk_files *f, uint64_t number, enum nk_manifest_kind
     f->count++;
     if (i == f->top) __atomic_store_n(&f->top, i + 1, __ATOMIC_RELEASE);
     return i;
+}
+
+void nk_files_map(struct nk_files *f, uint32_t slot) {
+    struct nk_file *s = &f->slot[slot];
+    if (!f->maps || f->vfs->map == NULL || s->map != NULL || s->end == 0) return;
+    s->map_bytes = s->end;
+    __atomic_store_n(&s->map, f->vfs->map(f->vfs->ctx, s->fd, s->end), __ATOMIC_RELEASE);
 }
 
 uint32_t nk_files_find(const struct nk_files *f, uint64_t number) {

@@ -40,7 +40,9 @@ struct nk_file {
     uint32_t damaged; /* A: 1 = a record that somebody needed is damaged: the file is not merged */
     bool sealed;      /* it does not change any more; all of it is durable */
     bool hinted;      /* there is a hint file */
-    bool leaving;     /* dropped: closed when nobody has it pinned */
+    const uint8_t *map; /* A: of all records, once sealed; NULL = none. Read by vfs->map_read */
+    uint64_t map_bytes; /* set before it */
+    bool leaving;       /* dropped: closed when nobody has it pinned */
 };
 
 struct nk_files {
@@ -51,6 +53,7 @@ struct nk_files {
     uint32_t count;       /* slots in use, those that are leaving too */
     uint32_t leaving;     /* of these */
     uint64_t damaged;     /* A: records that were found damaged */
+    bool maps;            /* sealed files are mapped */
 };
 
 /* nk_files_open: NULL without memory. nk_files_close: closes all handles; NULL is fine. */
@@ -61,6 +64,8 @@ void nk_files_close(struct nk_files **f);
  * the caller's still). */
 uint32_t nk_files_add(struct nk_files *f, uint64_t number, enum nk_manifest_kind kind,
                       uint64_t salt, int fd);
+/* nk_files_map: maps a sealed file, if that is wanted and can be. */
+void nk_files_map(struct nk_files *f, uint32_t slot);
 /* nk_files_find: the slot of file `number`, which is not leaving; 0 if there is none. */
 uint32_t nk_files_find(const struct nk_files *f, uint64_t number);
 /* nk_files_drop: no entry refers to the slot any more; it is freed now, or by a later sweep. */

@@ -126,6 +126,7 @@ static int seal(struct nk_log *l, struct nk_live *f, struct nitro_err *err) {
     f->last_lsn = s->last_lsn;
     f->on_chain = true;
     nk_log_slot_seal(l, f->slot, h.first_lsn, s->last_lsn, s->end);
+    nk_files_map(l->files, f->slot);
     return NITRO_OK;
 }
 
@@ -222,6 +223,7 @@ static int take_slot(struct nk_log *l, const struct nk_data_header *h, const cha
         return nk_log_no_slot(l, err);
     }
     nk_log_slot_seal(l, *slot, h->first_lsn, h->last_lsn, h->end);
+    nk_files_map(l->files, *slot);
     return NITRO_OK;
 }
 

@@ -89,6 +89,10 @@ func (o Options) checkMode(m Mode) error {
 		if o.MaxFileBytes != 0 {
 			return fmt.Errorf("engine: open: MaxFileBytes is for mode bitcask; in mode memory set LogFileBytes: %w", ErrArgument)
 		}
+		if o.MapFiles {
+			return fmt.Errorf("engine: open: MapFiles is for mode bitcask; in mode memory there are no data files to map, leave it "+
+				"out: %w", ErrArgument)
+		}
 		if o.CacheBytes != 0 {
 			return fmt.Errorf("engine: open: CacheBytes is for mode bitcask; in mode memory all values are in memory, leave it "+
 				"out: %w", ErrArgument)

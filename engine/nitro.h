@@ -150,6 +150,9 @@ NITRO_API const struct nitro_mem *nitro_mem_system(void);
  *   dir_remove  an empty folder of that name in `dir`; -ENOTEMPTY.
  *   alloc       room for [offset, offset + bytes), which reads as zeros where nothing was written, and
  *               the size of the file with it; -EOPNOTSUPP where the file system cannot.
+ *   map         the file's first `bytes` as memory to be read by map_read alone, until unmap; NULL where that cannot be. May be NULL, then
+ *               nothing is mapped. map_read answers 0, or -EIO where a read would. The system's table does it on x86-64, and
+ *               takes over SIGBUS with the first mapping: what is not its own goes on to the handler that was there.
  *   lock        takes an exclusive lock on a file of the folder, creating it if need be; -EWOULDBLOCK
  *               if another process has it: then nothing is changed and `owner` (NUL-terminated) gets
  *               what the owner wrote into it. The lock goes with close, or with the process. */
@@ -180,6 +183,9 @@ struct nitro_vfs {
     int (*link)(void *ctx, int dir, const char *name, int to_dir, const char *to_name,
                 const char *why);
     int (*dir_remove)(void *ctx, int dir, const char *name, const char *why);
+    const void *(*map)(void *ctx, int file, uint64_t bytes);
+    void (*unmap)(void *ctx, const void *p, uint64_t bytes);
+    int (*map_read)(void *ctx, void *dst, const void *src, size_t n);
 };
 
 /* nitro_vfs_system: the default table (openat, pwrite, fdatasync). Static storage. */
@@ -214,6 +220,10 @@ struct nitro_options {
     /* bitcask alone: so many bytes of values up to 4 KiB that were read are kept in memory, those that are used again for
      * longer (second chance); they count for max_memory, but go before a write is refused. 0 = none. */
     uint64_t cache_bytes;
+    /* bitcask, 1: values in files that do not change any more are read through mappings of these (nitro_vfs.map): quicker while all of them
+     * are in the page cache, slower where they are not, since a record is brought in page by page. */
+    uint32_t map_files;
+    uint32_t pad;
 };
 /* Where values lie. */
 enum nitro_mode {

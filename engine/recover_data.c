@@ -103,5 +103,8 @@ int nk_recover_seal(struct nk_log *l, struct nitro_err *err) {
         if (!l->data[i].on_chain) rc = drop_data(l, &l->data[i], &dropped, err);
         i += !dropped;
     }
+    /* files have the ends by now that they keep */
+    for (uint32_t i = 1; i < l->files->top && rc == NITRO_OK; i++)
+        if (l->files->slot[i].number != 0 && l->files->slot[i].sealed) nk_files_map(l->files, i);
     return rc;
 }

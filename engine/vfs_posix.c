@@ -19,11 +19,11 @@
  *   file. The text in the file is for people. It is written over the old one and then cut to
  *   length, so that it needs no new block on a full disk and is at no moment empty.
  *
- * NOT HERE  retries after EINTR and short counts (vfs.c), names (path.c).
+ * NOT HERE  mapped files (vfs_map.c), retries after EINTR and short counts (vfs.c), names (path.c).
  */
 #define _GNU_SOURCE /* fallocate, getdents64, O_PATH */
 
-#include "base.h"
+#include "vfs_map.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -291,6 +291,9 @@ const struct nitro_vfs *nitro_vfs_system(void) {
         .unlink = posix_unlink,
         .link = posix_link,
         .dir_remove = posix_dir_remove,
+        .map = nk_posix_map,
+        .unmap = nk_posix_unmap,
+        .map_read = nk_posix_map_read,
     };
     return &table;
 }
