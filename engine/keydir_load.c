@@ -432,26 +432,32 @@ int nk_keydir_load_part(struct nk_db *db, uint32_t part, uint32_t parts, struct 
     return rc;
 }
 
-int nk_keydir_load_tail(struct nk_db *db, struct nitro_err *err) {
-    const struct nk_log *l = db->folder;
-    if (l->tail_number == 0) return NITRO_OK;
-    uint32_t slot = nk_files_find(l->files, l->tail_number);
-    NK_ASSERT(slot != 0);
-    const struct nk_file *f = nk_file_at(l->files, slot);
+/* One of the files that the tail lies in now. */
+static int load_tail(struct load *p, const struct nk_live *f) {
     struct nk_piece tail = {.kind = NK_FILE_LOG,
                             .number = f->number,
                             .salt = f->salt,
-                            .first_lsn = f->first_lsn,
-                            .last_lsn = l->last_lsn,
+                            .first_lsn = f->head.first_lsn,
+                            .last_lsn = f->last_lsn,
                             .size = f->end,
-                            .slot = slot};
-    struct load *p = new_load(db, 0, 1, err);
-    if (p == NULL) return NITRO_ENOMEM;
+                            .slot = f->slot};
     p->piece = &tail;
-    p->durable = UINT64_MAX; /* here it is */
-    __atomic_fetch_add(&db->replay_bytes, tail.size, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&p->db->replay_bytes, tail.size, __ATOMIC_RELAXED);
     int rc = read_file(p);
     if (rc == NITRO_OK) store_accounts(p, false);
+    return rc;
+}
+
+int nk_keydir_load_tail(struct nk_db *db, struct nitro_err *err) {
+    const struct nk_log *l = db->folder;
+    int rc = NITRO_OK;
+    if (l->tail_number == 0) return rc;
+    struct load *p = new_load(db, 0, 1, err);
+    if (p == NULL) return NITRO_ENOMEM;
+    p->durable = UINT64_MAX; /* here it is */
+    for (uint32_t i = 0; i < l->live_count && rc == NITRO_OK; i++)
+        if (l->live[i].number >= l->tail_number && l->live[i].number < l->cur->number)
+            rc = load_tail(p, &l->live[i]);
     if (rc == NITRO_OK) raise_last(db, 0, 1);
     nk_mem_free(db->mem, p, sizeof *p);
     return rc;

@@ -240,7 +240,8 @@ struct nk_log {
     uint32_t orphan_count, orphan_cap;
     struct nk_log_snap base; /* loaded first: all up to base.lsn; number 0 = there is none */
     bool created, clean, tmp_seen;
-    /* of the log file that the tail was written to anew; 0 = there was none */
+    /* of the first log file that the tail was written to anew; 0 = there was none. The others follow, up to the one
+     * that appends go to */
     uint64_t tail_number;
     uint64_t durable, last_lsn, seen_lsn; /* W; what is served; largest seen */
     int64_t newest_ms;

@@ -28,7 +28,7 @@ void nk_log_close(struct nk_log **l);
 NITRO_MUST_CHECK int nk_recover_scan(struct nk_log *l, struct nitro_err *err);
 NITRO_MUST_CHECK int nk_recover_finish(struct nk_log *l, int64_t now_ms, struct nitro_err *err);
 /* nk_recover_clean: after finish: removes what nothing refers to any more. Where the log is the data, entries must refer to
- * the tail in its new place by then (l->tail_number). */
+ * the tail in its new place by then (from l->tail_number on). */
 NITRO_MUST_CHECK int nk_recover_clean(struct nk_log *l, struct nitro_err *err);
 
 /* nk_recover_damage: fills *err for damage in a file of the log; returns NITRO_ECORRUPT. */
@@ -145,12 +145,12 @@ NITRO_MUST_CHECK int nk_recover_outside(const struct nk_log *l, struct nitro_err
 
 /* recover_data.c; they do nothing where the log is not the data.
  * nk_recover_slots: gives each piece a slot, sealed. NITRO_ELOGFULL, NITRO_EIO.
- * nk_recover_tail: the tail lies in a file of its own now, `f`, up to offset `end`.
+ * nk_recover_tail: `f` is a file of the tail in its new place, with head, last_lsn and end.
  * nk_recover_keep: a file that a merge has replaced is kept for a look at the past, if there is a folder for that. False: it could
  * not be, and should stay where it is.
  * nk_recover_seal: files end where their records end; merged files that have been replaced go. */
 NITRO_MUST_CHECK int nk_recover_slots(struct nk_log *l, struct nitro_err *err);
-void nk_recover_tail(struct nk_log *l, const struct nk_log_file *f, uint64_t end);
+void nk_recover_tail(struct nk_log *l, struct nk_live *f);
 NITRO_MUST_CHECK bool nk_recover_keep(struct nk_log *l, const char *name);
 NITRO_MUST_CHECK int nk_recover_seal(struct nk_log *l, struct nitro_err *err);
 

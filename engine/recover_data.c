@@ -46,14 +46,10 @@ int nk_recover_slots(struct nk_log *l, struct nitro_err *err) {
     return rc;
 }
 
-void nk_recover_tail(struct nk_log *l, const struct nk_log_file *f, uint64_t end) {
+void nk_recover_tail(struct nk_log *l, struct nk_live *f) {
     if (l->files == NULL) return;
-    struct nk_live *listed = nk_folder_find(l, f->number);
-    listed->on_chain = true;
-    listed->last_lsn = l->last_lsn;
-    listed->end = end;
-    listed->size = nk_max_u64(listed->size, end);
-    nk_log_slot_seal(l, f->slot, f->first_lsn, l->last_lsn, end);
+    f->on_chain = true;
+    nk_log_slot_seal(l, f->slot, f->head.first_lsn, f->last_lsn, f->end);
 }
 
 /* ---- cleaning up -------------------------------------------------------------------------------*/
@@ -62,7 +58,8 @@ void nk_recover_tail(struct nk_log *l, const struct nk_log_file *f, uint64_t end
 static int seal_log(struct nk_log *l, uint32_t i, struct nitro_err *err) {
     struct nk_live *f = &l->live[i];
     struct nk_file *s = nk_file_at(l->files, f->slot);
-    if (f->number != l->tail_number && nk_live_last(l, i) > l->durable) {
+    bool old = l->tail_number == 0 || f->number < l->tail_number;
+    if (old && nk_live_last(l, i) > l->durable) {
         f->last_lsn = s->last_lsn = l->durable;
         f->end = f->keep_end;
     }

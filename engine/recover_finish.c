@@ -6,6 +6,10 @@
  *   1. CONTROL, then MANIFEST, if the store is new; else MANIFEST anew.
  *   2. the tail, if there is one: a blank file, listed; its records; its header, used. Now the chain goes
  *      through it, and the old file ends at W.
+ *      Where the log is the data it may take several files, since locations reach no further (loc.h). All of
+ *      them get their records first. Then the headers, the last file's first: a start that finds one that is used
+ *      behind one that is blank goes back to what is older than both (folder_chain.c), so the old tail counts
+ *      until the header of the first of them says that it is used; and then all of the new one is there.
  *   3. the file for appends: blank, listed, used, with its first LSN. So an LSN that is given out from here
  *      on is never given again, even if nothing of it reaches the disk. With --wal off it stays empty,
  *      and its first LSN lies so far beyond the first version that the next start begins behind all that
@@ -24,16 +28,20 @@
 
 /* ---- the tail ----------------------------------------------------------------------------------*/
 
-/* Writes records to a new file, gathering small ones. */
+/* Writes records to new files, one after the other, gathering small ones. */
 struct copy {
     struct nk_log *l;
-    struct nk_log_file *f;
+    struct nk_log_file *f; /* NULL: none yet */
+    uint64_t
+        limit; /* a frame that would end beyond goes to the next file, unless it is the first */
     uint8_t *stage;
     size_t used;
     uint64_t at;       /* offset of stage[0] in the file */
     uint64_t frame_at; /* of the frame's header */
     struct nk_frame_head frame;
-    int rc; /* first failure, -errno */
+    uint64_t before,
+        last; /* number of the file before, and the last LSN so far: what the next one follows */
+    int rc;   /* first failure, -errno */
 };
 
 static void copy_write(struct copy *c, const void *p, size_t n) {
@@ -61,6 +69,7 @@ static void copy_record(struct copy *c, const struct nk_record *r) {
     uint8_t head[NK_REC_HEAD_MAX];
     uint64_t offset = c->at + c->used;
     if (c->frame.count++ == 0) c->frame.first_lsn = r->lsn;
+    c->last = r->lsn;
     uint32_t n =
         nk_record_head(r, nk_record_body_crc(r), c->f->first_lsn, offset, c->f->salt, head);
     copy_bytes(c, head, n);
@@ -90,33 +99,80 @@ static void copy_frame_end(struct copy *c) {
         c->rc = nk_vfs_write(c->l->vfs, c->f->fd, head, sizeof head, c->frame_at, "tail: frame");
 }
 
-/* The records of one file in (W, last], frame by frame. */
-static int copy_file(struct copy *c, const struct nk_live *f, struct nitro_err *err) {
-    struct nk_logscan s;
-    int rc = nk_live_scan(c->l, f, &s, err);
+/* All of the file is durable but its header, which is blank still. The list has what that will say. */
+static int end_file(struct copy *c, struct nitro_err *err) {
+    struct nk_log *l = c->l;
+    struct nk_log_file *f = c->f;
+    copy_flush(c);
+    if (c->rc == 0) c->rc = nk_vfs_sync(l->vfs, f->fd, "tail: sync");
+    if (c->rc != 0) return nk_log_fail(l, err, c->rc, "cannot write the tail to", f->number);
+    struct nk_live *listed = nk_folder_find(l, f->number);
+    listed->head.first_lsn = f->first_lsn;
+    listed->head.prev_number = f->prev_number;
+    listed->head.prev_last_lsn = f->prev_last_lsn;
+    listed->last_lsn = c->last;
+    listed->end = c->at;
+    listed->size = nk_max_u64(listed->size, c->at);
+    c->before = f->number;
+    nk_log_file_free(l, &c->f);
+    return NITRO_OK;
+}
+
+/* The next frame goes to this file, or to the next one. `first`: LSN of its first record; `bytes`: its records, at
+ * most. The tail may begin behind a jump: then that is not W + 1. */
+static int place_frame(struct copy *c, uint64_t first, uint64_t bytes, struct nitro_err *err) {
+    struct nk_log *l = c->l;
+    uint64_t at = c->at + c->used;
+    if (c->f != NULL && (at == NK_SECTOR || at + NK_FRAME_HEADER + bytes <= c->limit))
+        return NITRO_OK;
+    bool begins = c->f == NULL;
+    int rc = begins ? NITRO_OK : end_file(c, err);
+    if (rc == NITRO_OK) rc = nk_log_create(l, 2 * NK_LOG_RESERVE, &c->f, err);
     if (rc != NITRO_OK) return rc;
-    uint64_t last = nk_live_last(c->l, (uint32_t)(f - c->l->live)), first = c->l->durable + 1;
-    uint64_t next;
+    c->f->first_lsn = begins ? NK_MUTATE(27, c->last + 1, first) : first;
+    c->f->prev_number = c->before;
+    c->f->prev_last_lsn = c->last;
+    c->at = NK_SECTOR;
+    if (l->tail_number == 0) l->tail_number = c->f->number;
+    return NITRO_OK;
+}
+
+/* The records of one frame up to `last`, without those below `first`. */
+static int copy_frame(struct copy *c, struct nk_logscan *s, uint64_t first, uint64_t last) {
+    struct nk_placed rec;
+    int rc = NITRO_OK;
+    copy_frame_begin(c, s->frame.time_ms);
+    while (s->lsn <= last && (rc = nk_logscan_record(s, s->lsn > c->l->base.lsn, &rec)) == NITRO_OK)
+        if (rec.r.lsn >= first) copy_record(c, &rec.r);
+    copy_frame_end(c);
+    return rc == NITRO_ENOTFOUND ? NITRO_OK : rc; /* the frame's end */
+}
+
+/* The records of listed file i in (W, last], frame by frame. */
+static int copy_file(struct copy *c, uint32_t i, struct nitro_err *err) {
+    struct nk_logscan s;
+    const struct nk_live f = c->l->live[i]; /* the list may move */
+    uint64_t last = nk_live_last(c->l, i), first = c->l->durable + 1, next;
+    int placed = NITRO_OK, rc = nk_live_scan(c->l, &f, &s, err);
+    if (rc != NITRO_OK) return rc;
     rc = nk_logscan_seek(&s, c->l->base.lsn + 1, &next);
     while (rc == NITRO_OK && (rc = nk_logscan_frame(&s)) == NITRO_OK && s.lsn <= last) {
         if (s.frame.first_lsn + s.frame.count <= first) {
             nk_logscan_skip(&s);
             continue;
         }
-        copy_frame_begin(c, s.frame.time_ms);
-        struct nk_placed rec;
-        while (s.lsn <= last &&
-               (rc = nk_logscan_record(&s, s.lsn > c->l->base.lsn, &rec)) == NITRO_OK)
-            if (rec.r.lsn >= first) copy_record(c, &rec.r);
-        copy_frame_end(c);
-        if (s.lsn > last || rc != NITRO_ENOTFOUND) break;
-        rc = NITRO_OK; /* the frame's end */
+        placed = place_frame(c, nk_max_u64(s.lsn, first), s.frame.bytes, err);
+        if (placed != NITRO_OK) break;
+        rc = copy_frame(c, &s, first, last);
+        if (s.lsn > last) break;
     }
     if (s.lsn > last || rc == NITRO_ENOTFOUND) rc = NITRO_OK;
-    if (rc == NITRO_ECORRUPT)
-        rc = nk_recover_damage(c->l, err, f->number, s.at, s.lsn, "it was valid a moment ago");
+    if (placed != NITRO_OK)
+        rc = placed;
+    else if (rc == NITRO_ECORRUPT)
+        rc = nk_recover_damage(c->l, err, f.number, s.at, s.lsn, "it was valid a moment ago");
     else if (rc != NITRO_OK)
-        rc = nk_live_scan_failed(c->l, err, f, &s, rc);
+        rc = nk_live_scan_failed(c->l, err, &f, &s, rc);
     nk_live_scan_end(c->l, &s);
     return rc;
 }
@@ -138,9 +194,10 @@ static uint64_t file_before(const struct nk_log *l, uint64_t lsn) {
     return number;
 }
 
-/* From now on the file is used. */
-static int use(struct nk_log *l, struct nk_log_file *f, int64_t now_ms, struct nitro_err *err) {
-    int rc = nk_log_header_write(l, f, f->prev_last_lsn, now_ms);
+/* From now on the file is used. `durable`: what is, then. */
+static int use(struct nk_log *l, struct nk_log_file *f, uint64_t durable, int64_t now_ms,
+               struct nitro_err *err) {
+    int rc = nk_log_header_write(l, f, durable, now_ms);
     if (rc == 0) rc = nk_vfs_sync(l->vfs, f->fd, "recovery: sync header");
     if (rc != 0) return nk_log_fail(l, err, rc, "cannot write the header of", f->number);
     struct nk_log_header *known = &nk_folder_find(l, f->number)->head;
@@ -154,45 +211,56 @@ static int use(struct nk_log *l, struct nk_log_file *f, int64_t now_ms, struct n
     return NITRO_OK;
 }
 
-static int write_tail(struct nk_log *l, struct copy *c, int64_t now_ms, struct nitro_err *err) {
-    for (uint32_t i = 0; i < l->live_count; i++) {
-        if (nk_live_last(l, i) <= l->durable) continue;
-        int rc = copy_file(c, &l->live[i], err);
-        if (rc != NITRO_OK) return rc;
-    }
-    copy_flush(c);
-    if (c->rc == 0) c->rc = nk_vfs_sync(l->vfs, c->f->fd, "tail: sync");
-    if (c->rc != 0) return nk_log_fail(l, err, c->rc, "cannot write the tail to", c->f->number);
-    return use(l, c->f, now_ms, err);
+/* A file of the tail: its header says what the list knows of it already. */
+static int use_tail(struct nk_log *l, const struct nk_live *t, int64_t now_ms,
+                    struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    struct nk_log_file f = {.number = t->number,
+                            .salt = t->salt,
+                            .slot = t->slot,
+                            .first_lsn = t->head.first_lsn,
+                            .prev_number = t->head.prev_number,
+                            .prev_last_lsn = t->head.prev_last_lsn};
+    nk_path_log(f.number, name);
+    f.fd = nk_vfs_open(l->vfs, l->dirfd, name, NITRO_FILE_READ | NITRO_FILE_WRITE);
+    if (f.fd < 0) return nk_log_fail(l, err, f.fd, "cannot open the tail in", f.number);
+    int rc = use(l, &f, l->durable, now_ms, err);
+    (void)l->vfs->close(l->vfs->ctx, f.fd); /* what matters was synced */
+    return rc;
 }
 
-/* The LSN of the tail's first record: W + 1, unless LSNs jumped there. */
-static uint64_t tail_first(const struct nk_log *l) {
-    uint64_t first = UINT64_MAX;
-    for (uint32_t i = 0; i < l->live_count; i++)
-        if (nk_live_last(l, i) > l->durable)
-            first = nk_min_u64(first, nk_max_u64(l->durable + 1, l->live[i].head.first_lsn));
-    return first;
+static int write_tail(struct nk_log *l, struct copy *c, struct nitro_err *err) {
+    for (uint32_t i = 0, n = l->live_count; i < n; i++) {
+        if (nk_live_last(l, i) <= l->durable) continue;
+        int rc = copy_file(c, i, err);
+        if (rc != NITRO_OK) return rc;
+    }
+    return c->f != NULL ? end_file(c, err) : NITRO_OK;
+}
+
+/* All of it is written. From the last file to the first: see ORDER. */
+static int use_tails(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
+    int rc = NITRO_OK;
+    uint32_t first = l->live_count;
+    while (first > 0 && l->live[first - 1].number >= l->tail_number) first--;
+    for (uint32_t n = l->live_count - first, i = 0; i < n && rc == NITRO_OK; i++)
+        rc = use_tail(l, &l->live[first + NK_MUTATE(90, i, n - 1 - i)], now_ms, err);
+    for (uint32_t i = first; i < l->live_count && rc == NITRO_OK; i++)
+        nk_recover_tail(l, &l->live[i]);
+    return rc;
 }
 
 /* Writes (W, last] anew. */
 static int save_tail(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
-    struct copy c = {.l = l, .at = NK_SECTOR};
+    struct copy c = {.l = l, .before = file_before(l, l->durable), .last = l->durable};
+    c.limit = l->files != NULL ? l->file_bytes : UINT64_MAX;
     c.stage = nk_mem_alloc(l->mem, STAGE_BYTES);
     if (c.stage == NULL)
         return nk_err_set(err, NITRO_ENOMEM, 0, "recover %s: out of memory", l->dir);
-    int rc = nk_log_create(l, 2 * NK_LOG_RESERVE, &c.f, err);
-    if (rc == NITRO_OK) {
-        c.f->first_lsn = NK_MUTATE(27, l->durable + 1, tail_first(l));
-        c.f->prev_last_lsn = l->durable;
-        c.f->prev_number = file_before(l, l->durable);
-        l->tail_number = c.f->number;
-        rc = write_tail(l, &c, now_ms, err);
-        if (rc == NITRO_OK) nk_recover_tail(l, c.f, c.at);
-        nk_log_file_free(l, &c.f);
-    }
+    int rc = write_tail(l, &c, err);
+    nk_log_file_free(l, &c.f); /* after an error */
     nk_mem_free(l->mem, c.stage, STAGE_BYTES);
-    return rc;
+    return rc == NITRO_OK && l->tail_number != 0 ? use_tails(l, now_ms, err) : rc;
 }
 
 /* ---- the file for appends ----------------------------------------------------------------------*/
@@ -211,7 +279,7 @@ static int open_current(struct nk_log *l, uint64_t before, int64_t now_ms, struc
     /* Until the file holds something, it is not what a next one follows. */
     l->used_number = NK_MUTATE(28, f->number, before);
     l->used_lsn = l->last_lsn;
-    return use(l, f, now_ms, err);
+    return use(l, f, l->last_lsn, now_ms, err);
 }
 
 /* ---- cleaning up -------------------------------------------------------------------------------*/
@@ -323,7 +391,7 @@ int nk_recover_finish(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     uint64_t before = file_before(l, l->last_lsn);
     if (rc == NITRO_OK && l->last_lsn > NK_MUTATE(19, UINT64_MAX, durable))
         rc = save_tail(l, l->newest_ms, err);
-    if (l->tail_number != 0) before = l->tail_number;
+    if (l->tail_number != 0) before = l->live[l->live_count - 1].number;
     if (rc == NITRO_OK) rc = open_current(l, before, l->newest_ms, err);
     if (rc == NITRO_OK)
         rc = nk_log_control(l, l->last_lsn, l->cur->number, 0, false, l->newest_ms, err);

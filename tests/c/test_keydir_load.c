@@ -566,6 +566,44 @@ static void finish__tail__is_counted_in_its_new_place(void **state) {
     }
 }
 
+/* A tail that does not fit into one file: entries refer to all of its new ones, and the accounts are right. */
+static void finish__tail_of_several_files__is_counted_in_all(void **state) {
+    struct world *w = *state;
+    struct truth t;
+    struct test_rng rng;
+    struct nitro_err err;
+    struct keydir d, again;
+    test_rng_init(&rng, "a long tail");
+    make(w, &t, &rng, 50, false);
+    must_load(w, 2);
+    finish(w);
+    for (unsigned i = 0; i < 600 || i % KEYS != 0; i++) {
+        if (i % 200 == 100) unset(w, &t, i % KEYS);
+        set(w, &t, i % KEYS, i % 7 == 0 ? LATER : 0);
+        assert_int_equal(nitro_log_write(w->store, TEST_NOW, &err), NITRO_OK);
+        if (i % 20 == 0) assert_int_equal(nitro_log_fill(w->store, 8000, &err), NITRO_OK);
+    }
+    nitro_close(&w->store);
+    must_load(w, 3);
+    finish(w);
+    struct nk_log *l = db_of(w)->folder;
+    assert_true(l->tail_number != 0 && l->cur->number > l->tail_number + 2);
+    look(w, &d);
+    check_accounts(&d, true);
+    for (uint64_t n = l->tail_number; n < l->cur->number; n++) {
+        assert_int_equal(d.file[n].number, n);
+        assert_true(d.file[n].put_bytes > 0);
+        assert_true(n == l->tail_number || d.file[n].last_lsn > d.file[n - 1].last_lsn);
+    }
+    memset(&d.file[l->cur->number], 0, sizeof d.file[0]); /* holds nothing */
+    check_truth(w, &t);
+    nitro_close(&w->store);
+    must_load(w, 1); /* the next start counts the same */
+    look(w, &again);
+    check_same(&d, &again);
+    nitro_close(&w->store);
+}
+
 /* A file is full, durable, and has its hint, but nothing on the disk says yet that it was durable: the next
  * start writes the end of it anew, and cuts it. Then the hint is about more than there is, and another one
  * is made. */
@@ -691,6 +729,7 @@ int main(void) {
         LOAD_TEST(load__each_read_fails__falls_back_or_is_told),
         LOAD_TEST(load__each_allocation_fails__is_told),
         LOAD_TEST(finish__tail__is_counted_in_its_new_place),
+        LOAD_TEST(finish__tail_of_several_files__is_counted_in_all),
         LOAD_TEST(finish__file_that_is_cut__gets_another_hint),
         LOAD_TEST(load__damaged_record__refused_without_hint),
         LOAD_TEST(load__each_byte_of_a_file_flipped__is_refused),

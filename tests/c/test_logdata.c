@@ -263,8 +263,29 @@ static void merge__hundreds__manifest_stays_short(void **state) {
 
 /* ---- tails -------------------------------------------------------------------------------------*/
 
-/* Records that were written and not synced: they are served, from a new file, and the old one ends at W. */
-static void tail__written_not_synced__lies_in_a_new_file(void **state) {
+/* The pieces p[0 .. n) that the tail lies in now: none is larger than a log file may be, each is used, says which one
+ * came before, and knows that nothing of it was durable. */
+static void check_tail(struct world *w, const struct nk_piece *p, uint32_t n, uint64_t before,
+                       uint64_t durable) {
+    struct nitro_err err = {0};
+    assert_int_equal(p[0].number, w->l->tail_number);
+    for (uint32_t i = 0; i < n; i++) {
+        struct nk_log_header h;
+        uint64_t size = 0;
+        assert_int_equal(p[i].kind, NK_FILE_LOG);
+        assert_true(p[i].size <= NK_LOG_FILE_MIN);
+        assert_int_equal(p[i].size, nk_file_at(w->l->files, p[i].slot)->end);
+        assert_int_equal(nk_folder_header(w->l, p[i].number, &h, &size, &err), NITRO_OK);
+        assert_true(h.used && h.first_lsn == p[i].first_lsn && size == p[i].size);
+        assert_int_equal(h.prev_number, i > 0 ? p[i - 1].number : before);
+        assert_int_equal(h.prev_last_lsn, i > 0 ? p[i - 1].last_lsn : durable);
+        assert_int_equal(h.durable_lsn, durable);
+    }
+    assert_int_equal(nk_folder_find(w->l, w->l->cur->number)->head.prev_number, p[n - 1].number);
+}
+
+/* Records that were written and not synced: they are served, from new files, and the old one ends at W. */
+static void tail__written_not_synced__lies_in_new_files(void **state) {
     struct world *w = *state;
     for (unsigned before = 0; before < 2; before++) {
         start(w);
@@ -286,13 +307,36 @@ static void tail__written_not_synced__lies_in_a_new_file(void **state) {
         assert_int_equal(nk_files_find(w->l->files, old), before ? slot : 0);
         if (before) assert_int_equal(nk_file_at(w->l->files, slot)->last_lsn, durable);
         struct nk_piece p[PIECES];
-        assert_int_equal(nk_log_pieces(w->l, p, PIECES), 1 + before);
-        assert_int_equal(p[before].number, w->l->tail_number);
-        assert_int_equal(p[before].size, nk_file_at(w->l->files, p[before].slot)->end);
-        must(w, merge_all(w, 0, 1 + before, 6));
+        uint32_t n = nk_log_pieces(w->l, p, PIECES);
+        assert_true(n >= before + 3 && n <= before + 6); /* 180 KiB, in files of 64 KiB */
+        check_tail(w, p + before, n - before, before ? old : 0, durable);
+        must(w, merge_all(w, 0, n - 1, 6));
+        must(w, merge_all(w, 0, 2, 5));
         restart(w);
         reset(w);
     }
+}
+
+/* A frame is not divided, so one that is larger than a file may be (by now) has a file of its own. */
+static void tail__frame_larger_than_a_file__has_one_of_its_own(void **state) {
+    struct world *w = *state;
+    struct nk_piece p[PIECES];
+    struct nk_log_options o = options_of(w, NK_MODE_BITCASK);
+    o.file_bytes = 4 * NK_LOG_FILE_MIN;
+    assert_int_equal(open_as(w, &o), NITRO_OK);
+    finish(w);
+    must(w, nk_log_fill(w->l, 3 * NK_LOG_FILE_MIN, &w->err));
+    for (unsigned i = 0; i < 300; i++) {
+        must(w, append(w));
+        if (i == 10 || i == 280) must(w, write_out(w));
+    }
+    must(w, write_out(w));
+    restart(w); /* with files of NK_LOG_FILE_MIN */
+    assert_int_equal(nk_log_pieces(w->l, p, PIECES), 3);
+    assert_true(p[1].size > NK_LOG_FILE_MIN);
+    assert_true(p[0].size < NK_LOG_FILE_MIN && p[2].size < NK_LOG_FILE_MIN);
+    restart(w);
+    assert_int_equal(check_pieces(w), 3);
 }
 
 /* ---- limits ------------------------------------------------------------------------------------*/
@@ -466,7 +510,8 @@ int main(void) {
         TEST(merge__inputs_left__not_read_and_removed),
         TEST(merge__file_that_the_syncer_knows__slot_is_its_next_owners),
         TEST(merge__hundreds__manifest_stays_short),
-        TEST(tail__written_not_synced__lies_in_a_new_file),
+        TEST(tail__written_not_synced__lies_in_new_files),
+        TEST(tail__frame_larger_than_a_file__has_one_of_its_own),
         TEST(slots__none_left__log_is_full),
         TEST(handles__none_left__log_is_full),
         TEST(life__every_change_fails__nothing_is_lost),

@@ -125,6 +125,19 @@ static void prepare_dead(struct sim_world *w) {
     w->now_ms += 10;
 }
 
+/* A killed process has left a tail that does not fit into one file. */
+static void prepare_long_tail(struct sim_world *w) {
+    must_start(w);
+    some_writes(w);
+    for (unsigned i = 0; i < 36; i++) {
+        sim_do_set(w, 8 + i % 20, sim_bytes(w, 4000), 0);
+        if (i % 5 == 4) sim_do_write(w);
+        if (i % 5 == 4) sim_do_fill(w, 24000);
+    }
+    sim_do_write(w);
+    sim_world_kill(w);
+}
+
 /* A killed process has left hints, a merged file and a tail. */
 static void prepare_merged(struct sim_world *w) {
     prepare_dead(w);
@@ -181,6 +194,7 @@ static const struct scenario scenarios[] = {
     {"start without a log", prepare_dropped, act_start, 4, false},
     {"bitcask: write and rotate", prepare_open, act_writes, 0, true},
     {"bitcask: start with a tail", prepare_tail, act_start, 0, true},
+    {"bitcask: start with a tail of several files", prepare_long_tail, act_start, 0, true},
     {"bitcask: merge", prepare_dead, act_merge, 0, true},
     {"bitcask: start from hints", prepare_merged, act_start, 0, true},
 };

@@ -94,7 +94,9 @@ static void crash_if_planned(struct sim_world *w, enum sim_phase phase) {
     if (w->plan.phase != SIM_PHASES && w->plan.phase != phase) return;
     if (--w->plan.nth > 0) return;
     sim_disk_off(w->disk);
-    if (w->points != NULL) w->points->crashed[phase]++;
+    if (w->points == NULL) return;
+    w->points->crashed[phase]++;
+    if (w->phase == SIM_RECOVERY && w->used > 0 && w->used < w->tail_files) w->points->tails_cut++;
 }
 
 void sim_trace(const struct sim_world *w, const char *fmt, ...) {
@@ -114,6 +116,8 @@ void sim_world_point(void *world, const struct sim_call *call) {
               call->why, call->file, call->offset, call->bytes, w->doing);
     if (w->points != NULL) w->points->seen[phase]++;
     crash_if_planned(w, phase);
+    if (call->op == SIM_SYNC && strcmp(call->why, "tail: sync") == 0) w->tail_files++;
+    if (call->op == SIM_SYNC && strcmp(call->why, "recovery: sync header") == 0) w->used++;
     if (sim_disk_is_off(w->disk) || !w->traits.nest || w->busy == 0 || w->depth >= 2) return;
     if (test_rng_below(&w->rng, 3) != 0) return;
     w->depth++;
@@ -447,6 +451,7 @@ int sim_world_start(struct sim_world *w, struct nitro_err *err) {
     w->starts++;
     w->doing = "start";
     w->phase = SIM_RECOVERY;
+    w->tail_files = w->used = 0;
     draw_life(w);
     sim_disk_traits(w->disk, w->traits.has_alloc, w->traits.sync_drops);
     int rc = open_store(w, err);
@@ -455,6 +460,7 @@ int sim_world_start(struct sim_world *w, struct nitro_err *err) {
     if (rc == NITRO_OK && w->stopped && w->found.clean == 0)
         sim_fail(w, "the store was stopped cleanly, and does not know it");
     w->stopped = w->stop_tried = false;
+    if (rc == NITRO_OK && w->tail_files > 1 && w->points != NULL) w->points->tails++;
     if (rc == NITRO_OK) serve(w);
     if (rc != NITRO_OK) close_store(w);
     return rc;

@@ -45,6 +45,8 @@ const char *sim_phase_name(enum sim_phase p);
 struct sim_points {
     uint64_t seen[SIM_PHASES];    /* file calls that a crash could have fallen on */
     uint64_t crashed[SIM_PHASES]; /* and those that one fell on */
+    uint64_t tails;               /* starts that wrote a tail to several files, and were served */
+    uint64_t tails_cut; /* those that were stopped when some of these were used, but not all */
 };
 
 /* A crash to come: before the n-th change of the phase (SIM_PHASES: any); 0 = none. */
@@ -115,11 +117,13 @@ struct sim_world {
     enum sim_phase phase;
     struct sim_plan plan;
     struct sim_points *points; /* borrowed, the driver's */
-    unsigned busy;             /* which of write, sync, fill … are being called: SIM_BUSY_... */
-    unsigned depth;            /* of operations side by side */
-    int64_t write_ms;          /* `now` of the write that is being called */
-    bool wal_off;              /* this life has no log */
-    bool logged;               /* the effects since the base are in the log */
+    unsigned tail_files,
+        used;         /* by this start: files that it has written a tail to; headers, used */
+    unsigned busy;    /* which of write, sync, fill … are being called: SIM_BUSY_... */
+    unsigned depth;   /* of operations side by side */
+    int64_t write_ms; /* `now` of the write that is being called */
+    bool wal_off;     /* this life has no log */
+    bool logged;      /* the effects since the base are in the log */
     struct sim_snap snap;
     struct sim_taken taken, maybe; /* newest finished; newest that failed in its finish */
     struct {
