@@ -164,10 +164,11 @@ void nk_log_hint_remove(struct nk_log *l, uint64_t number);
 /* folder_write.c */
 /* nk_folder_create: CONTROL and an empty MANIFEST: from then on the folder is a store. */
 NITRO_MUST_CHECK int nk_folder_create(struct nk_log *l, int64_t now_ms, struct nitro_err *err);
-/* nk_folder_relist: MANIFEST anew, with the files that are listed. NITRO_EIO, NITRO_ENOMEM. */
+/* nk_folder_relist: MANIFEST anew, with the files that are listed. NITRO_ELOGFULL (there is no room, or no handle) and
+ * NITRO_ENOMEM: the old one is in place, and open. NITRO_EIO. */
 NITRO_MUST_CHECK int nk_folder_relist(struct nk_log *l, struct nitro_err *err);
-/* nk_folder_shorten: MANIFEST anew, if most of its edits concern files that are gone. A NITRO_EIO is a failure of the
- * log. */
+/* nk_folder_shorten: MANIFEST anew, if most of its edits concern files that are gone; where there is no room for that, a
+ * later call does it. NITRO_EIO is a failure of the log. NITRO_ENOMEM. */
 NITRO_MUST_CHECK int nk_folder_shorten(struct nk_log *l, struct nitro_err *err);
 
 #endif

@@ -261,6 +261,125 @@ static void merge__hundreds__manifest_stays_short(void **state) {
     assert_int_equal(check_pieces(w), 1);
 }
 
+/* MANIFEST anew fails in one step of it: -errno of the calls with that `why`, which is "open" for making the file. */
+static struct {
+    const char *why;
+    int rc;
+    unsigned failed;
+} anew;
+static bool anew_fails(const char *why) {
+    bool yes = anew.why != NULL && strcmp(anew.why, why) == 0;
+    anew.failed += yes;
+    return yes;
+}
+static int anew_open(void *ctx, int dir, const char *name, unsigned flags) {
+    bool fails = strcmp(name, NK_PATH_MANIFEST_TMP) == 0 && anew_fails("open");
+    return fails ? anew.rc : rig_open(ctx, dir, name, flags);
+}
+static int64_t anew_write(void *ctx, int file, const void *p, size_t n, uint64_t offset,
+                          const char *why) {
+    return anew_fails(why) ? anew.rc : rig_write(ctx, file, p, n, offset, why);
+}
+static int anew_truncate(void *ctx, int file, uint64_t bytes, const char *why) {
+    return anew_fails(why) ? anew.rc : rig_truncate(ctx, file, bytes, why);
+}
+static int anew_sync(void *ctx, int handle, const char *why) {
+    return anew_fails(why) ? anew.rc : rig_sync(ctx, handle, why);
+}
+static int anew_rename(void *ctx, int dir, const char *from, const char *to, const char *why) {
+    return anew_fails(why) ? anew.rc : rig_rename(ctx, dir, from, to, why);
+}
+
+/* A file comes and goes: two edits each, and MANIFEST is written anew if it is long by now. */
+static int come_and_go(struct world *w, unsigned i) {
+    unsigned count;
+    must(w, append_some(w, 1));
+    must(w, roll_and_seal(w, &count));
+    return merge_all(w, 0, i == 0 ? 1 : 2, 1);
+}
+
+/* The list has become long, and there is no room to write it anew: the old one is valid and goes on being written to.
+ * When there is room again, it becomes short. */
+static void shorten__no_room__old_list_is_kept_until_there_is(void **state) {
+    struct world *w = *state;
+    static const struct {
+        const char *why;
+        int rc;
+    } steps[] = {{"open", -ENOSPC},          {"open", -EMFILE},
+                 {"create: write", -ENOSPC}, {"create: truncate", -EFBIG},
+                 {"create: sync", -EDQUOT},  {"create: rename", -ENOSPC}};
+    struct image m;
+    unsigned i = 0;
+    memset(&anew, 0, sizeof anew);
+    w->rig.vfs.open = anew_open;
+    w->rig.vfs.write = anew_write;
+    w->rig.vfs.truncate = anew_truncate;
+    w->rig.vfs.sync = anew_sync;
+    w->rig.vfs.rename = anew_rename;
+    start(w);
+    anew.why = steps[0].why;
+    anew.rc = steps[0].rc;
+    while (anew.failed == 0) must(w, come_and_go(w, i++));
+    int handles = w->rig.handles;
+    for (unsigned s = 0; s < sizeof steps / sizeof steps[0]; s++) {
+        anew.why = steps[s].why;
+        anew.rc = steps[s].rc;
+        anew.failed = 0;
+        uint64_t at = w->l->manifest_at;
+        must(w, come_and_go(w, i++));
+        assert_true(anew.failed > 0 && w->l->manifest_at > at);
+        assert_int_equal(nk_log_check(w->l, NULL), NITRO_OK);
+        assert_int_equal(w->rig.handles, handles);
+        image_load(&m, w->dir);
+        for (unsigned f = 0; f < m.count; f++)
+            assert_int_not_equal(strcmp(m.file[f].name, NK_PATH_MANIFEST_TMP), 0);
+        image_free(&m);
+    }
+    anew.why = NULL;
+    must(w, come_and_go(w, i++));
+    assert_true(w->l->manifest_at < 4096);
+    restart(w);
+    assert_int_equal(check_pieces(w), 1);
+}
+
+/* A start has to write it anew, because what is there may not be on the disk: it says what it lacks. */
+static void relist__no_room_at_a_start__is_told(void **state) {
+    struct world *w = *state;
+    struct nk_log_options o = options_of(w, NK_MODE_BITCASK);
+    struct nitro_err err = {0};
+    start(w);
+    must(w, append_some(w, 3));
+    nk_log_close(&w->l);
+    memset(&anew, 0, sizeof anew);
+    w->rig.vfs.write = anew_write;
+    assert_int_equal(open_as(w, &o), NITRO_OK);
+    anew.why = "create: write";
+    anew.rc = -ENOSPC;
+    assert_int_equal(nk_recover_finish(w->l, NOW, &err), NITRO_ELOGFULL);
+    assert_true(strstr(err.msg, "MANIFEST") != NULL && err.sys == ENOSPC);
+    anew.why = NULL;
+    restart(w);
+}
+
+/* From the rename on nobody knows which list a power cut would leave: that is a failure of the log, for whatever reason. */
+static void shorten__fails_after_the_rename__log_has_failed(void **state) {
+    struct world *w = *state;
+    struct nitro_err err = {0};
+    unsigned i = 0;
+    memset(&anew, 0, sizeof anew);
+    w->rig.vfs.dir_sync = anew_sync;
+    start(w);
+    while (w->l->manifest_seq < 1010) must(w, come_and_go(w, i++));
+    anew.why = "create: sync folder";
+    anew.rc = -ENOSPC;
+    int rc = NITRO_OK;
+    while (rc == NITRO_OK && anew.failed == 0) rc = come_and_go(w, i++);
+    assert_int_equal(rc, NITRO_EIO);
+    assert_int_equal(nk_log_check(w->l, &err), NITRO_EIO);
+    anew.why = NULL;
+    restart(w);
+}
+
 /* ---- tails -------------------------------------------------------------------------------------*/
 
 /* The pieces p[0 .. n) that the tail lies in now: none is larger than a log file may be, each is used, says which one
@@ -510,6 +629,9 @@ int main(void) {
         TEST(merge__inputs_left__not_read_and_removed),
         TEST(merge__file_that_the_syncer_knows__slot_is_its_next_owners),
         TEST(merge__hundreds__manifest_stays_short),
+        TEST(shorten__no_room__old_list_is_kept_until_there_is),
+        TEST(relist__no_room_at_a_start__is_told),
+        TEST(shorten__fails_after_the_rename__log_has_failed),
         TEST(tail__written_not_synced__lies_in_new_files),
         TEST(tail__frame_larger_than_a_file__has_one_of_its_own),
         TEST(slots__none_left__log_is_full),
