@@ -137,6 +137,7 @@ func Open(opt Options) (*Store, error) {
 	s := &Store{opt: opt, level: opt.Level, gate: newGate(), clock: newClock(opt.Logger), stop: make(chan struct{})}
 	s.snaps.want = make(chan struct{}, 1)
 	s.merges.want = make(chan struct{}, 1)
+	s.merges.diskRoom = diskRoomOf
 	if err := s.openFolder(); err != nil {
 		return nil, err
 	}

@@ -289,6 +289,7 @@ static void add_file(const struct nk_file *f, struct nitro_data_files *out) {
     out->merged_files += f->kind == NK_FILE_DATA;
     if (end > NK_SECTOR && end != UINT64_MAX) out->bytes += end - NK_SECTOR;
     out->live_bytes += NK_GET(f->live_bytes);
+    out->put_bytes += NK_GET(f->put_bytes);
     out->gone_bytes += NK_GET(f->gone_bytes);
     out->hints += f->hinted;
     out->damaged_files += NK_GET(f->damaged) != 0;

@@ -33,6 +33,10 @@ type merges struct {
 	files atomic.Pointer[DataFiles] // nil until the store is loaded
 	busy  atomic.Bool               // the engine is in the middle of something, or a call is served
 
+	diskRoom func(dir string) (diskRoom, error)
+	room     atomic.Pointer[diskRoom] // as of a second ago; nil: not known
+	scarce   atomic.Bool              // it is little, see MergeOptions.DiskLeftPercent
+
 	turn sync.Mutex                  // held to make steps; order: before the gate and the committer's locks
 	next C.struct_nitro_merge_result // what the next step needs; guarded by turn
 	rate rate                        // guarded by turn
@@ -57,6 +61,10 @@ type MergeOptions struct {
 	DeadBytes int64
 	// DeadAge also merges files that hold anything dead and are so old. 0: that is no reason.
 	DeadAge time.Duration
+	// DiskLeftPercent also merges files that hold anything dead while the file system of the data folder has less than so
+	// many percent left, or less than two data files, whichever is more. That writes much for little, but a full disk
+	// refuses writes. 0: 5. MergeDiskLeftOff: that is no reason.
+	DiskLeftPercent int
 	// Window is the part of the day in which merges may begin; one that is under way goes on. The zero value: always.
 	Window MergeWindow
 	// BytesPerSecond bounds what merges read and write together. 0: they only leave requests their share of the
@@ -93,6 +101,9 @@ func (o *MergeOptions) check() error {
 	case o.DeadAge < 0:
 		return fmt.Errorf("engine: open: merges of files that are %v old, want 0 (no reason) or more: %w", o.DeadAge,
 			ErrArgument)
+	case o.DiskLeftPercent < MergeDiskLeftOff || o.DiskLeftPercent > 100:
+		return fmt.Errorf("engine: open: merges of all that is dead with %d percent of the disk left, want 0 to 100, or "+
+			"MergeDiskLeftOff: %w", o.DiskLeftPercent, ErrArgument)
 	case o.BytesPerSecond < 0:
 		return fmt.Errorf("engine: open: merges at %d bytes a second, want 0 (no limit) or more: %w", o.BytesPerSecond,
 			ErrArgument)
@@ -119,6 +130,15 @@ func (o *MergeOptions) automatic(now time.Time) C.struct_nitro_merge_options {
 		c.allow = 1
 	}
 	return c
+}
+
+// automaticMerges is the same at this moment.
+func (s *Store) automaticMerges(now time.Time) C.struct_nitro_merge_options {
+	o := s.opt.Merge.automatic(now)
+	if s.merges.scarce.Load() {
+		o.dead_bytes = 1
+	}
+	return o
 }
 
 // Merge gives back the room of everything that is dead now: it rolls the log over to a new file, merges all files of which
@@ -220,7 +240,10 @@ func (s *Store) MergeStep() (more bool, err error) {
 	case s.loading.Load():
 		return false, ErrLoading
 	}
-	o := s.opt.Merge.automatic(time.Now())
+	if m.next.need == C.NITRO_MERGE_FOLDER || m.next.need == C.NITRO_MERGE_IDLE {
+		s.lookAtDisk()
+	}
+	o := s.automaticMerges(time.Now())
 	if err := s.mergeStep(&o); err != nil {
 		return false, err
 	}
@@ -232,6 +255,7 @@ type DataFiles struct {
 	Files, MergedFiles         uint64 // all; of these those that merges have written
 	Bytes                      uint64 // of records in them, and what lies between
 	LiveBytes                  uint64 // of records that a key refers to
+	PutBytes                   uint64 // of records that a key refers to, or has referred to
 	GoneBytes                  uint64 // of deletes and flushes
 	Hints                      uint64 // files that have a hint file, so that a start need not read them
 	DamagedFiles, DamagedReads uint64 // files with a damaged record, and how often one was met
@@ -249,6 +273,11 @@ type DataFiles struct {
 	CacheHits, CacheMisses  uint64 // reads of a key that was there whose value was cached, or was not
 	CacheEvictions          uint64 // values that went to make room
 
+	// Of the file system that they lie on, for this process; 0: not known. DiskScarce: so little is left that anything dead
+	// is a reason to merge (MergeOptions.DiskLeftPercent).
+	DiskLeft, DiskSize uint64
+	DiskScarce         bool
+
 	Merging bool // files are being merged, or get their hint files
 }
 
@@ -261,6 +290,10 @@ func (s *Store) DataFiles() DataFiles {
 	}
 	files := *f
 	files.Merging = s.merges.busy.Load()
+	if r := s.merges.room.Load(); r != nil {
+		files.DiskLeft, files.DiskSize = r.left, r.size
+	}
+	files.DiskScarce = s.merges.scarce.Load()
 	return files
 }
 
@@ -270,7 +303,7 @@ func (s *Store) readDataFiles() *DataFiles {
 	C.nitro_data_files_of(s.c, &c)
 	return &DataFiles{
 		Files: uint64(c.files), MergedFiles: uint64(c.merged_files), Bytes: uint64(c.bytes),
-		LiveBytes: uint64(c.live_bytes), GoneBytes: uint64(c.gone_bytes), Hints: uint64(c.hints),
+		LiveBytes: uint64(c.live_bytes), PutBytes: uint64(c.put_bytes), GoneBytes: uint64(c.gone_bytes), Hints: uint64(c.hints),
 		DamagedFiles: uint64(c.damaged_files), DamagedReads: uint64(c.damaged_reads),
 		Merges: uint64(c.merges), MergeReadBytes: uint64(c.merge_read_bytes),
 		MergeWrittenBytes: uint64(c.merge_written_bytes), MergeDroppedBytes: uint64(c.merge_dropped_bytes),

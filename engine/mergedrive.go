@@ -18,6 +18,8 @@ const (
 	mergeTick     = time.Second      // how often it looks what there is to do
 	mergePauseMin = 10 * time.Second // after a failure, longer each time
 	mergePauseMax = 10 * time.Minute
+	// after a failure for want of room, or while little is left: that is when merges are needed
+	mergePauseFull = 5 * time.Second
 )
 
 // mergeDriver is the goroutine that seals files, gives them hints, and merges them.
@@ -57,6 +59,7 @@ func (d *mergeDriver) look() {
 		d.s.opt.Logger.Warn("the data folder can't be looked through; it is tried again every second", "error", err)
 	}
 	d.blind = err != nil
+	d.s.lookAtDisk()
 }
 
 // work does what is due, unless it has failed just now or somebody asks for a merge.
@@ -70,7 +73,7 @@ func (d *mergeDriver) work() {
 		if m.wanted() {
 			return nil
 		}
-		o := d.s.opt.Merge.automatic(time.Now())
+		o := d.s.automaticMerges(time.Now())
 		return &o
 	})
 	m.turn.Unlock()
@@ -94,6 +97,9 @@ func (d *mergeDriver) report(err error) {
 	}
 	d.failing = kind
 	d.pause = min(max(2*d.pause, mergePauseMin), mergePauseMax)
+	if kind == ErrLogFull || d.s.merges.scarce.Load() {
+		d.pause = mergePauseFull
+	}
 	d.retry = time.Now().Add(d.pause)
 }
 
@@ -164,6 +170,7 @@ func (s *Store) runMerges(options func() *C.struct_nitro_merge_options) error {
 	p := newPacer()
 	m := &s.merges
 	looked := time.Now()
+	lag := s.mergesLag()
 	for o := options(); o != nil; o = options() {
 		if err := s.mergeStep(o); err != nil {
 			return err
@@ -173,9 +180,11 @@ func (s *Store) runMerges(options func() *C.struct_nitro_merge_options) error {
 		}
 		if time.Since(looked) >= mergeTick {
 			_ = s.lookAtFolder() // as above: the next look tells
+			s.lookAtDisk()
 			looked = time.Now()
+			lag = s.mergesLag()
 		}
-		p.pause(false)
+		p.pause(lag && o.allow != 0)
 		wait := m.rate.delay(s.opt.Merge.BytesPerSecond, uint64(m.next.read)+uint64(m.next.written), time.Now())
 		for ; wait > mergeTick; wait -= mergeTick { // at a low rate INFO would stand still
 			if !s.sleep(mergeTick) {
@@ -189,6 +198,12 @@ func (s *Store) runMerges(options func() *C.struct_nitro_merge_options) error {
 		runtime.Gosched()
 	}
 	return nil
+}
+
+// mergesLag reports whether more is dead than merges should have left, as of the last look.
+func (s *Store) mergesLag() bool {
+	f := s.merges.files.Load()
+	return f != nil && s.opt.Merge.mergesLag(f, s.fileBytes())
 }
 
 // errMergeClosed ends a merge that Close finds under way.

@@ -51,6 +51,8 @@ func TestModeRefusesOptions(t *testing.T) {
 		"more than all dead":      {Options{Dir: "x", Merge: MergeOptions{DeadPercent: 101}}, "1 to 100"},
 		"negative dead bytes":     {Options{Dir: "x", Merge: MergeOptions{DeadBytes: -1}}, "dead bytes"},
 		"a negative age":          {Options{Dir: "x", Merge: MergeOptions{DeadAge: -1}}, "old"},
+		"less than no disk":       {Options{Dir: "x", Merge: MergeOptions{DiskLeftPercent: -2}}, "0 to 100"},
+		"more than all of a disk": {Options{Dir: "x", Merge: MergeOptions{DiskLeftPercent: 101}}, "0 to 100"},
 		"a negative rate":         {Options{Dir: "x", Merge: MergeOptions{BytesPerSecond: -1}}, "a second"},
 		"a window of another day": {Options{Dir: "x", Merge: MergeOptions{Window: MergeWindow{To: 25 * time.Hour}}}, "one day"},
 	} {

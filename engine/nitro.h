@@ -790,6 +790,7 @@ struct nitro_data_files {
      * and MGETs of keys that were there, by whether their values were cached, and values that went to make room. */
     uint64_t cache_bytes, cache_values;
     uint64_t cache_hits, cache_misses, cache_evictions;
+    uint64_t put_bytes; /* of records of puts, dead ones too */
 };
 /* nitro_data_files_of: zeros in other modes. As FOLDER. */
 NITRO_API void nitro_data_files_of(nitro_store *s, struct nitro_data_files *out);

@@ -118,6 +118,8 @@ func (t *infoText) bitcask() {
 	t.line("dead_bytes", d.dead())
 	t.line("dead_ratio", fmt.Sprintf("%.4f", d.deadRatio()))
 	t.line("tombstone_bytes", d.GoneBytes)
+	t.line("disk_left_bytes", d.DiskLeft)
+	t.line("disk_scarce", bit(d.DiskScarce))
 	t.line("hints", d.Hints)
 	t.line("hints_loaded", d.HintsLoaded)
 	t.line("hints_rebuilt", d.HintsRebuilt)

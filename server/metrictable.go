@@ -140,6 +140,8 @@ var dataMetrics = []plainMetric{
 	gaugeOf("data_live_bytes", "Bytes of records that a key refers to.", func(l *look) uint64 { return l.data.LiveBytes }),
 	gaugeOf("data_dead_bytes", "Bytes that no key refers to, deletes included: what merges work on.", func(l *look) uint64 { return l.data.dead() }),
 	gaugeOf("data_tombstone_bytes", "Bytes of deletes and flushes.", func(l *look) uint64 { return l.data.GoneBytes }),
+	gaugeOf("data_disk_left_bytes", "Bytes that the file system of the data folder has left.", func(l *look) uint64 { return l.data.DiskLeft }),
+	gauge("data_disk_scarce", "1 while so little is left that anything dead is merged.", func(l *look) float64 { return truth(l.data.DiskScarce) }),
 	gaugeOf("data_hints", "Data files that have a hint file.", func(l *look) uint64 { return l.data.Hints }),
 	gaugeOf("data_hints_loaded", "Hint files that the start has used.", func(l *look) uint64 { return l.data.HintsLoaded }),
 	gaugeOf("data_hints_rebuilt", "Data files that the start had to read, because their hint file was missing, stale or damaged.",

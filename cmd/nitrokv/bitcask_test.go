@@ -17,6 +17,7 @@ import (
 func TestBitcaskOptionsReachTheServer(t *testing.T) {
 	cfg, err := resolveServe(t, []string{"--mode=Bitcask", "--dir=d", "--max-file-size=1MiB", "--sync=interval=200ms", "--merge=off",
 		"--merge-dead-percent=30", "--merge-dead-bytes=2MiB", "--merge-dead-age=48h", "--merge-window=22:30-04:00", "--merge-rate=10MiB",
+		"--merge-disk-left=7",
 		"--on-io-error=readonly", "--value-compression=ZSTD",
 		"--cache-size=3MiB"}, nil)
 	if err != nil {
@@ -27,7 +28,7 @@ func TestBitcaskOptionsReachTheServer(t *testing.T) {
 		o.CacheBytes != 3<<20 || o.Level != engine.LevelEverysec || o.SyncInterval != 200*time.Millisecond {
 		t.Errorf("server options: %+v", o)
 	}
-	want := engine.MergeOptions{DeadPercent: 30, DeadBytes: 2 << 20, DeadAge: 48 * time.Hour, BytesPerSecond: 10 << 20, Off: true}
+	want := engine.MergeOptions{DeadPercent: 30, DeadBytes: 2 << 20, DeadAge: 48 * time.Hour, BytesPerSecond: 10 << 20, DiskLeftPercent: 7, Off: true}
 	want.Window.From, want.Window.To = 22*time.Hour+30*time.Minute, 4*time.Hour
 	if o.ValueCompression != engine.ValueCompressionZstd {
 		t.Errorf("value compression: %v", o.ValueCompression)
@@ -40,12 +41,16 @@ func TestBitcaskOptionsReachTheServer(t *testing.T) {
 // The defaults of data files, and a mode that only the folder knows: then nothing is said that would be wrong in one of them.
 func TestBitcaskDefaults(t *testing.T) {
 	cfg, err := resolveServe(t, []string{"--mode=bitcask"}, nil)
-	if o := cfg.server; err != nil || o.MaxFileBytes != server.DefaultMaxFileBytes || o.CacheBytes != 0 || o.Merge != (engine.MergeOptions{DeadPercent: 50}) {
+	if o := cfg.server; err != nil || o.MaxFileBytes != server.DefaultMaxFileBytes || o.CacheBytes != 0 || o.Merge != (engine.MergeOptions{DeadPercent: 50, DiskLeftPercent: 5}) {
 		t.Errorf("mode bitcask: %+v, %v", o, err)
 	}
 	cfg, err = resolveServe(t, nil, []string{"NITROKV_MERGE_RATE=1MiB"})
 	if o := cfg.server; err != nil || o.Mode != engine.ModeDefault || o.MaxFileBytes != 0 || o.LogFileBytes != 0 || o.Merge.BytesPerSecond != 1<<20 {
 		t.Errorf("no mode: %+v, %v", o, err)
+	}
+	cfg, err = resolveServe(t, []string{"--mode=bitcask", "--merge-disk-left=Off"}, nil)
+	if o := cfg.server; err != nil || o.Merge.DiskLeftPercent != engine.MergeDiskLeftOff {
+		t.Errorf("the disk doesn't count: %+v, %v", o.Merge, err)
 	}
 	cfg, err = resolveServe(t, []string{"--mode=memory"}, []string{"NITROKV_MAX_FILE_SIZE=1MiB", "NITROKV_VALUE_COMPRESSION=zstd",
 		"NITROKV_CACHE_SIZE=1MiB", "NITROKV_LOG_RETENTION=24h"})
@@ -81,6 +86,7 @@ func TestBitcaskRefusesOptions(t *testing.T) {
 		`--mode "lsm": unknown; use memory, bitcask`:                  {{"--mode=lsm"}, nil},
 		`--merge-window "2-5": not two times of a day; write for`:     {{"--mode=bitcask", "--merge-window=2-5"}, nil},
 		`--sync "interval=1ms": not a time between 10ms and 1m0s`:     {{"--sync=interval=1ms"}, nil},
+		`--merge-disk-left "0": not a whole number from 1 to 100`:     {{"--mode=bitcask", "--merge-disk-left=0"}, nil},
 		`--merge-dead-percent "0": not a whole number from 1 to`:      {{"--mode=bitcask", "--merge-dead-percent=0"}, nil},
 	} {
 		if _, err := resolveServe(t, test[0], test[1]); err == nil || !strings.HasPrefix(err.Error(), want) {

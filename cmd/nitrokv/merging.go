@@ -24,6 +24,8 @@ func (c *mergeConfig) options() []option {
 			help: "Merge a data file also when it holds so many dead bytes, whatever their share; off: that doesn't count"},
 		{name: "merge-dead-age", arg: "DURATION", def: "off", set: offOr(durationTo(&m.DeadAge), &m.DeadAge),
 			help: "Merge a data file also when anything in it is dead and it is so old, so that deleted data leaves the disk; off: that doesn't count"},
+		{name: "merge-disk-left", arg: "N", def: "5", set: diskLeftTo(&m.DiskLeftPercent),
+			help: "Merge a data file also when anything in it is dead and less than so many percent of the disk are left, or less than two data files; off: that doesn't count"},
 		{name: "merge-window", arg: "HH:MM-HH:MM", def: "always", set: windowTo(&m.Window.From, &m.Window.To),
 			help: "Hours of the local day in which merges may begin; always: at any time"},
 		{name: "merge-rate", arg: "SIZE", def: "off", set: offOr(sizeTo(&m.BytesPerSecond), &m.BytesPerSecond),
@@ -53,6 +55,18 @@ func offOr[T int64 | time.Duration](set func(string) error, dst *T) func(string)
 			return nil
 		}
 		return set(text)
+	}
+}
+
+// diskLeftTo stores a percentage, or what the word off stands for.
+func diskLeftTo(dst *int) func(string) error {
+	number := intTo(dst, 1, 100)
+	return func(text string) error {
+		if strings.EqualFold(text, "off") {
+			*dst = engine.MergeDiskLeftOff
+			return nil
+		}
+		return number(text)
 	}
 }
 
