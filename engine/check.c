@@ -267,7 +267,11 @@ static int look_again(const struct nk_check *c, struct nitro_err *err) {
 
 static int run(struct nk_check *c, struct nitro_err *err) {
     int rc = nk_check_look(c, err);
-    if (rc != NITRO_OK || !c->opt->repair || c->sum.damages == 0) return rc;
+    c->sum.mode = (uint32_t)c->mode;
+    if (rc != NITRO_OK || c->sum.damages == 0) return rc;
+    c->sum.repairable = nk_check_may_repair(c);
+    c->sum.starts = c->tolerated == c->sum.damages;
+    if (!c->opt->repair) return rc;
     rc = nk_check_repair(c, err);
     if (rc == NITRO_OK) rc = look_again(c, err);
     if (rc == NITRO_OK) c->sum.repaired = 1;

@@ -48,6 +48,9 @@ type CheckResult struct {
 	DropRecords    uint64 // what a repair drops or has dropped; without damage, what the next start drops
 	DropBytes      uint64
 	Damages, Notes int       // findings
+	Mode           Mode      // of the folder
+	Repairable     bool      // there is damage, and a repair is possible
+	Starts         bool      // there is damage, and the store starts with it: reads of what is damaged are errors
 	Clean          bool      // the last stop was clean
 	Repaired       bool      // there was damage, and the store starts again
 	RepairedAt     time.Time // names what the repair has kept: NAME.bak-<milliseconds>
@@ -96,6 +99,7 @@ func checkResult(r *C.struct_nitro_check_result, now time.Time) CheckResult {
 		BadOffset: uint64(r.bad_offset), Snapshots: uint64(r.snapshots), SnapshotLSN: uint64(r.snapshot_lsn),
 		DropRecords: uint64(r.drop_records), DropBytes: uint64(r.drop_bytes),
 		Damages: int(r.damages), Notes: int(r.notes), Clean: r.clean != 0, Repaired: r.repaired != 0,
+		Mode: Mode(r.mode), Repairable: r.repairable != 0, Starts: r.starts != 0,
 	}
 	if out.Repaired {
 		out.RepairedAt = now

@@ -231,5 +231,7 @@ NITRO_MUST_CHECK int nk_check_clean(struct nk_check *c, const struct nk_check_fi
  * NITRO_ENOMEM, NITRO_ECORRUPT (it cannot be repaired): the folder may have been changed, but
  * nothing is lost, and a second repair goes on. */
 NITRO_MUST_CHECK int nk_check_repair(struct nk_check *c, struct nitro_err *err);
+/* nk_check_may_repair: whether it is possible, after a look. */
+bool nk_check_may_repair(const struct nk_check *c);
 
 #endif

@@ -295,6 +295,11 @@ static int is_possible(const struct nk_check *c, struct nitro_err *err) {
     return NITRO_OK;
 }
 
+bool nk_check_may_repair(const struct nk_check *c) {
+    struct nitro_err why;
+    return is_possible(c, &why) == NITRO_OK;
+}
+
 int nk_check_repair(struct nk_check *c, struct nitro_err *err) {
     int rc = is_possible(c, err);
     if (rc == NITRO_OK) rc = sync_kept(c, err);

@@ -892,6 +892,10 @@ struct nitro_check_result {
     uint32_t damages, notes; /* findings */
     uint32_t clean;          /* 1: the last stop was clean */
     uint32_t repaired;       /* 1: there was damage, and the store starts again */
+    uint32_t mode;           /* enum nitro_mode of the folder */
+    uint32_t repairable;     /* 1: there is damage, and a repair is possible */
+    /* 1: there is damage, and the store starts with it: reads of what is damaged are errors */
+    uint32_t starts;
 };
 /* nitro_check: NITRO_OK with *out filled: without damage, or see `damages` and `repaired`.
  * NITRO_ENOTFOUND (no store in the folder), NITRO_EINUSE, NITRO_EFORMAT, NITRO_EIO, NITRO_ENOMEM,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -135,6 +136,51 @@ func TestBitcaskFolder(t *testing.T) {
 	if r := call("", nil, "check", dir); r.status != 0 {
 		t.Errorf("check: %+v", r)
 	}
+}
+
+// Damage in a folder of mode bitcask: a check says what can be done there, and a dump has all that is whole.
+func TestBitcaskDamage(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for i := range 6 { // each command stops the store cleanly, so that its file gets a hint
+		if r := call("", nil, "put", fmt.Sprint("key", i), strings.Repeat("v", 100), "--dir", dir, "--mode", "bitcask"); r.status != 0 {
+			t.Fatalf("put: %+v", r)
+		}
+	}
+	file := damage(t, dir) // of key4
+	before := contents(t, dir)
+	r := call("", nil, "check", dir)
+	if r.status != exitDamaged || !strings.Contains(r.stdout, "DAMAGE: "+file) || strings.Contains(r.stdout, "--repair") ||
+		!strings.Contains(r.stdout, "A server starts with the folder as it is") {
+		t.Errorf("check: %+v", r)
+	}
+	if r = call("", nil, "check", dir, "--repair"); r.status == 0 || !strings.Contains(r.stderr, "start the store as it is") {
+		t.Errorf("repair: %+v", r)
+	}
+	mustBeSame(t, before, contents(t, dir))
+
+	path := filepath.Join(t.TempDir(), "keys.jsonl")
+	r = call("", nil, "dump", path, "--dir", dir)
+	text, err := os.ReadFile(path)
+	if r.status != exitDamaged || err != nil || strings.Count(string(text), "\n") != 5 || strings.Contains(string(text), "key4") {
+		t.Errorf("dump: %+v, %v: %s", r, err, text)
+	}
+	for _, want := range []string{"key key4: its value is damaged", "dumped 5 keys, ", "all but 1 key, whose values are damaged"} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("dump says %q, not %q", r.stderr, want)
+		}
+	}
+
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Remove(filepath.Join(dir, strings.TrimSuffix(file, "log")+"hint")))
+	r = call("", nil, "check", dir)
+	if r.status != exitDamaged || strings.Contains(r.stdout, "--repair") || !strings.Contains(r.stdout, "a start refuses the folder: put back a copy") {
+		t.Errorf("check without the hint: %+v", r)
+	}
+	mustBeError(t, call("", nil, "dump", "--dir", dir), file)
 }
 
 // A merge gives back what is dead, and says so; what was there before it is there after it.

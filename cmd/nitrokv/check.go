@@ -22,7 +22,7 @@ type checkConfig struct {
 func (c *checkConfig) options() []option {
 	return []option{
 		{name: "repair", def: "false", flag: true, set: boolTo(&c.repair),
-			help: "If the folder is damaged, drop everything from the first damaged record on, so that a server starts again; what is changed or dropped stays in the folder as NAME.bak-TIME"},
+			help: "If the folder is damaged, drop everything from the first damaged record on, so that a server starts again; what is changed or dropped stays in the folder as NAME.bak-TIME. In mode bitcask only a damaged end of the log"},
 	}
 }
 
@@ -31,7 +31,8 @@ drop.
 
 No server may be using the folder. Nothing in it is changed unless --repair is given, and then only if there is damage:
 the repair keeps all records before the first one that is damaged or missing, and in place of a damaged snapshot an older
-one, if the log leads from there. Make a copy of the folder before.
+one, if the log leads from there. Make a copy of the folder before. In mode bitcask it cuts off a damaged end of the log, and
+refuses anything else, since a key's newest value may lie behind the damage.
 
 The exit status is 0 if there is no damage or it has been repaired, 1 if the folder is damaged, and 2 if it could not
 be checked or repaired.`
@@ -88,10 +89,26 @@ func (c *checkConfig) run(dir string, stdout io.Writer) error {
 	case r.Repaired:
 		say("repaired: dropped %s; what was changed is kept as %s", dropText(&r), filepath.Join(dir, fmt.Sprintf("*.bak-%d", r.RepairedAt.UnixMilli())))
 	default:
-		say("a repair would drop %s; after making a copy of the folder: nitrokv check %s --repair", dropText(&r), shellWord(dir))
+		say("%s", adviceText(dir, &r))
 		return errors.Join(problem, fmt.Errorf("%s is %w%s", dir, errDamaged, whereText(&r)))
 	}
 	return problem
+}
+
+// adviceText is what can be done about damage.
+func adviceText(dir string, r *engine.CheckResult) string {
+	repair := "nitrokv check " + shellWord(dir) + " --repair"
+	switch {
+	case r.Repairable:
+		return fmt.Sprintf("a repair would drop %s; after making a copy of the folder: %s", dropText(r), repair)
+	case r.Starts:
+		return "no repair drops that, since a key's newest value may lie behind it. A server starts with the folder as it is: what is whole is " +
+			"served, and reads of what is damaged answer errors until those keys are written again. Or put back a copy of the folder"
+	case r.Mode == engine.ModeBitcask:
+		return "no repair drops that, since a key's newest value may lie behind it, and a start refuses the folder: put back a copy of it, " +
+			"and what was there goes on. Keep the damaged folder elsewhere until then: its other files are as they were"
+	}
+	return "no repair is possible with what is left; " + repair + " says what can be restored from it, and changes nothing. Or restore a backup"
 }
 
 // findingText is a finding in one line.

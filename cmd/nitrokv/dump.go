@@ -28,6 +28,9 @@ A time after the year 9999 is a number instead, of milliseconds since 1970.
 A dump is no snapshot: each key is as it was at some moment while the dump was made. Every key that was there the whole time
 is in it; one that came or went meanwhile may be; one may come twice, which a load doesn't mind.
 
+A value that is damaged on the disk (mode bitcask) is left out: its key is named, all others are written, and the exit
+status is 1.
+
 A file gets its name when it is complete and on disk; until then, and if the dump fails, there is what was there before. What
 is no regular file, such as a pipe or a device, is written to as it is.`
 
@@ -54,9 +57,12 @@ func dump(ctx context.Context, kv *kvConfig, c *client.Client, args []string, t 
 	defer context.AfterFunc(ctx, stop)()
 	began := time.Now()
 	var totals transfer.DumpTotals
+	status := newStatusLine(t.stderr)
 	write := func(w io.Writer) (err error) {
-		job := transfer.NewDump(c, w, kv.timeout)
-		defer newStatusLine(t.stderr).show(func() string {
+		job := transfer.NewDump(c, w, kv.timeout, func(key string) {
+			status.say("key " + keyText(key) + ": its value is damaged on the disk, and is not in the dump")
+		})
+		defer status.show(func() string {
 			done, total := job.Progress()
 			return progressText("dumping", done, total, done, time.Since(began))
 		})()
@@ -77,6 +83,10 @@ func dump(ctx context.Context, kv *kvConfig, c *client.Client, args []string, t 
 	took := time.Since(began)
 	fmt.Fprintf(t.stderr, "dumped %s, %s, in %s (%.0f keys/s)\n", countOf(totals.Keys, "key", "keys"), sizeText(uint64(totals.Bytes)),
 		took.Round(time.Millisecond), float64(totals.Keys)/max(took.Seconds(), 1e-3))
+	if totals.Damaged > 0 {
+		return fmt.Errorf("the dump has all but %s, whose values are %w on the disk; to see where: stop the server, then nitrokv check DIR",
+			countOf(totals.Damaged, "key", "keys"), errDamaged)
+	}
 	return nil
 }
 

@@ -101,17 +101,23 @@ static struct nitro_check_result judge_data(struct world *w, bool merge, struct 
     struct nitro_check_result r = check_unchanged(w, fs), repaired;
     if (refused != NITRO_OK && r.damages == 0)
         fail_msg("recovery: %s; the check finds nothing", w->refused);
+    assert_int_equal(r.mode, NITRO_MODE_BITCASK);
+    assert_int_equal(r.starts, r.damages > 0 && refused == NITRO_OK);
     if (r.damages == 0) {
+        assert_int_equal(r.repairable, 0);
         check_served(w, r.last_lsn);
         return r;
     }
     if (refused == NITRO_OK) {
+        assert_int_equal(r.repairable, 0);
         assert_false(try_repair(w, &repaired));
         check_starts_damaged(w, fs);
         return r;
     }
     assert_int_equal(refused, NITRO_ECORRUPT);
-    if (!try_repair(w, &repaired)) return r;
+    bool can = try_repair(w, &repaired);
+    assert_int_equal(r.repairable, can);
+    if (!can) return r;
     assert_int_equal(repaired.repaired, 1);
     assert_int_equal(check_unchanged(w, fs).damages, 0);
     if (!merge) {

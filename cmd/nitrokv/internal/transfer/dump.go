@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/nitrokv/nitrokv/client"
+	"github.com/nitrokv/nitrokv/proto"
 )
 
 const (
@@ -34,6 +35,8 @@ type DumpTotals struct {
 	Keys  int64 // entries written
 	Bytes int64 // of the keys and values
 	Gone  int64 // keys that had gone by the time that they were to be read
+	// Damaged are keys whose values can't be read, because their records are damaged.
+	Damaged int64
 }
 
 // A Dump writes every entry of a store. It is used once.
@@ -49,15 +52,19 @@ type Dump struct {
 	keys    atomic.Int64
 	bytes   atomic.Int64
 	gone    atomic.Int64
+	damaged atomic.Int64
+	tell    func(key string)
 	buffers sync.Pool // of *[]byte
 
 	mu sync.Mutex // guards w
 	w  *bufio.Writer
 }
 
-// NewDump prepares a dump. timeout is how long one request may take.
-func NewDump(from Store, w io.Writer, timeout time.Duration) *Dump {
+// NewDump prepares a dump. timeout is how long one request may take. tell is called for each key whose value is damaged, from
+// any goroutine.
+func NewDump(from Store, w io.Writer, timeout time.Duration, tell func(key string)) *Dump {
 	return &Dump{
+		tell: tell,
 		from: from, timeout: timeout, room: semaphore.NewWeighted(dumpBytes), w: bufio.NewWriterSize(w, readSize),
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 	}
@@ -70,7 +77,7 @@ func (d *Dump) Progress() (done, total int64) {
 	return done, max(d.total.Load(), done)
 }
 
-// Run writes everything. The totals are right in any case.
+// Run writes everything that can be read; see DumpTotals.Damaged. The totals are right in any case.
 func (d *Dump) Run(ctx context.Context) (DumpTotals, error) {
 	err := d.count(ctx)
 	if err == nil {
@@ -82,7 +89,7 @@ func (d *Dump) Run(ctx context.Context) (DumpTotals, error) {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return DumpTotals{Keys: d.keys.Load(), Bytes: d.bytes.Load(), Gone: d.gone.Load()}, err
+	return DumpTotals{Keys: d.keys.Load(), Bytes: d.bytes.Load(), Gone: d.gone.Load(), Damaged: d.damaged.Load()}, err
 }
 
 // count asks how many keys there are. A server that is loading its data is waited for here.
@@ -125,6 +132,12 @@ func (d *Dump) entry(ctx context.Context, key string) error {
 	item, err := d.from.GetItem(ctx, key)
 	if errors.Is(err, client.ErrNotFound) {
 		d.gone.Add(1)
+		return nil
+	}
+	var ofServer *client.Error
+	if errors.As(err, &ofServer) && ofServer.Status == proto.ECORRUPT {
+		d.damaged.Add(1)
+		d.tell(key)
 		return nil
 	}
 	if err != nil {

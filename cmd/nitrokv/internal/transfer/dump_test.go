@@ -71,7 +71,7 @@ func TestDump(t *testing.T) {
 		},
 	}
 	var out bytes.Buffer
-	d := NewDump(s, &out, time.Minute)
+	d := NewDump(s, &out, time.Minute, nobody)
 	totals, err := d.Run(t.Context())
 	if want := (DumpTotals{Keys: 3, Bytes: 6, Gone: 1}); err != nil || totals != want {
 		t.Errorf("%+v, %v; want %+v", totals, err, want)
@@ -84,6 +84,29 @@ func TestDump(t *testing.T) {
 	}
 	if done, total := d.Progress(); done != 3 || total != 3 {
 		t.Errorf("progress %d of %d", done, total)
+	}
+}
+
+// nobody is told about damaged keys.
+func nobody(string) {}
+
+// A value that is damaged is left out, named and counted; the others are written.
+func TestDumpGoesOnAfterDamage(t *testing.T) {
+	s := &store{keys: []string{"a", "bad", "b"}, items: map[string]client.Item{"a": {Value: []byte("1")}, "bad": {}, "b": {Value: []byte("2")}}}
+	s.get = func(key string) error {
+		if key == "bad" {
+			return &client.Error{Op: "GETX", Key: key, Status: proto.ECORRUPT}
+		}
+		return nil
+	}
+	var out bytes.Buffer
+	var told []string // by one goroutine: there is one such key
+	totals, err := NewDump(s, &out, time.Minute, func(key string) { told = append(told, key) }).Run(t.Context())
+	if want := (DumpTotals{Keys: 2, Bytes: 4, Damaged: 1}); err != nil || totals != want {
+		t.Errorf("%+v, %v; want %+v", totals, err, want)
+	}
+	if !slices.Equal(told, []string{"bad"}) || strings.Count(out.String(), "\n") != 2 || strings.Contains(out.String(), "bad") {
+		t.Errorf("told %q, wrote %q", told, &out)
 	}
 }
 
@@ -112,7 +135,7 @@ func TestDumpFails(t *testing.T) {
 	} {
 		s := *many
 		w := spoil(&s)
-		if totals, err := NewDump(&s, w, time.Minute).Run(t.Context()); !errors.Is(err, broken) {
+		if totals, err := NewDump(&s, w, time.Minute, nobody).Run(t.Context()); !errors.Is(err, broken) {
 			t.Errorf("%s: %+v, %v; want %v", name, totals, err, broken)
 		}
 	}
@@ -136,7 +159,7 @@ func TestDumpInterrupted(t *testing.T) {
 	for i := range 100_000 {
 		s.keys = append(s.keys, fmt.Sprint("key", i))
 	}
-	totals, err := NewDump(s, io.Discard, time.Minute).Run(ctx)
+	totals, err := NewDump(s, io.Discard, time.Minute, nobody).Run(ctx)
 	if !errors.Is(err, why) || totals.Gone == 100_000 {
 		t.Errorf("%+v, %v", totals, err)
 	}
