@@ -22,7 +22,7 @@ var (
 	ErrBusy            = errors.New("nitrokv: the server is busy, nothing was applied")
 	ErrOutOfMemory     = errors.New("nitrokv: the server is out of memory, nothing was applied")
 	ErrLoading         = errors.New("nitrokv: the server is loading its data, nothing was applied")
-	ErrLogFull         = errors.New("nitrokv: the server's disk has no room for its log, nothing was applied")
+	ErrLogFull         = errors.New("nitrokv: the server has no room for its log, nothing was applied")
 	ErrReadOnly        = errors.New("nitrokv: the server's log has failed, it takes no writes, nothing was applied")
 	ErrNotDurable      = errors.New("nitrokv: the server's log failed before this was durable")
 	ErrOutcomeUnknown  = errors.New("nitrokv: the outcome is unknown, the write may have been applied")

@@ -57,6 +57,7 @@ type committer struct {
 
 	written, durable atomic.Uint64
 	state            atomic.Uint32              // a LogState
+	lack             atomic.Uint32              // a LogLack
 	trouble          atomic.Pointer[error]      // why the state is LogFull or LogFailed
 	failure          atomic.Pointer[logFailure] // nil until the log has failed or the store is closed
 	failed           chan struct{}              // closed when the log has failed
@@ -92,6 +93,7 @@ type journal interface {
 type logView struct {
 	appended, written, durable uint64
 	state                      LogState
+	lack                       LogLack
 	fill                       bool // the filler should come
 }
 
@@ -149,7 +151,7 @@ func (c *committer) publish() {
 	v := c.log.look()
 	raise(&c.written, v.written)
 	raise(&c.durable, v.durable)
-	if uint32(v.state) != c.state.Load() {
+	if uint32(v.state) != c.state.Load() || v.state == LogFull && uint32(v.lack) != c.lack.Load() {
 		c.changeState()
 	}
 	if v.fill {

@@ -215,8 +215,21 @@ void nk_reply_fault(struct nk_exec *x, const struct nk_req *r, enum nk_fault fau
     nk_out_text(x, "\r\n");
 }
 
+/* What the log lacks at this moment. */
+static enum nk_fault full_fault(const struct nk_exec *x) {
+    switch (__atomic_load_n(&nk_db_view(x->db)->full, __ATOMIC_RELAXED)) {
+    case NITRO_LACK_HANDLES:
+        return NK_FAULT_LOG_HANDLES;
+    case NITRO_LACK_FILES:
+        return NK_FAULT_LOG_FILES;
+    default:
+        return NK_FAULT_LOG_FULL;
+    }
+}
+
 void nk_reply_error(struct nk_exec *x, const struct nk_req *r, int code) {
-    nk_reply_fault(x, r, nk_fault_of(code), NULL, 0);
+    enum nk_fault fault = code == NITRO_ELOGFULL ? full_fault(x) : nk_fault_of(code);
+    nk_reply_fault(x, r, fault, NULL, 0);
 }
 
 void nk_reply_unknown(struct nk_exec *x, const struct nk_req *r) {

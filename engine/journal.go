@@ -68,7 +68,7 @@ func (l *engineLog) look() logView {
 	v := l.view
 	return logView{
 		appended: load64(&v.appended), written: load64(&v.written), durable: load64(&v.durable),
-		state: LogState(load32(&v.status)), fill: load32(&v.fill) != 0,
+		state: LogState(load32(&v.status)), lack: LogLack(load32(&v.full)), fill: load32(&v.fill) != 0,
 	}
 }
 

@@ -244,10 +244,16 @@ int nk_log_no_slot(const struct nk_log *l, struct nitro_err *err) {
 }
 
 int nk_log_no_handle(const struct nk_log *l, int rc, struct nitro_err *err) {
+    if (l->files == NULL)
+        return nk_err_set(
+            err, NITRO_ELOGFULL, -rc,
+            "no handle for the next log file in %s: %s; raise the limit of open files "
+            "(ulimit -n, LimitNOFILE), or lower --max-clients",
+            l->dir, strerror(-rc));
     return nk_err_set(
         err, NITRO_ELOGFULL, -rc,
         "no handle for one more data file in %s, which has %u: %s; raise the limit of "
-        "open files (ulimit -n), or --max-file-size",
+        "open files (ulimit -n, LimitNOFILE), or --max-file-size",
         l->dir, l->files->count, strerror(-rc));
 }
 
@@ -269,7 +275,7 @@ static int make_blank(struct nk_log *l, struct nk_log_file *f, const char *name,
     int rc = open_blank(l, f, name);
     if (rc == 0) rc = take_slot(l, f, name);
     if (rc == NITRO_ELOGFULL) return nk_log_no_slot(l, err);
-    if (l->files != NULL && (rc == -EMFILE || rc == -ENFILE)) return nk_log_no_handle(l, rc, err);
+    if (rc == -EMFILE || rc == -ENFILE) return nk_log_no_handle(l, rc, err);
     if (nk_log_is_full(rc))
         return nk_err_set(err, NITRO_ELOGFULL, -rc, "no room on the disk for %s/%s", l->dir, name);
     if (rc != 0) return nk_log_fail(l, err, rc, "cannot create", f->number);
@@ -371,11 +377,20 @@ static bool satisfied(struct nk_log *l, const struct goal *g, bool got) {
     return here || next || got;
 }
 
+/* What there is too little of, by the error that says so. */
+static uint32_t lack_of(const struct nitro_err *why) {
+    if (why->sys == EMFILE || why->sys == ENFILE) return NITRO_LACK_HANDLES;
+    return why->sys == 0 ? NITRO_LACK_FILES : NITRO_LACK_ROOM;
+}
+
 static int note_full(struct nk_log *l, uint64_t need, const struct nitro_err *why) {
+    uint32_t lack = lack_of(why);
     lock_log(l);
     l->wanted = nk_min_u64(nk_max_u64(need, l->wanted), NK_LOG_FIRST_STEP);
-    if (l->view.status == NITRO_LOG_OK) {
+    if (l->view.status == NITRO_LOG_OK ||
+        (l->view.status == NITRO_LOG_FULL && l->view.full != lack)) {
         l->err = *why;
+        __atomic_store_n(&l->view.full, lack, __ATOMIC_RELAXED);
         __atomic_store_n(&l->view.status, NITRO_LOG_FULL, __ATOMIC_RELEASE);
     }
     nk_spin_unlock(&l->lock);

@@ -8,16 +8,26 @@ import (
 // LogState is the condition of the log.
 type LogState uint8
 
-// The states. LogFull heals when there is room on the disk again, LogFailed is final.
+// The states. LogFull heals when there is again what it lacks, LogFailed is final.
 const (
 	LogNone   LogState = iota // no log: nothing is kept
 	LogOK                     // writes are taken
-	LogFull                   // no more room on the disk: writes fail with ErrLogFull
+	LogFull                   // the log can't go on, see LogLack: writes fail with ErrLogFull
 	LogFailed                 // a write or a sync has failed: writes fail with ErrReadOnly
 )
 
 // String returns "none", "ok", "full" or "failed".
 func (s LogState) String() string { return [...]string{"none", "ok", "full", "failed"}[s&3] }
+
+// LogLack is what a log that is full has too little of.
+type LogLack uint8
+
+// What it may be.
+const (
+	LackRoom    LogLack = iota // on the disk
+	LackHandles                // for one more file: the process has too many open ones
+	LackFiles                  // in ModeBitcask: there can't be more data files
+)
 
 // logFailure is what is said once the log is of no more use, by what the caller has asked for. The errors are made
 // once: thousands may be waiting.
@@ -39,11 +49,13 @@ func newLogFailure(cause error) *logFailure {
 // does not leave the older state.
 func (c *committer) changeState() {
 	c.mu.Lock()
-	state := c.log.look().state
+	v := c.log.look()
+	state := v.state
 	if state == LogFull || state == LogFailed {
 		err := c.log.reason()
 		c.trouble.Store(&err)
 	}
+	c.lack.Store(uint32(v.lack))
 	c.state.Store(uint32(state)) // before failure: who has seen that finds LogFailed
 	first := state == LogFailed && c.failure.Load() == nil
 	if first {
@@ -104,6 +116,9 @@ func (s *Store) LogError() error {
 	}
 	return nil
 }
+
+// LogLack tells what the log has too little of, in the state LogFull.
+func (s *Store) LogLack() LogLack { return LogLack(s.commit.lack.Load()) }
 
 // Written is the LSN up to which killing the process loses nothing.
 func (s *Store) Written() uint64 { return s.commit.written.Load() }

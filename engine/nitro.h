@@ -295,8 +295,13 @@ NITRO_API NITRO_MUST_CHECK int nitro_recover_finish(nitro_store *s, int64_t now_
 enum nitro_log_status {
     NITRO_LOG_NONE = 0, /* no log: --wal off */
     NITRO_LOG_OK,
-    NITRO_LOG_FULL,  /* there is no more room on the disk; heals by a fill that succeeds */
+    NITRO_LOG_FULL,  /* the log cannot go on, see nitro_log_lack; heals by a fill that succeeds */
     NITRO_LOG_FAILED /* final */
+};
+enum nitro_log_lack {
+    NITRO_LACK_ROOM = 0, /* on the disk */
+    NITRO_LACK_HANDLES,  /* for one more file: the limit of open files */
+    NITRO_LACK_FILES     /* mode bitcask: there cannot be more data files */
 };
 /* What the host looks at without a call: aligned words that change at any time (read them atomically;
  * acquire). */
@@ -308,6 +313,8 @@ struct nitro_log_view {
     uint32_t fill;     /* 1: call nitro_log_fill soon */
     uint64_t room_seq; /* changes whenever waiting for room may be over */
     uint64_t control;  /* durable LSN that CONTROL knows */
+    uint32_t full;     /* enum nitro_log_lack: with status FULL, what there is too little of */
+    uint32_t pad;
 };
 /* nitro_log_view_of: valid until nitro_close. Static zero status without a log, durable and written
  * UINT64_MAX. */

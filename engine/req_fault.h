@@ -57,6 +57,14 @@
     X(LOADING, ELOADING, "LOADING ", "Redis is loading the dataset in memory", "")                 \
     X(LOG_FULL, ELOGFULL, "MISCONF ",                                                              \
       "Errors writing to the AOF file: no room on the disk, the command was not applied", "")      \
+    X(LOG_HANDLES, ELOGFULL, "MISCONF ",                                                           \
+      "Errors writing to the AOF file: too many open files, the command was not applied; raise "   \
+      "LimitNOFILE (ulimit -n) of the server",                                                     \
+      "")                                                                                          \
+    X(LOG_FILES, ELOGFULL, "MISCONF ",                                                             \
+      "Errors writing to the AOF file: there cannot be more data files, the command was not "      \
+      "applied; let merges run, or raise --max-file-size",                                         \
+      "")                                                                                          \
     X(READ_ONLY, EREADONLY, "MISCONF ",                                                            \
       "Errors writing to the AOF file: the log has failed, writes are refused until a restart",    \
       "")                                                                                          \

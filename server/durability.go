@@ -57,7 +57,6 @@ var errorWords = []struct {
 	text string
 }{
 	{engine.ErrLoading, loadingText},
-	{engine.ErrLogFull, "MISCONF Errors writing to the AOF file: no room on the disk, the command was not applied"},
 	{engine.ErrReadOnly, "MISCONF Errors writing to the AOF file: the log has failed, writes are refused until a restart"},
 	{engine.ErrUnknownOutcome, "UNKNOWN " + unknownText},
 	{engine.ErrNotDurable, "NOTDURABLE " + notDurableText},
@@ -65,8 +64,19 @@ var errorWords = []struct {
 
 const loadingText = "LOADING Redis is loading the dataset in memory"
 
+// fullWords are those for ErrLogFull, by what is lacking; as in errorWords.
+var fullWords = map[engine.LogLack]string{
+	engine.LackRoom:    "no room on the disk, the command was not applied",
+	engine.LackHandles: "too many open files, the command was not applied; raise LimitNOFILE (ulimit -n) of the server",
+	engine.LackFiles:   "there cannot be more data files, the command was not applied; let merges run, or raise --max-file-size",
+}
+
 // storeError answers an error of the store.
 func (r *request) storeError(err error) {
+	if errors.Is(err, engine.ErrLogFull) {
+		r.fail("MISCONF Errors writing to the AOF file: %s", fullWords[r.c.srv.store.LogLack()])
+		return
+	}
 	for _, w := range errorWords {
 		if errors.Is(err, w.is) {
 			r.fail("%s", w.text)

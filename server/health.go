@@ -70,7 +70,7 @@ func readOnlyReason(state engine.LogState, err error) string {
 	var reason string
 	switch state {
 	case engine.LogFull:
-		reason = "there is no room for the log"
+		reason = "the log cannot go on"
 	case engine.LogFailed:
 		reason = "the log has failed"
 	default:

@@ -322,7 +322,7 @@ func TestReadyzReadOnly(t *testing.T) {
 
 func TestReadOnlyReason(t *testing.T) {
 	for state, want := range map[engine.LogState]string{engine.LogOK: "", engine.LogNone: "",
-		engine.LogFull: "there is no room for the log: ENOSPC", engine.LogFailed: "the log has failed: ENOSPC"} {
+		engine.LogFull: "the log cannot go on: ENOSPC", engine.LogFailed: "the log has failed: ENOSPC"} {
 		if got := readOnlyReason(state, errors.New("ENOSPC")); got != want {
 			t.Errorf("state %v: %q, want %q", state, got, want)
 		}

@@ -128,7 +128,7 @@ func (c *convertConfig) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
 		err = errors.New("interrupted")
 	case errors.Is(err, engine.ErrLogFull):
-		err = fmt.Errorf("%w; the disk of %s must have room for all that is live", withoutCode(err), c.to)
+		err = fmt.Errorf("%w; the disk of %s must have room for all that is live, and the process a handle for each data file (ulimit -n)", withoutCode(err), c.to)
 	default:
 		err = withoutCode(err)
 	}

@@ -397,8 +397,63 @@ static void get__not_durable__is_gated(void **state) {
     bc_close(&w);
 }
 
+/* ---- no room -----------------------------------------------------------------------------------*/
+
+static int open_nothing(void *ctx, int dir, const char *name, unsigned flags) {
+    (void)ctx, (void)dir, (void)name, (void)flags;
+    return -EMFILE;
+}
+static int alloc_nothing(void *ctx, int file, uint64_t offset, uint64_t bytes, const char *why) {
+    (void)ctx, (void)file, (void)offset, (void)bytes, (void)why;
+    return -ENOSPC;
+}
+static void try_for_room(void *ctx) {
+    struct bc *w = ctx;
+    struct nitro_err err = {0};
+    bc_must(nitro_log_write(w->store, w->now_ms, &err), &err, "write");
+    bc_must(nitro_log_sync(w->store, &err), &err, "sync");
+    int rc = nitro_log_fill(w->store, w->client.chunk->room_bytes, &err);
+    assert_true(rc == NITRO_OK || rc == NITRO_ELOGFULL); /* the reply says it */
+}
+
+/* says: SETs until one is refused; whether its reply has these words. */
+static bool says(struct bc *w, const char *words) {
+    static char line[20020];
+    int head = snprintf(line, sizeof line, "SET k ");
+    memset(line + head, 'v', 20000);
+    memcpy(line + head + 20000, "\r\n", 3);
+    for (unsigned i = 0; i < 100; i++) {
+        w->client.out_len = 0;
+        assert_int_equal(test_client_feed(&w->client, line, strlen(line)), NITRO_OK);
+        if (w->client.out[0] == '+') continue;
+        return memmem(w->client.out, w->client.out_len, words, strlen(words)) != NULL;
+    }
+    return false;
+}
+
+/* A write that the log has no room for is told what is missing, also when that changes; and when it is there, it goes on. */
+static void set__no_room__says_what_is_missing(void **state) {
+    (void)state;
+    struct bc w;
+    bc_open(&w, 4);
+    w.client.yield = try_for_room;
+    w.vfs.open = open_nothing;
+    assert_true(says(&w, "-MISCONF Errors writing to the AOF file: too many open files, the "
+                         "command was not applied; raise LimitNOFILE"));
+    w.vfs.open = w.sys->open;
+    w.vfs.alloc = alloc_nothing;
+    try_for_room(&w);
+    assert_true(says(&w, "-MISCONF Errors writing to the AOF file: no room on the disk, the "
+                         "command was not applied\r\n"));
+    w.vfs.alloc = w.sys->alloc;
+    try_for_room(&w);
+    assert_false(says(&w, "MISCONF"));
+    bc_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(set__no_room__says_what_is_missing),
         cmocka_unit_test(get__written__one_read),
         cmocka_unit_test(get__not_written__no_read),
         cmocka_unit_test(get__sizes__written_and_not),

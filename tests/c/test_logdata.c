@@ -469,6 +469,8 @@ static void slots__none_left__log_is_full(void **state) {
     uint32_t top = w->l->files->top, count = w->l->files->count;
     w->l->files->top = NK_LOC_SLOTS;
     w->l->files->count = NK_LOC_SLOTS - 1;
+    assert_int_equal(nk_log_fill(w->l, NK_LOG_FILE_MIN, &err), NITRO_ELOGFULL);
+    assert_true(w->l->view.status == NITRO_LOG_FULL && w->l->view.full == NITRO_LACK_FILES);
     assert_int_equal(nk_log_roll(w->l, NULL, NULL, &err), NITRO_ELOGFULL);
     assert_true(strstr(err.msg, "merge") != NULL && strstr(err.msg, "--max-file-size") != NULL);
     w->l->files->top = top;
@@ -492,12 +494,30 @@ static void handles__none_left__log_is_full(void **state) {
     must(w, append_some(w, 3));
     w->rig.vfs.open = open_nothing;
     assert_int_equal(nk_log_roll(w->l, NULL, NULL, &err), NITRO_ELOGFULL);
-    assert_true(strstr(err.msg, "open files") != NULL);
+    assert_true(strstr(err.msg, "open files") != NULL && strstr(err.msg, "LimitNOFILE") != NULL);
+    assert_null(strstr(err.msg, "no room"));
+    assert_int_equal(nk_log_fill(w->l, NK_LOG_FILE_MIN, &err), NITRO_ELOGFULL);
+    assert_true(w->l->view.status == NITRO_LOG_FULL && w->l->view.full == NITRO_LACK_HANDLES);
     assert_int_equal(nk_log_data_create(w->l, &number, &salt, &fd, &err), NITRO_ELOGFULL);
     w->rig.vfs.open = rig_open;
     must(w, nk_log_roll(w->l, NULL, NULL, &err));
     must(w, append_some(w, 3));
     restart(w);
+}
+
+/* In mode memory a log that gets no handle has not failed either: it goes on when there is one. */
+static void handles__none_left_in_mode_memory__log_is_full(void **state) {
+    struct world *w = *state;
+    struct nk_log_options o = options_of(w, NK_MODE_MEMORY);
+    struct nitro_err err = {0};
+    assert_int_equal(open_as(w, &o), NITRO_OK);
+    assert_int_equal(nk_recover_finish(w->l, NOW, &err), NITRO_OK);
+    w->rig.vfs.open = open_nothing;
+    assert_int_equal(nk_log_fill(w->l, NK_LOG_FILE_MIN, &err), NITRO_ELOGFULL);
+    assert_true(strstr(err.msg, "LimitNOFILE") != NULL && w->l->view.full == NITRO_LACK_HANDLES);
+    w->rig.vfs.open = rig_open;
+    must(w, nk_log_fill(w->l, NK_LOG_FILE_MIN, &err));
+    assert_int_equal(w->l->view.status, NITRO_LOG_OK);
 }
 
 /* ---- faults ------------------------------------------------------------------------------------*/
@@ -636,6 +656,7 @@ int main(void) {
         TEST(tail__frame_larger_than_a_file__has_one_of_its_own),
         TEST(slots__none_left__log_is_full),
         TEST(handles__none_left__log_is_full),
+        TEST(handles__none_left_in_mode_memory__log_is_full),
         TEST(life__every_change_fails__nothing_is_lost),
         TEST(life__every_read_fails__nothing_is_lost),
         TEST(life__every_allocation_fails__out_of_memory),
