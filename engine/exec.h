@@ -79,6 +79,8 @@ NK_INLINE bool nk_exec_load(struct nk_exec *x, const struct nk_req *r, struct nk
 /* nk_exec_fetch: likewise for any key. NITRO_OK, or a code of nk_fetch_get: then the lock has been given up. */
 NITRO_MUST_CHECK int nk_exec_fetch(struct nk_exec *x, struct nk_seg *s, const struct nk_key *k,
                                    struct nk_item *it, bool counted);
+#define NK_EXEC_WANT_KEYS                                                                          \
+    (16u * NK_FETCH_ITEMS) /* keys of a command that are looked at in one stop */
 /* nk_exec_want_keys: notes the values of keys that will be needed next. No lock is held. False: no more than that. */
 bool nk_exec_want_keys(struct nk_exec *x, struct nk_multi *m, uint32_t count);
 /* nk_exec_expiry: e is a new expiry of the found item; where that is a put, it becomes one. As nk_exec_load. *s may have been

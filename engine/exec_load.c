@@ -13,8 +13,6 @@
  */
 #include "exec.h"
 
-#define WANT_KEYS (16u * NK_FETCH_ITEMS) /* keys of a command that are looked at in one stop */
-
 /* Whether a request will need the value of its one key. */
 static bool reads_value(const struct nk_req *r) {
     switch ((enum nk_op)r->op) {
@@ -52,7 +50,7 @@ static void want_ahead(struct nk_exec *x) {
 }
 
 bool nk_exec_want_keys(struct nk_exec *x, struct nk_multi *m, uint32_t count) {
-    uint32_t end = (uint32_t)nk_min_u64(count, WANT_KEYS);
+    uint32_t end = (uint32_t)nk_min_u64(count, NK_EXEC_WANT_KEYS);
     for (uint32_t i = 0; i < end; i++)
         if (!want(x, &m[i].key)) return false;
     return end == count;
@@ -83,10 +81,13 @@ bool nk_exec_load_away(struct nk_exec *x, const struct nk_req *r, struct nk_seg 
     return false;
 }
 
-/* A large value's checksum is not computed under the lock, since it takes time; then the key must be as it was. */
+/* A large value's checksum is not computed under the lock, since it takes time; then the key must be as it was. Who has met
+ * another value often enough has it computed where the record is logged, under the lock. */
 static bool sum_large(struct nk_exec *x, struct nk_req *r, struct nk_item *it,
                       struct nk_effect *e) {
     uint64_t loc = it->loc;
+    if (x->c->fetch.tries >= NK_FETCH_TRIES) return true;
+    x->c->fetch.tries++;
     nk_exec_release(x);
     nk_effect_crc(x->db, &r->key, e);
     struct nk_seg *s = nk_exec_enter(x, &r->key);

@@ -148,9 +148,11 @@ static int describe(struct nk_exec *x, struct raw *k, struct collect *t, size_t 
 /* note_others: what the keys behind the one that is read will need. */
 static void note_others(struct nk_exec *x, size_t at, size_t used) {
     struct nk_multi m;
+    uint32_t left = NK_EXEC_WANT_KEYS;
     for (; at < used; at += raw_size(raw_at(x, at)->key_bytes)) {
         const struct raw *k = raw_at(x, at);
         if (k->dropped || k->version != 0) continue;
+        if (left-- == 0) return;
         nk_key_init(x->db, k + 1, k->key_bytes, &m.key);
         if (!nk_exec_want_keys(x, &m, 1)) return;
     }

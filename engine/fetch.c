@@ -12,7 +12,9 @@
  *
  *   A record that is not written yet is copied from the commit buffer under the lock (nk_log_peek), or, if its value is
  *   spliced, referred to. One in a batch that was laid out in a block of its own is used where it lies; only a large
- *   value in such a block has to be copied, in run.
+ *   value in such a block has to be copied, in run, and counts among what a round takes memory for, as one that is read does.
+ *
+ *   A round takes NK_FETCH_BYTES or one value, which may be large: then max_memory must have room for it.
  *
  *   Nothing that was read is used before its checksum and its key have been compared.
  *
@@ -179,6 +181,21 @@ static void take_peeked(struct nk_fetch *f, struct nk_db *db, struct nk_fetched 
     if (p->object != NULL) nk_big_release(db, p->object); /* it belongs to another record */
 }
 
+/* An item whose value will be copied: if the round takes too much with it, the others go. They have been used, or are noted
+ * again. Returns where the item is then. */
+static struct nk_fetched *count_copy(struct nk_fetch *f, struct nk_db *db, struct nk_fetched *t) {
+    uint64_t bytes = t->held_bytes;
+    if (f->count > 1 && f->noted + bytes > NK_FETCH_BYTES) {
+        struct nk_fetched kept = *t;
+        f->count--; /* it is the last one */
+        drop_items(f, db);
+        t = &f->item[f->count++];
+        *t = kept;
+    }
+    f->noted += bytes;
+    return t;
+}
+
 /* peek: NITRO_OK with a new item; NITRO_ENOTFOUND: the record is in the file; NITRO_AWAY: not enough memory yet;
  * NITRO_EBUSY. */
 static int peek(struct nk_fetch *f, struct nk_db *db, const struct nk_key *k, uint64_t loc,
@@ -195,6 +212,7 @@ static int peek(struct nk_fetch *f, struct nk_db *db, const struct nk_key *k, ui
     if (rc != NITRO_OK) return rc;
     *out = add_item(f, db, k, loc);
     take_peeked(f, db, *out, &p);
+    if ((*out)->held_bytes != 0) *out = count_copy(f, db, *out);
     return NITRO_OK;
 }
 
@@ -271,10 +289,16 @@ static bool make_room(struct nk_fetch *f, struct nk_db *db) {
     return true;
 }
 
+/* A block for a value alone. The round bounds many, max_memory a large one. */
+static bool has_room(const struct nk_db *db, uint64_t bytes) {
+    return bytes <= NK_FETCH_BYTES || nk_db_room(db, bytes);
+}
+
 /* A record of more than 64 KiB, in a block of its own. Its value, if it is large, is moved to the begin. */
 static int read_large(struct nk_db *db, struct nk_fetched *t) {
     struct nk_record r;
     uint64_t n = t->hold != NULL ? t->held_bytes : nk_loc_bytes(t->loc);
+    if (!has_room(db, n)) return NITRO_EMAXMEMORY;
     struct nk_big *big = nk_big_new(db, t->hold != NULL ? t->hold->data + t->at : NULL, n);
     if (big == NULL) return NITRO_ENOMEM;
     int64_t got = t->hold != NULL ? (int64_t)n : read_at(db, t->loc, big->data, n);
@@ -335,6 +359,7 @@ static bool raw_room(struct nk_fetch *f, struct nk_db *db, uint32_t bytes) {
 }
 
 static int unpack_large(struct nk_db *db, struct nk_fetched *t, const struct nk_packed *from) {
+    if (!has_room(db, from->raw_bytes)) return NITRO_EMAXMEMORY;
     struct nk_big *big = nk_big_new(db, NULL, from->raw_bytes);
     if (big == NULL) return NITRO_ENOMEM;
     int rc = nk_unpack(db, from, big->data);

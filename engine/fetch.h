@@ -57,7 +57,7 @@ struct nk_fetch {
 };
 
 /* nk_fetch_get: the value of a found item, under the lock of its segment: fills val, bytes, big and version. NITRO_OK;
- * NITRO_AWAY: see above; NITRO_EBUSY; NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM: there is none. */
+ * NITRO_AWAY: see above; NITRO_EBUSY; NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM, NITRO_EMAXMEMORY: there is none. */
 NITRO_MUST_CHECK int nk_fetch_get(struct nk_fetch *f, struct nk_seg *s, const struct nk_key *k,
                                   struct nk_item *it);
 /* nk_fetch_want: notes the record of an item, under the lock, if it is away, is not among the fetched, and there is room.

@@ -8,6 +8,8 @@
 #define _GNU_SOURCE /* memmem */
 #include "bitcask_rig.h"
 
+#include "exec.h"
+
 /* ---- how often, and where ----------------------------------------------------------------------*/
 
 static void get__written__one_read(void **state) {
@@ -167,6 +169,105 @@ static void mget__large_values__bounded(void **state) {
         at += 9 + BYTES + 2;
     }
     assert_int_equal(w.client.out_len, at);
+    free(value);
+    bc_close(&w);
+}
+
+/* Likewise of those that lie in the block of a batch, from which they are copied. */
+static void strlens__large_values_in_a_block__bounded(void **state) {
+    (void)state;
+    enum { KEYS = 40, BYTES = 256 << 10, FILL = 30 }; /* so much that it is laid out in a block */
+    struct bc w;
+    char key[KEYS + FILL][8], lines[KEYS * 16] = "", replies[KEYS * 16] = "";
+    struct nitro_op op[KEYS + FILL];
+    struct nitro_err err = {0};
+    uint8_t *value = malloc((size_t)KEYS * BYTES);
+    assert_non_null(value);
+    bc_open(&w, 4);
+    fill(value, (size_t)KEYS * BYTES, 7);
+    for (size_t i = 0; i < KEYS; i++) {
+        snprintf(key[i], sizeof key[i], "k%zu", i);
+        sprintf(lines + strlen(lines), "STRLEN k%zu\r\n", i);
+        strcat(replies, ":262144\r\n");
+        op[i] = (struct nitro_op){.key = key[i],
+                                  .key_bytes = strlen(key[i]),
+                                  .value = value + i * BYTES,
+                                  .value_bytes = BYTES};
+    }
+    for (size_t i = KEYS; i < KEYS + FILL; i++) {
+        snprintf(key[i], sizeof key[i], "f%zu", i);
+        op[i] = (struct nitro_op){
+            .key = key[i], .key_bytes = strlen(key[i]), .value = value, .value_bytes = 60000};
+    }
+    bc_must(nitro_log_fill(w.store, (uint64_t)(KEYS + FILL) * BYTES, &err), &err, "fill");
+    assert_int_equal(nitro_write(w.store, w.now_ms, op, KEYS + FILL, NULL), NITRO_OK);
+    test_step_all(w.store, w.now_ms); /* what the batch has left is given back */
+    bc_watch(&w, NULL, 0);
+    plain_map = w.mem.table.map;
+    w.mem.table.map = noting_map;
+    most_mapped = 0;
+    int64_t before = w.mem.mapped_bytes;
+    bc_ask(&w, lines, replies);
+    w.mem.table.map = plain_map;
+    w.watching = false;
+    assert_int_equal(w.reads, 0);
+    assert_true(most_mapped > 0 && most_mapped - before < 6 << 20);
+    for (size_t i = 0; i < KEYS; i++) bc_same(&w, key[i], value + i * BYTES, BYTES);
+    free(value);
+    bc_close(&w);
+}
+
+/* A value that max_memory has no room for is not read, and that is said; others are. */
+static void get__no_room_for_it__refused(void **state) {
+    (void)state;
+    enum { LARGE = 5 << 20, SMALL = 512 << 10 };
+    static const char oom[] = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    struct nitro_stats st;
+    for (int packed = 0; packed < 2; packed++) {
+        struct bc w;
+        uint8_t *value = calloc(1, LARGE);
+        assert_non_null(value);
+        bc_open(&w, 4);
+        w.value_compression = packed ? NITRO_COMPRESSION_LZ4 : NITRO_COMPRESSION_NONE;
+        bc_stop(&w);
+        bc_start(&w);
+        if (!packed) fill(value, LARGE, 1);
+        assert_int_equal(bc_set(&w, "large", value, LARGE), NITRO_OK);
+        assert_int_equal(bc_set(&w, "small", value, SMALL), NITRO_OK);
+        bc_persist(&w);
+        test_step_all(w.store, w.now_ms);
+        nitro_stats(w.store, &st);
+        nitro_set_max_memory(w.store, st.used_bytes + (1 << 20));
+        bc_ask(&w, "GET large\r\n", oom);
+        bc_ask(&w, "EXPIRE large 100\r\n", oom);
+        bc_same(&w, "small", value, SMALL);
+        nitro_set_max_memory(w.store, st.used_bytes + 3 * LARGE);
+        bc_same(&w, "large", value, LARGE);
+        free(value);
+        bc_close(&w);
+    }
+}
+
+/* A new expiry of a large value that is changed all the time gets through, with the checksum that the value has. */
+static void expire__of_a_large_value_after_many_tries__is_logged_whole(void **state) {
+    (void)state;
+    enum { BYTES = 300000 };
+    struct bc w;
+    uint8_t *value = malloc(BYTES);
+    assert_non_null(value);
+    bc_open(&w, 4);
+    fill(value, BYTES, 9);
+    assert_int_equal(bc_set(&w, "k", value, BYTES), NITRO_OK);
+    for (uint32_t tries = 0; tries <= NK_FETCH_TRIES; tries++) {
+        nk_chunk_of(w.client.chunk)->fetch.tries = tries;
+        bc_ask(&w, "EXPIRE k 100\r\nTTL k\r\n", ":1\r\n:100\r\n");
+    }
+    bc_persist(&w);
+    bc_same(&w, "k", value, BYTES);
+    bc_stop(&w);
+    bc_start(&w);
+    bc_same(&w, "k", value, BYTES);
+    bc_ask(&w, "TTL k\r\n", ":100\r\n");
     free(value);
     bc_close(&w);
 }
@@ -454,6 +555,9 @@ static void set__no_room__says_what_is_missing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(set__no_room__says_what_is_missing),
+        cmocka_unit_test(strlens__large_values_in_a_block__bounded),
+        cmocka_unit_test(get__no_room_for_it__refused),
+        cmocka_unit_test(expire__of_a_large_value_after_many_tries__is_logged_whole),
         cmocka_unit_test(get__written__one_read),
         cmocka_unit_test(get__not_written__no_read),
         cmocka_unit_test(get__sizes__written_and_not),
