@@ -96,6 +96,31 @@ func TestBitcaskRefusesOptions(t *testing.T) {
 	}
 }
 
+// Without --mode the folder says what its mode doesn't have, also if the value is the default of the other one.
+func TestBitcaskFolderRefusesOptions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if r := call("", nil, "put", "k", "v", "--dir", dir, "--mode", "bitcask"); r.status != 0 {
+		t.Fatalf("put: %+v", r)
+	}
+	for _, size := range []string{"1MiB", "64MiB"} {
+		cfg, err := resolveServe(t, []string{"--dir", dir, "--log-file-size", size}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = server.New(cfg.server); err == nil {
+			t.Fatalf("--log-file-size %s: no error", size)
+		}
+		err = cfg.data.explainMode(err, cfg.found)
+		if want := dir + " was made for mode bitcask: --log-file-size and mode bitcask: there --max-file-size"; !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("--log-file-size %s: %v, want %q", size, err, want)
+		}
+	}
+	cfg, err := resolveServe(t, nil, []string{"NITROKV_LOG_FILE_SIZE=64MiB"}) // as other servers on the machine may want it
+	if err != nil || cfg.server.LogFileBytes != 0 {
+		t.Errorf("a variable with the default: %d, %v", cfg.server.LogFileBytes, err)
+	}
+}
+
 // What --print-config writes in mode bitcask is accepted as it stands.
 func TestBitcaskConfigComesBack(t *testing.T) {
 	first := call("", nil, "serve", "--mode", "bitcask", "--max-file-size", "2MiB", "--sync", "interval=1s", "--print-config")

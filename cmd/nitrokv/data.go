@@ -148,7 +148,7 @@ func refuseFlags(found map[string]setting, names []string, why string) error {
 }
 
 // apply passes the settings on.
-func (c *dataConfig) apply(o *server.Options) {
+func (c *dataConfig) apply(o *server.Options, found map[string]setting) {
 	if c.dir == noFolder {
 		return
 	}
@@ -164,7 +164,8 @@ func (c *dataConfig) apply(o *server.Options) {
 	switch {
 	case c.mode == engine.ModeBitcask:
 		o.MaxFileBytes, o.ValueCompression, o.CacheBytes = c.dataBytes, c.packing, c.cache
-	case c.fileBytes != server.DefaultLogFileBytes: // else it is the default of the mode, which the folder may know alone
+	// else it is the default of the mode, which the folder may know alone; a flag is refused by a folder of mode bitcask
+	case c.fileBytes != server.DefaultLogFileBytes || found["log-file-size"].from == fromFlag:
 		o.LogFileBytes = c.fileBytes
 	}
 }

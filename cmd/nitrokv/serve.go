@@ -130,7 +130,7 @@ func (c *serveConfig) finish(s *settings, env []string) error {
 	if err := c.data.finish(c.found); err != nil {
 		return err
 	}
-	c.data.apply(&c.server)
+	c.data.apply(&c.server, c.found)
 	c.watch.apply(&c.server, c.found)
 	return nil
 }
