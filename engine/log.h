@@ -373,6 +373,8 @@ const struct nk_log_snap *nk_log_snap_newest(const struct nk_log *l);
  * NITRO_ENOMEM. */
 NITRO_MUST_CHECK int nk_log_roll(struct nk_log *l, uint64_t *upto, uint64_t *lsn,
                                  struct nitro_err *err);
+/* nk_log_current: the slot of the file that appends go to. */
+uint32_t nk_log_current(struct nk_log *l);
 /* nk_log_seal: seals one log file that is durable to its end and that nobody appends to any more: what is left of its room
  * goes. *sealed: its slot, 0 if there is none to seal. NITRO_OK, NITRO_EIO. */
 NITRO_MUST_CHECK int nk_log_seal(struct nk_log *l, uint32_t *sealed, struct nitro_err *err);

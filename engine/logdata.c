@@ -60,6 +60,13 @@ int nk_log_roll(struct nk_log *l, uint64_t *upto, uint64_t *lsn, struct nitro_er
     return NITRO_OK;
 }
 
+uint32_t nk_log_current(struct nk_log *l) {
+    lock_log(l);
+    uint32_t slot = l->cur->slot;
+    nk_spin_unlock(&l->lock);
+    return slot;
+}
+
 void nk_log_slot_seal(struct nk_log *l, uint32_t slot, uint64_t first_lsn, uint64_t last_lsn,
                       uint64_t end) {
     struct nk_file *s = nk_file_at(l->files, slot);

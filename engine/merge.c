@@ -153,6 +153,20 @@ static int look(struct nk_merge *m, struct nk_merge_call *c) {
     return rc;
 }
 
+/* The file that is written to can't be merged: once it is so old that what is dead in it has to go, appends go on in the
+ * next one. */
+static int leave_old(struct nk_merge *m, struct nk_merge_call *c) {
+    if (c->o->allow == 0 || c->o->dead_age_ms == 0) return NITRO_OK;
+    uint32_t slot = nk_log_current(m->l);
+    const struct nk_file *f = nk_file_at(m->l->files, slot);
+    if (NK_GET(f->put_bytes) == NK_GET(f->live_bytes)) return NITRO_OK;
+    struct nk_piece p = {.kind = NK_FILE_LOG, .number = f->number, .salt = f->salt, .slot = slot};
+    int64_t made = nk_merge_piece_time(m->l, &p);
+    if (made == 0 || c->now_ms - made < c->o->dead_age_ms) return NITRO_OK;
+    int rc = nk_log_roll(m->l, NULL, NULL, c->err);
+    return rc == NITRO_ELOGFULL ? NITRO_OK : rc; /* no room for another one: later */
+}
+
 static int rest(struct nk_merge *m, struct nk_merge_call *c) {
     uint32_t sealed = 0;
     nk_files_sweep(m->l->files);
@@ -161,7 +175,8 @@ static int rest(struct nk_merge *m, struct nk_merge_call *c) {
         m->state = m->resume;
         return NITRO_OK;
     }
-    int rc = nk_log_seal(m->l, &sealed, c->err);
+    int rc = leave_old(m, c);
+    if (rc == NITRO_OK) rc = nk_log_seal(m->l, &sealed, c->err);
     for (uint32_t i = 1; i < SEALS && rc == NITRO_OK && sealed != 0; i++)
         rc = nk_log_seal(m->l, &sealed, c->err);
     if (rc != NITRO_OK) return rc;

@@ -59,7 +59,8 @@ type MergeOptions struct {
 	DeadPercent int
 	// DeadBytes also merges files that hold so many dead bytes. 0: that is no reason.
 	DeadBytes int64
-	// DeadAge also merges files that hold anything dead and are so old. 0: that is no reason.
+	// DeadAge also merges files that hold anything dead and are so old, that which is written to, too. 0: that is no
+	// reason.
 	DeadAge time.Duration
 	// DiskLeftPercent also merges files that hold anything dead while the file system of the data folder has less than so
 	// many percent left, or less than two data files, whichever is more. That writes much for little, but a full disk

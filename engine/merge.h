@@ -72,7 +72,7 @@ void nk_merge_in_close(struct nk_merge_in *in);
 NITRO_MUST_CHECK int nk_merge_in_next(struct nk_merge_in *in, bool hold, struct nk_placed *out);
 /* nk_merge_in_at: offset of what is read next. */
 uint64_t nk_merge_in_at(const struct nk_merge_in *in);
-/* nk_merge_piece_time: what the piece's header says of its age; 0 = it can't be read. */
+/* nk_merge_piece_time: what the piece's header says of its age; 0 = it can't be read, or the file is not used yet. */
 int64_t nk_merge_piece_time(const struct nk_log *l, const struct nk_piece *p);
 
 /* ---- the machine ---------------------------------------------------------------------------------*/

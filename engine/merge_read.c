@@ -24,7 +24,8 @@ static int read_header(const struct nk_log *l, const struct nk_piece *p, int64_t
         return NITRO_OK;
     }
     struct nk_log_header h;
-    if (nk_log_header_decode(sector, &h) != NITRO_OK || h.number != p->number || h.salt != p->salt)
+    if (nk_log_header_decode(sector, &h) != NITRO_OK || h.number != p->number ||
+        h.salt != p->salt || !h.used)
         return NITRO_ECORRUPT;
     *time_ms = h.time_ms;
     return NITRO_OK;

@@ -757,10 +757,10 @@ struct nitro_merge_options {
     uint32_t allow;        /* 1: merges may begin; else files are sealed and get hints only */
     uint32_t dead_percent; /* files are merged of whose bytes so many are dead, 1 .. 100 … */
     uint64_t dead_bytes;   /* … or that hold so many dead bytes; 0 = does not count */
-    int64_t dead_age_ms;   /* … or that hold any, and are so old; 0 = does not count */
-    uint64_t upto;         /* files with greater numbers are left alone; 0 = none is */
-    uint32_t
-        retain; /* 1: replaced files stay for a look at the past, until nitro_retain lets them go */
+    /* … or that hold any, and are so old; the one that is written to is sealed then; 0 = does not count */
+    int64_t dead_age_ms;
+    uint64_t upto;   /* files with greater numbers are left alone; 0 = none is */
+    uint32_t retain; /* 1: replaced files stay for a look at the past, until nitro_retain lets them go */
     uint32_t pad;
 };
 struct nitro_merge_result {

@@ -568,6 +568,43 @@ static void merge__few_dead_records__by_age(void **state) {
     check_contents(w);
 }
 
+/* The file that is written to is left when it is so old and anything in it is dead; not otherwise. */
+static void merge__dead_in_the_newest_file__by_age(void **state) {
+    struct world *w = *state;
+    struct nitro_merge_options o = {.allow = 1, .dead_percent = 100, .dead_age_ms = 5000};
+    start(w);
+    for (unsigned i = 0; i < 5; i++) put(w, i, 2500, 0);
+    sync_log(w);
+    uint64_t files = files_of(w).files;
+    w->now_ms += 9000;
+    settle(w, &o);
+    assert_int_equal(files_of(w).files, files); /* nothing is dead */
+    restart(w);
+    files = files_of(w).files;
+    uint64_t bytes = files_of(w).bytes;
+    put(w, 6, 2500, 0);
+    put(w, 7, 2500, 0);
+    sync_log(w);
+    del(w, 6);
+    sync_log(w);
+    w->now_ms += 4999;
+    settle(w, &o);
+    assert_int_equal(files_of(w).files, files);
+    w->now_ms += 1;
+    o.allow = 0;
+    settle(w, &o);
+    assert_int_equal(files_of(w).files, files);
+    o.allow = 1;
+    settle(w, &o);
+    assert_int_equal(files_of(w).merges, 1);
+    assert_true(files_of(w).bytes < bytes + 3000); /* of what was put one value is left */
+    settle(w, &o);
+    assert_int_equal(files_of(w).merges, 1);
+    check_contents(w);
+    restart(w);
+    check_contents(w);
+}
+
 /* Options that do not allow merges seal files and make hints, and no more. */
 static void merge__not_allowed__hints_only(void **state) {
     struct world *w = *state;
@@ -623,6 +660,7 @@ int main(void) {
         TEST(merge__segment_is_locked__asks_again),
         TEST(merge__output_too_large__one_by_one),
         TEST(merge__few_dead_records__by_age),
+        TEST(merge__dead_in_the_newest_file__by_age),
         TEST(merge__not_allowed__hints_only),
         TEST(merge__store_in_memory__idle),
     };
