@@ -28,7 +28,8 @@
 // # Rows
 //
 // set-nosync and set-sync count SETs alone, from the first call to the last return; what closing adds is shown as well.
-// get-cached reads every key once before the clock starts.
+// get-cached reads every key once before the clock starts. Our own store maps its files there (Options.MapFiles), as bbolt does; how it reads
+// without that is shown beside it.
 //
 // get-cold compares GETs with a loop of pread on the same files, as many goroutines, at random offsets and of the size of
 // a record. The page cache is kept small by hand: each measurement writes back and drops the pages of these files

@@ -128,7 +128,8 @@ func (j job) open() (store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.open(j.Dir, openOptions{sets: j.Task == taskSet, sync: j.Sync, merges: j.Task == taskMerge, writers: j.Goroutines, fileBytes: j.FileBytes})
+	return c.open(j.Dir, openOptions{sets: j.Task == taskSet, sync: j.Sync, merges: j.Task == taskMerge, cached: j.Task == taskGet,
+		writers: j.Goroutines, fileBytes: j.FileBytes})
 }
 
 // with opens the job's store for a function, and closes it.

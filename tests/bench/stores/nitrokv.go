@@ -13,20 +13,26 @@ import (
 const (
 	nitroName    = "nitrokv"
 	nitroOptions = "engine.Open, ModeBitcask, MaxFileBytes of -file-bytes; LevelNever, in set-sync LevelAlways; default merges, " +
-		"in merge-p99 only those that are asked for; Set and Get"
-	hintPattern = "*.hint"
+		"in merge-p99 only those that are asked for; MapFiles in get-cached; Set and Get"
+	preadStoreName    = "nitrokv without MapFiles"
+	preadStoreOptions = "… with one pread for each value, as is the default; to be seen beside it, and compared with nobody"
+	hintPattern       = "*.hint"
 )
 
 type nitroStore struct{ s *engine.Store }
 
-// openNitro opens the engine as a program would that embeds it.
-func openNitro(dir string, o openOptions) (store, error) {
+// openNitro opens the engine as a program would that embeds it, and that knows whether its data fits the page cache.
+func openNitro(dir string, o openOptions) (store, error) { return openEngine(dir, o, o.cached) }
+
+func openNitroPread(dir string, o openOptions) (store, error) { return openEngine(dir, o, false) }
+
+func openEngine(dir string, o openOptions, mapped bool) (store, error) {
 	level := engine.LevelNever
 	if o.sync {
 		level = engine.LevelAlways
 	}
 	s, err := engine.Open(engine.Options{Dir: dir, Mode: engine.ModeBitcask, MaxFileBytes: o.fileBytes, Level: level,
-		Merge: engine.MergeOptions{Off: o.merges}})
+		MapFiles: mapped, Merge: engine.MergeOptions{Off: o.merges}})
 	if err != nil {
 		return nil, fmt.Errorf("open nitrokv: %w", err)
 	}

@@ -44,7 +44,7 @@ func (s *samples) of(name, unit string) []float64 {
 func (s *samples) best(unit string) (*series, error) {
 	var best *series
 	for _, one := range s.all {
-		if one.unit == unit && one.name != nitroName && (best == nil || median(one.values) > median(best.values)) {
+		if one.unit == unit && !isOurs(one.name) && (best == nil || median(one.values) > median(best.values)) {
 			best = one
 		}
 	}

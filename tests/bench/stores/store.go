@@ -36,6 +36,7 @@ type pair struct{ key, value []byte }
 type openOptions struct {
 	sets      bool // SETs are what is measured: no work for the sake of later starts
 	sync      bool // each write is durable when its call returns
+	cached    bool // what is read lies in the page cache
 	merges    bool // merges are what is measured: none but those that are asked for
 	writers   int  // goroutines that write at the same time
 	fileBytes int64
@@ -59,6 +60,7 @@ const missingPeers = "rosedb v2, nutsdb and a Go bitcask are not among the peers
 func contenders() []contender {
 	return []contender{
 		{nitroName, true, true, true, nitroOptions, openNitro},
+		{preadStoreName, true, false, true, preadStoreOptions, openNitroPread},
 		{"badger", false, true, true, badgerOptions, openBadger},
 		{"bbolt", false, true, true, bboltOptions, openBboltUpdate},
 		{"bbolt Batch", false, true, false, bboltBatchOptions, openBboltBatch},
@@ -81,6 +83,12 @@ func filter(keep func(contender) bool) []contender {
 		}
 	}
 	return out
+}
+
+// isOurs says whether a series is one of our own stores.
+func isOurs(name string) bool {
+	c, err := named(name)
+	return err == nil && c.ours
 }
 
 // ours is the contender that the rows are about.
