@@ -657,7 +657,7 @@ static int take_old(struct nk_log *l, const struct names *n, struct nitro_err *e
     if (rc == NITRO_OK) rc = read_headers(l, n, err);
     if (rc == NITRO_OK) rc = read_snaps(l, err);
     if (rc == NITRO_OK && nk_mode_info(l->mode)->log_is_data) {
-        rc = find_links(l, n, err);
+        if (!l->read_only) rc = find_links(l, n, err);
         if (rc == NITRO_OK) rc = find_old(l, err);
     }
     return rc == NITRO_OK ? nk_folder_chain(l, err) : rc;

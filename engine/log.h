@@ -415,8 +415,8 @@ NITRO_MUST_CHECK int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms,
 /* nk_log_links_drop: removes folders of snapshots but for that of l->linked, up to *budget files of them, which it
  * counts down; *more: it did not suffice. Failures leave some, to be removed later. */
 void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more);
-/* nk_log_links_find: at open: l->linked is the newest complete one of the folders with these numbers. NITRO_EIO,
- * NITRO_ENOMEM. */
+/* nk_log_links_find: at open: l->linked is the newest complete one of the folders with these numbers. One that cannot be read is
+ * left alone. NITRO_ENOMEM. */
 NITRO_MUST_CHECK int nk_log_links_find(struct nk_log *l, uint64_t number, struct nitro_err *err);
 /* nk_log_links_info: what the host is told of one. */
 NK_INLINE void nk_log_links_info(const struct nk_log_links *k, struct nitro_snapshot_info *out) {

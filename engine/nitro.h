@@ -759,8 +759,9 @@ struct nitro_merge_options {
     uint64_t dead_bytes;   /* … or that hold so many dead bytes; 0 = does not count */
     /* … or that hold any, and are so old; the one that is written to is sealed then; 0 = does not count */
     int64_t dead_age_ms;
-    uint64_t upto;   /* files with greater numbers are left alone; 0 = none is */
-    uint32_t retain; /* 1: replaced files stay for a look at the past, until nitro_retain lets them go */
+    uint64_t upto; /* files with greater numbers are left alone; 0 = none is */
+    uint32_t
+        retain; /* 1: replaced files stay for a look at the past, until nitro_retain lets them go */
     uint32_t pad;
 };
 struct nitro_merge_result {
