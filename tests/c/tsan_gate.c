@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -52,6 +53,8 @@ struct harness {
     bool flushing;
     bool logging;
     bool bitcask;
+    uint64_t fills, snap_lsn,
+        snaps; /* calls; the cut of a snapshot that waits for it to be durable; snapshots */
     enum nitro_merge_need merge; /* of the next step */
     uint64_t merge_lsn;          /* that it waits for */
     char dir[64];
@@ -397,7 +400,7 @@ static int call_sync(struct harness *h, struct nitro_err *err) {
 }
 /* A step of a merge, with what it needs. */
 static int merge(struct harness *h, struct nitro_err *err) {
-    const struct nitro_merge_options o = {.allow = 1, .dead_percent = 20};
+    const struct nitro_merge_options o = {.allow = 1, .dead_percent = 20, .retain = 1};
     struct nitro_merge_result r = {0};
     bool shared = h->merge == NITRO_MERGE_SHARED;
     uint64_t durable = __atomic_load_n(&nitro_log_view_of(h->store)->durable, __ATOMIC_ACQUIRE);
@@ -409,8 +412,23 @@ static int merge(struct harness *h, struct nitro_err *err) {
     h->merge_lsn = r.lsn;
     return rc;
 }
+/* Now and then a snapshot by links, and what was kept goes. */
+static int snapshot(struct harness *h, struct nitro_err *err) {
+    struct nitro_snapshot_info info;
+    uint64_t durable = __atomic_load_n(&nitro_log_view_of(h->store)->durable, __ATOMIC_ACQUIRE);
+    if (h->snap_lsn == 0)
+        return ++h->fills % 64 == 0 ? nitro_snapshot_roll(h->store, &h->snap_lsn, err) : NITRO_OK;
+    if (durable < h->snap_lsn) return NITRO_OK;
+    int rc = nitro_snapshot_link(h->store, h->snap_lsn, TEST_NOW, &info, err);
+    h->snap_lsn = 0;
+    if (rc == NITRO_EBUSY) return NITRO_OK; /* merges have gone on; the next one is as good */
+    if (rc != NITRO_OK) return rc;
+    h->snaps++;
+    return nitro_retain(h->store, TEST_NOW, 0, 0, err);
+}
 static int call_fill(struct harness *h, struct nitro_err *err) {
     int rc = nitro_log_fill(h->store, FILL_NEED, err);
+    if (rc == NITRO_OK && h->bitcask) rc = snapshot(h, err);
     for (uint32_t i = 0; i < 16 && rc == NITRO_OK && h->bitcask; i++) rc = merge(h, err);
     return rc;
 }
@@ -470,19 +488,28 @@ static void make_folder(struct harness *h) {
     h->opt.dir = h->dir;
     h->opt.log_file_bytes = LOG_FILE_BYTES;
     h->opt.mode = h->bitcask ? NITRO_MODE_BITCASK : NITRO_MODE_MEMORY;
+    h->opt.map_files = h->bitcask && !h->flushing;
     memset(h->opt.log_seed, 7, sizeof h->opt.log_seed);
 }
 
-static void remove_folder(const struct harness *h) {
-    char path[400];
-    DIR *d = opendir(h->dir);
-    if (d == NULL) test_fail("opendir");
+/* What is in a folder; in a folder in it are files alone. */
+static void remove_entries(int fd, bool folders) {
+    DIR *d = fdopendir(fd);
+    if (d == NULL) test_fail("fdopendir");
     for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-        if (e->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "%s/%s", h->dir, e->d_name);
-        if (unlink(path) != 0) test_fail("unlink %s", path);
+        if (e->d_name[0] == '.' || unlinkat(fd, e->d_name, 0) == 0) continue;
+        int sub = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY);
+        if (sub < 0 || !folders) test_fail("unlink %s", e->d_name);
+        remove_entries(sub, false);
+        if (unlinkat(fd, e->d_name, AT_REMOVEDIR) != 0) test_fail("rmdir %s", e->d_name);
     }
     closedir(d);
+}
+
+static void remove_folder(const struct harness *h) {
+    int fd = open(h->dir, O_RDONLY | O_DIRECTORY);
+    if (fd < 0) test_fail("open %s", h->dir);
+    remove_entries(fd, true);
     if (rmdir(h->dir) != 0) test_fail("rmdir");
 }
 
@@ -549,6 +576,7 @@ static void run_round(const char *name, bool flushing, bool logging, bool bitcas
     nitro_stats(h.store, &st);
     nitro_data_files_of(h.store, &files);
     if (bitcask && files.merges == 0) test_fail("nothing was merged");
+    if (bitcask && h.snaps == 0) test_fail("there was no snapshot");
     if (!flushing) {
         check_counters(&h);
         if (st.hash_switches == 0) test_fail("the colliding keys did not switch a hash");
