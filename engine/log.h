@@ -209,7 +209,9 @@ struct nk_log {
     uint32_t data_count, data_cap;
     struct nk_files *files;     /* where the log is the data; else NULL */
     struct nk_log_links linked; /* likewise: the newest snapshot */
-    int old_dirfd;              /* likewise: the folder of replaced files; -1 = there is none */
+    /* likewise: files that hold LSNs up to here may have another name in a snapshot */
+    uint64_t shared_lsn;
+    int old_dirfd; /* likewise: the folder of replaced files; -1 = there is none */
     struct {
         uint64_t number;    /* of the snapshot being written; 0 = none */
         uint64_t written;   /* written_bytes when it was begun */
@@ -421,6 +423,8 @@ NITRO_MUST_CHECK int nk_log_links_find(struct nk_log *l, uint64_t number, struct
 /* nk_log_links_info: what the host is told of one. */
 NK_INLINE void nk_log_links_info(const struct nk_log_links *k, struct nitro_snapshot_info *out) {
     *out = (struct nitro_snapshot_info){.number = k->number,
+/* nk_log_is_shared: whether a snapshot may need what lies behind the records of the file that count: then a start does not cut it off. */
+bool nk_log_is_shared(const struct nk_log *l, const struct nk_live *f);
                                         .lsn = k->lsn,
                                         .time_ms = k->time_ms,
                                         .keys = k->keys,

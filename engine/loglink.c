@@ -13,6 +13,9 @@
  *   3. MANIFEST gets its name; the folder is synced. Now there is a snapshot.
  *   It is removed by taking its MANIFEST away, durably, then the other names, then the folder.
  *
+ * SHARED  What has two names is one file. Nobody writes to a sealed file; but a start may take for a tail, and cut off, what was durable:
+ *   that it was, a snapshot may be the only one to know. So files that hold LSNs up to S are not cut while there is a snapshot.
+ *
  * NOT HERE  which files are sealed (logdata.c), backups (the host makes one file of the folder), reading one (restore.c).
  */
 #include "recover.h"
@@ -37,78 +40,6 @@ int nk_log_subfolder(const struct nk_log *l, const char *name, unsigned flags) {
 
 static void close_folder(const struct nk_log *l, int dir) {
     (void)l->vfs->dir_close(l->vfs->ctx, dir); /* synced, or given up */
-}
-
-/* ---- removing ----------------------------------------------------------------------------------*/
-
-/* Names of a folder, as many as are removed before it is looked at again. */
-struct names {
-    char name[NAMES][NK_PATH_MAX];
-    uint32_t count;
-};
-
-static int note_name(void *arg, const char *name) {
-    struct names *n = arg;
-    size_t bytes = strlen(name) + 1;
-    if (bytes > NK_PATH_MAX) return 0; /* none of ours: the folder stays */
-    memcpy(n->name[n->count++], name, bytes);
-    return n->count == NAMES;
-}
-
-/* All names of the folder, MANIFEST before all others. False: some are left. */
-static bool empty_folder(struct nk_log *l, int dir, uint32_t *budget) {
-    const struct nitro_vfs *v = l->vfs;
-    int rc = v->unlink(v->ctx, dir, NK_PATH_MANIFEST, "snapshot: remove MANIFEST");
-    if (rc == 0) rc = nk_vfs_dir_sync(v, dir, "snapshot: sync removal");
-    if (rc != 0 && rc != -ENOENT) return false;
-    for (;;) {
-        struct names n = {.count = 0};
-        if (v->dir_list(v->ctx, dir, note_name, &n) < 0) return false;
-        if (n.count == 0) return true;
-        for (uint32_t i = 0; i < n.count; i++, --*budget)
-            if (*budget == 0 || v->unlink(v->ctx, dir, n.name[i], "snapshot: remove link") != 0)
-                return false;
-    }
-}
-
-/* Whether it is for certain that there is no snapshot in the folder. */
-static bool is_unfinished(const struct nk_log *l, int dir) {
-    int fd = nk_vfs_open(l->vfs, dir, NK_PATH_MANIFEST, NITRO_FILE_READ);
-    if (fd >= 0) (void)l->vfs->close(l->vfs->ctx, fd); /* only looked for */
-    return fd == -ENOENT;
-}
-
-/* A newer one than that which is known is one that could not be read at open: it stays, if it is complete. */
-static void remove_folder(struct nk_log *l, const char *name, uint32_t *budget) {
-    uint64_t number = 0;
-    int dir = nk_log_subfolder(l, name, 0);
-    if (dir < 0) return;
-    (void)nk_path_parse(name, &number);
-    bool goes = number < l->linked.number || is_unfinished(l, dir);
-    bool empty = goes && empty_folder(l, dir, budget);
-    close_folder(l, dir);
-    /* one that stays is removed by the next drop, or start */
-    if (empty) (void)l->vfs->dir_remove(l->vfs->ctx, l->dirfd, name, "snapshot: remove folder");
-}
-
-struct dropped {
-    uint64_t keep;
-    struct names folders;
-};
-
-static int note_folder(void *arg, const char *name) {
-    struct dropped *d = arg;
-    uint64_t number;
-    if (nk_path_parse(name, &number) != NK_PATH_IS_SNAP_DIR || number == d->keep) return 0;
-    return note_name(&d->folders, name);
-}
-
-void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more) {
-    struct dropped d = {.keep = l->linked.number};
-    if (l->vfs->dir_list(l->vfs->ctx, l->dirfd, note_folder, &d) < 0) return; /* looked at again */
-    for (uint32_t i = 0; i<d.folders.count && * budget> 0; i++)
-        remove_folder(l, d.folders.name[i], budget);
-    *more |= *budget == 0 && d.folders.count > 0;
 }
 
 /* ---- making one --------------------------------------------------------------------------------*/
@@ -297,14 +228,85 @@ int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms, struct nitro_err
         m.links.number = l->next_number++;
         nk_path_snap_dir(m.links.number, m.name);
         rc = make(&m);
-        uint32_t budget = UINT32_MAX;
-        if (rc == NITRO_OK)
-            l->linked = m.links;
-        else
-            remove_folder(l, m.name, &budget); /* what stays goes with the next drop, or start */
+        if (rc == NITRO_OK) l->linked = m.links;
+        if (rc == NITRO_OK) l->shared_lsn = lsn;
+        /* else what there is of it is in the way of nobody: it goes with the next drop, or start */
     }
     nk_mem_free(l->mem, m.piece, m.cap * sizeof *m.piece);
     return rc;
+}
+
+/* ---- removing ----------------------------------------------------------------------------------*/
+
+/* Names of a folder, as many as are removed before it is looked at again. */
+struct names {
+    char name[NAMES][NK_PATH_MAX];
+    uint32_t count;
+};
+
+static int note_name(void *arg, const char *name) {
+    struct names *n = arg;
+    size_t bytes = strlen(name) + 1;
+    if (bytes > NK_PATH_MAX) return 0; /* none of ours: the folder stays */
+    memcpy(n->name[n->count++], name, bytes);
+    return n->count == NAMES;
+}
+
+/* All names of the folder, MANIFEST before all others. False: some are left. */
+static bool empty_folder(struct nk_log *l, int dir, uint32_t *budget) {
+    const struct nitro_vfs *v = l->vfs;
+    int rc = v->unlink(v->ctx, dir, NK_PATH_MANIFEST, "snapshot: remove MANIFEST");
+    if (rc == 0) rc = nk_vfs_dir_sync(v, dir, "snapshot: sync removal");
+    if (rc != 0 && rc != -ENOENT) return false;
+    for (;;) {
+        struct names n = {.count = 0};
+        if (v->dir_list(v->ctx, dir, note_name, &n) < 0) return false;
+        if (n.count == 0) return true;
+        for (uint32_t i = 0; i < n.count; i++, --*budget)
+            if (*budget == 0 || v->unlink(v->ctx, dir, n.name[i], "snapshot: remove link") != 0)
+                return false;
+    }
+}
+
+/* Whether there is a snapshot in the folder: 0, or why it cannot be told; -ENOENT: there is none. */
+static int look_for(const struct nk_log *l, int dir) {
+    int fd = nk_vfs_open(l->vfs, dir, NK_PATH_MANIFEST, NITRO_FILE_READ);
+    if (fd < 0) return fd;
+    (void)l->vfs->close(l->vfs->ctx, fd); /* only looked for */
+    return 0;
+}
+
+/* A newer one than that which is known is one that could not be read at open: it stays, if it is complete. */
+static void remove_folder(struct nk_log *l, const char *name, uint32_t *budget) {
+    uint64_t number = 0;
+    int dir = nk_log_subfolder(l, name, 0);
+    if (dir < 0) return;
+    (void)nk_path_parse(name, &number);
+    bool goes = number < l->linked.number || look_for(l, dir) == -ENOENT;
+    bool empty = goes && empty_folder(l, dir, budget);
+    close_folder(l, dir);
+    /* one that stays is removed by the next drop, or start */
+    if (empty) (void)l->vfs->dir_remove(l->vfs->ctx, l->dirfd, name, "snapshot: remove folder");
+}
+
+struct dropped {
+    uint64_t keep;
+    struct names folders;
+};
+
+static int note_folder(void *arg, const char *name) {
+    struct dropped *d = arg;
+    uint64_t number;
+    if (nk_path_parse(name, &number) != NK_PATH_IS_SNAP_DIR || number == d->keep) return 0;
+    return note_name(&d->folders, name);
+}
+
+void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more) {
+    struct dropped d = {.keep = l->linked.number};
+    if (l->vfs->dir_list(l->vfs->ctx, l->dirfd, note_folder, &d) < 0) return; /* looked at again */
+    for (uint32_t i = 0; i<d.folders.count && * budget> 0; i++)
+        remove_folder(l, d.folders.name[i], budget);
+    *more |= *budget == 0 && d.folders.count > 0;
 }
 
 /* ---- at open -----------------------------------------------------------------------------------*/
@@ -329,18 +331,16 @@ static int add_size(void *arg, const char *name) {
     return 0;
 }
 
-/* Reads what a folder's CONTROL says. False: it is not complete, or not ours. */
+/* Reads what a folder's CONTROL says. False: it cannot be read, is not valid, or not ours. */
 static bool read_links(const struct nk_log *l, int dir, struct nk_log_links *out) {
     uint8_t p[NK_CONTROL_BYTES];
     struct nk_control c;
-    int fd = nk_vfs_open(l->vfs, dir, NK_PATH_MANIFEST, NITRO_FILE_READ);
-    if (fd < 0) return false;
-    (void)l->vfs->close(l->vfs->ctx, fd); /* only looked for */
-    fd = nk_vfs_open(l->vfs, dir, NK_PATH_CONTROL, NITRO_FILE_READ);
+    int fd = nk_vfs_open(l->vfs, dir, NK_PATH_CONTROL, NITRO_FILE_READ);
     if (fd < 0) return false;
     int64_t got = nk_vfs_read(l->vfs, fd, p, sizeof p, 0);
     (void)l->vfs->close(l->vfs->ctx, fd); /* only read */
     if (got < 0 || nk_control_newest(p, (size_t)got, &c) != NITRO_OK) return false;
+    if (memcmp(c.store, l->store, sizeof c.store) != 0) return false;
     struct sizes s = {.l = l, .dir = dir};
     (void)l->vfs->dir_list(l->vfs->ctx, dir, add_size, &s); /* for a statistic alone */
     out->lsn = c.durable_lsn;
@@ -356,10 +356,21 @@ int nk_log_links_find(struct nk_log *l, uint64_t number, struct nitro_err *err) 
     if (number < l->linked.number) return NITRO_OK;
     nk_path_snap_dir(number, name);
     int dir = nk_log_subfolder(l, name, 0);
-    if (dir == -ENOMEM)
-        return nk_err_set(err, NITRO_ENOMEM, ENOMEM, "open %s: out of memory", l->dir);
-    if (dir < 0) return NITRO_OK; /* no start needs it */
-    if (read_links(l, dir, &found)) l->linked = found;
+    if (dir == -ENOTDIR || dir == -ENOENT) return NITRO_OK;
+    if (dir < 0)
+        return nk_err_set(err, dir == -ENOMEM ? NITRO_ENOMEM : NITRO_EIO, -dir,
+                          "open %s: cannot open the snapshot %s: %s", l->dir, name, strerror(-dir));
+    int there = look_for(l, dir);
+    if (there == 0 && read_links(l, dir, &found)) {
+        l->linked = found;
+        l->shared_lsn = nk_max_u64(l->shared_lsn, found.lsn);
+    } else if (there != -ENOENT) {
+        l->shared_lsn = UINT64_MAX; /* of which moment it is, nobody knows now */
+    }
     close_folder(l, dir);
     return NITRO_OK;
+}
+
+bool nk_log_is_shared(const struct nk_log *l, const struct nk_live *f) {
+    return NK_MUTATE(90, false, l->shared_lsn != 0 && f->head.first_lsn <= l->shared_lsn);
 }

@@ -64,7 +64,7 @@ static int seal_log(struct nk_log *l, uint32_t i, struct nitro_err *err) {
         f->end = f->keep_end;
     }
     if (f->end != 0) s->end = f->end;
-    if (s->end == 0 || s->end >= f->size) return NITRO_OK;
+    if (s->end == 0 || s->end >= f->size || nk_log_is_shared(l, f)) return NITRO_OK;
     int rc = nk_live_cut(l, f, s->end, "recovery: seal");
     return rc == 0 ? NITRO_OK : nk_log_fail(l, err, rc, "cannot cut the unused room of", f->number);
 }

@@ -311,6 +311,7 @@ int nk_live_cut(struct nk_log *l, struct nk_live *f, uint64_t end, const char *w
 
 /* Cuts a file behind its last record that counts. */
 static int cut_file(struct nk_log *l, struct nk_live *f, uint64_t end, struct nitro_err *err) {
+    if (nk_log_is_shared(l, f)) return NITRO_OK;
     int rc = nk_live_cut(l, f, end, "recovery: cut tail");
     return rc == 0 ? NITRO_OK : nk_log_fail(l, err, rc, "cannot cut the tail of", f->number);
 }
