@@ -137,6 +137,7 @@ struct nk_log_links {
     int64_t time_ms;
 };
 
+    bool durable; /* under its name */
 /* A file that belongs to nothing, to be unlinked. */
 struct nk_orphan {
     uint64_t number;

@@ -212,6 +212,7 @@ int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms, struct nitro_err
     struct making m = {.l = l,
                        .err = err,
                        .links = {.lsn = lsn,
+                                 .durable = true,
                                  .time_ms = now_ms < 1 ? 1 : now_ms,
                                  .keys = __atomic_load_n(&l->keys, __ATOMIC_RELAXED)}};
     int rc = nk_log_check(l, err);
@@ -301,8 +302,22 @@ static int note_folder(void *arg, const char *name) {
     return note_name(&d->folders, name);
 }
 
+/* One that was found at open may have got its MANIFEST from a process that was killed before it had synced that. False: it cannot be
+ * synced now, so older ones stay. */
+static bool settle(struct nk_log *l) {
+    char name[NK_PATH_MAX];
+    if (l->linked.number == 0 || NK_MUTATE(91, true, l->linked.durable)) return true;
+    nk_path_snap_dir(l->linked.number, name);
+    int dir = nk_log_subfolder(l, name, 0);
+    if (dir < 0) return false;
+    l->linked.durable = nk_vfs_dir_sync(l->vfs, dir, "snapshot: sync found") == 0;
+    close_folder(l, dir);
+    return l->linked.durable;
+}
+
 void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more) {
     struct dropped d = {.keep = l->linked.number};
+    if (!settle(l)) return;                                                   /* tried again */
     if (l->vfs->dir_list(l->vfs->ctx, l->dirfd, note_folder, &d) < 0) return; /* looked at again */
     for (uint32_t i = 0; i<d.folders.count && * budget> 0; i++)
         remove_folder(l, d.folders.name[i], budget);
