@@ -439,6 +439,8 @@ int nk_log_subfolder(const struct nk_log *l, const char *name, unsigned flags);
 
 /* nk_log_old_keep: gives the file `name` of the folder a name in `retained`, durably. NITRO_ELOGFULL, NITRO_EIO,
  * NITRO_ENOMEM: it may have it, or not. */
+/* nk_log_old_open: makes the folder `retained`, if it is missing: from then on a start keeps what a merge has replaced. The same codes. */
+NITRO_MUST_CHECK int nk_log_old_open(struct nk_log *l, struct nitro_err *err);
 NITRO_MUST_CHECK int nk_log_old_keep(struct nk_log *l, const char *name, int64_t now_ms,
                                      struct nitro_err *err);
 /* nk_log_old_drop: removes those that nk_log_retain need not keep; as nk_log_links_drop. NITRO_EIO, NITRO_ENOMEM. */

@@ -35,7 +35,7 @@ static int cannot(const struct nk_log *l, struct nitro_err *err, int rc, const c
 
 /* ---- keeping -----------------------------------------------------------------------------------*/
 
-static int open_old(struct nk_log *l, struct nitro_err *err) {
+int nk_log_old_open(struct nk_log *l, struct nitro_err *err) {
     if (l->old_dirfd >= 0) return NITRO_OK;
     int fd = nk_log_subfolder(l, NK_PATH_RETAINED, NITRO_DIR_CREATE);
     if (fd < 0) return cannot(l, err, fd, "make", "");
@@ -46,7 +46,7 @@ static int open_old(struct nk_log *l, struct nitro_err *err) {
 int nk_log_old_keep(struct nk_log *l, const char *name, int64_t now_ms, struct nitro_err *err) {
     char old[NK_PATH_MAX];
     nk_path_old(name, now_ms, old);
-    int rc = open_old(l, err);
+    int rc = nk_log_old_open(l, err);
     if (rc != NITRO_OK) return rc;
     int sys = l->vfs->link(l->vfs->ctx, l->dirfd, name, l->old_dirfd, old, "retain: keep");
     if (sys == 0 || sys == -EEXIST)

@@ -5,7 +5,8 @@
  * ORDER  (a crash between two steps leaves a folder that recovers to the same)
  *   1. The log becomes durable up to the newest LSN that a decision of the merge rests on. Records are left out because
  *      of what has come since; a start that reads the new file must find that, too.
- *   2. MANIFEST lists the new file. From here on a start reads it, and not its inputs.
+ *   2. MANIFEST lists the new file. From here on a start reads it, and not its inputs. If the past is kept, the folder for that is
+ *      there by then: where it is, a start keeps the inputs, too.
  *   3. Entries that refer to an input refer to its copy from now on. Which is which, says the hint of the new file, or
  *      the file itself. An entry that refers to an input refers to the record that was copied, because inputs do not
  *      change, and an entry never goes back.
@@ -54,7 +55,8 @@ static void begin_accounts(const struct nk_merge *m) {
 int nk_merge_list(struct nk_merge *m, struct nk_merge_call *c) {
     struct nk_merge_out *out = &m->out;
     struct nk_data_header h = nk_merge_header(m);
-    int rc = nk_log_data_install(m->l, &h, &out->piece.slot, c->err);
+    int rc = NK_MUTATE(92, false, c->o->retain != 0) ? nk_log_old_open(m->l, c->err) : NITRO_OK;
+    if (rc == NITRO_OK) rc = nk_log_data_install(m->l, &h, &out->piece.slot, c->err);
     if (rc != NITRO_OK) return rc;
     out->made = false;
     out->piece.size = out->at;
