@@ -14,7 +14,8 @@
  *     - a merged file in whose interval that of another one with a smaller number lies has replaced it;
  *     - a log that begins in the interval of a merged file with a greater number has been replaced by that;
  *     - of what is left the piece before is the merged file that ends with the LSN that came before, or else a log:
- *       the one that the header names, or behind a merged file, whose header names none, the one that LSN lies in.
+ *       the one that the header names, or the one that LSN lies in: behind a merged file, whose header names none, and where a
+ *       log names a merged file that does not count in the past.
  *   Files that have been replaced are left from a crash before they were removed. Or they are there for a look at the past,
  *   which takes merged files alone that leave out nothing that was live then (l->past); the rules are the same.
  *
@@ -126,7 +127,8 @@ static int mark_back(struct nk_log *l, struct before b, uint64_t number, uint64_
             b = (struct before){.last_lsn = d->head.prev_last_lsn};
             continue;
         }
-        struct nk_live *f = b.named ? nk_folder_find(l, b.number) : log_with(l, b.last_lsn);
+        bool by_name = b.named && (NK_MUTATE(93, true, nk_folder_find_data(l, b.number) == NULL));
+        struct nk_live *f = by_name ? nk_folder_find(l, b.number) : log_with(l, b.last_lsn);
         if (f != NULL && (f->on_chain || is_replaced(l, f->number, f->head.first_lsn)))
             f = NULL; /* the headers contradict each other */
         if (f == NULL && ((l->read_only && !whole) || b.last_lsn <= NK_MUTATE(40, 0, l->base.lsn)))
@@ -137,6 +139,7 @@ static int mark_back(struct nk_log *l, struct before b, uint64_t number, uint64_
             return NITRO_ENOTFOUND;
         }
         f->on_chain = true;
+        f->by_lsn = !by_name;
         f->last_lsn = b.last_lsn;
         number = f->number;
         b = (struct before){true, f->head.prev_number, f->head.prev_last_lsn};
@@ -147,7 +150,7 @@ static int mark_back(struct nk_log *l, struct before b, uint64_t number, uint64_
 static int mark_chain(struct nk_log *l, uint64_t below, uint64_t *blank, struct nitro_err *err) {
     struct nk_live *f = newest_log(l, below);
     struct nk_log_data *d = newest_data(l);
-    for (uint32_t i = 0; i < l->live_count; i++) l->live[i].on_chain = false;
+    for (uint32_t i = 0; i < l->live_count; i++) l->live[i].on_chain = l->live[i].by_lsn = false;
     for (uint32_t i = 0; i < l->data_count; i++) l->data[i].on_chain = false;
     if (d != NULL && (f == NULL || f->head.first_lsn < d->head.first_lsn))
         return mark_back(l, (struct before){.last_lsn = d->head.last_lsn}, d->number, blank, err);

@@ -95,6 +95,8 @@ struct nk_live {
     uint64_t end;      /* offset behind its last record that is valid; 0 = not looked at */
     uint64_t keep_end; /* likewise, behind the frame of the last one up to W */
     bool on_chain;     /* used, and not superseded by a recovery or a merge */
+    bool by_lsn;       /* likewise: the piece behind it does not name it (folder_chain.c) */
+    uint64_t reaches;  /* a look at the past: its last LSN, valid or void; 0 = not looked at */
     uint32_t slot;     /* in the table of data files; 0 if there is none */
     int64_t old_ms;    /* a look at the past: when it was replaced: it lies in `retained`; else 0 */
 };
@@ -135,9 +137,9 @@ struct nk_log_links {
     uint64_t bytes;  /* of the files */
     uint64_t keys;   /* more or less; 0 = not known */
     int64_t time_ms;
+    bool durable; /* under its name */
 };
 
-    bool durable; /* under its name */
 /* A file that belongs to nothing, to be unlinked. */
 struct nk_orphan {
     uint64_t number;
@@ -421,11 +423,11 @@ void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more);
 /* nk_log_links_find: at open: l->linked is the newest complete one of the folders with these numbers. One that cannot be read is
  * left alone. NITRO_ENOMEM. */
 NITRO_MUST_CHECK int nk_log_links_find(struct nk_log *l, uint64_t number, struct nitro_err *err);
+/* nk_log_is_shared: whether a snapshot may need what lies behind the records of the file that count: then a start does not cut it off. */
+bool nk_log_is_shared(const struct nk_log *l, const struct nk_live *f);
 /* nk_log_links_info: what the host is told of one. */
 NK_INLINE void nk_log_links_info(const struct nk_log_links *k, struct nitro_snapshot_info *out) {
     *out = (struct nitro_snapshot_info){.number = k->number,
-/* nk_log_is_shared: whether a snapshot may need what lies behind the records of the file that count: then a start does not cut it off. */
-bool nk_log_is_shared(const struct nk_log *l, const struct nk_live *f);
                                         .lsn = k->lsn,
                                         .time_ms = k->time_ms,
                                         .keys = k->keys,
@@ -437,10 +439,10 @@ int nk_log_subfolder(const struct nk_log *l, const char *name, unsigned flags);
 
 /* ---- files that merges have replaced (logold.c); on the filler's thread -------------------------------*/
 
-/* nk_log_old_keep: gives the file `name` of the folder a name in `retained`, durably. NITRO_ELOGFULL, NITRO_EIO,
- * NITRO_ENOMEM: it may have it, or not. */
 /* nk_log_old_open: makes the folder `retained`, if it is missing: from then on a start keeps what a merge has replaced. The same codes. */
 NITRO_MUST_CHECK int nk_log_old_open(struct nk_log *l, struct nitro_err *err);
+/* nk_log_old_keep: gives the file `name` of the folder a name in `retained`, durably. NITRO_ELOGFULL, NITRO_EIO,
+ * NITRO_ENOMEM: it may have it, or not. */
 NITRO_MUST_CHECK int nk_log_old_keep(struct nk_log *l, const char *name, int64_t now_ms,
                                      struct nitro_err *err);
 /* nk_log_old_drop: removes those that nk_log_retain need not keep; as nk_log_links_drop. NITRO_EIO, NITRO_ENOMEM. */

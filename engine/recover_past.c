@@ -15,20 +15,42 @@
  */
 #include "recover.h"
 
-/* The last LSN of a log that no file follows which would say so. */
+#include "mutant.h"
+
+/* The last LSN of a log that no file follows which would say so, in f->reaches. */
 static int find_last(struct nk_log *l, struct nk_live *f, struct nitro_err *err) {
     struct nk_logscan s;
+    if (f->reaches != 0) return NITRO_OK;
     int rc = nk_live_scan(l, f, &s, err);
     if (rc != NITRO_OK) return rc;
-    f->last_lsn = f->head.first_lsn - 1;
+    f->reaches = f->head.first_lsn - 1;
     while ((rc = nk_logscan_frame(&s)) == NITRO_OK) {
-        f->last_lsn = s.frame.first_lsn + s.frame.count - 1;
+        f->reaches = s.frame.first_lsn + s.frame.count - 1;
         nk_logscan_skip(&s);
     }
     rc = rc == NITRO_ENOTFOUND || rc == NITRO_ECORRUPT ? NITRO_OK
                                                        : nk_live_scan_failed(l, err, f, &s, rc);
     nk_live_scan_end(l, &s);
     return rc;
+}
+
+static int gap(const struct nk_log *l, uint64_t last, struct nitro_err *err) {
+    return nk_err_set(err, NITRO_ECORRUPT, 0,
+                      "open %s: no file holds what came behind LSN %llu, at the point LSN %llu",
+                      l->dir, (unsigned long long)last, (unsigned long long)l->past);
+}
+
+/* A log that was found by its first LSN alone may end before the next piece begins: others lay between them, and are gone. */
+static int check_ends(struct nk_log *l, struct nitro_err *err) {
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        struct nk_live *f = &l->live[i];
+        if (!f->on_chain || !f->by_lsn) continue;
+        int rc = find_last(l, f, err);
+        if (rc == NITRO_OK && NK_MUTATE(94, false, f->reaches < f->last_lsn))
+            rc = gap(l, f->reaches, err);
+        if (rc != NITRO_OK) return rc;
+    }
+    return NITRO_OK;
 }
 
 /* The pieces that serve points from `cut` on, up to the next cut. `end`: the last LSN that there is. NITRO_ECORRUPT: they are not
@@ -38,6 +60,7 @@ static int chain_at(struct nk_log *l, uint64_t cut, uint64_t end, struct nitro_e
     uint64_t first = 0, last = 0; /* of the newest piece */
     l->past = cut;
     int rc = nk_folder_chain(l, err);
+    if (rc == NITRO_OK) rc = check_ends(l, err);
     if (rc != NITRO_OK) return rc;
     for (uint32_t i = 0; i < l->live_count; i++)
         if (l->live[i].on_chain) newest = &l->live[i];
@@ -49,12 +72,12 @@ static int chain_at(struct nk_log *l, uint64_t cut, uint64_t end, struct nitro_e
         first = h->first_lsn;
         last = h->last_lsn;
     }
-    if (newest != NULL && newest->last_lsn == 0) rc = find_last(l, newest, err);
+    if (newest != NULL && newest->last_lsn == 0) {
+        rc = find_last(l, newest, err);
+        newest->last_lsn = newest->reaches;
+    }
     if (newest != NULL) last = newest->last_lsn;
-    if (rc != NITRO_OK || last >= end) return rc;
-    return nk_err_set(err, NITRO_ECORRUPT, 0,
-                      "open %s: no file holds what came behind LSN %llu, at the point LSN %llu",
-                      l->dir, (unsigned long long)last, (unsigned long long)cut);
+    return rc != NITRO_OK || last >= end ? rc : gap(l, last, err);
 }
 
 /* The largest cut below `below`; 0: there is none. */
