@@ -11,7 +11,7 @@
  *     2. the data (its names), log, CONTROL; sync of each, and of the folder
  *     3. MANIFEST.tmp, sync, rename, sync of the folder
  *
- *   A crash within 1 leaves a file that the next restore overwrites. Within 2 and 3 it may leave files without a
+ *   A crash within 1 leaves files that the next restore removes. Within 2 and 3 it may leave files without a
  *   MANIFEST: a start refuses where it finds the data or the log, and takes CONTROL alone for nothing,
  *   since that says that nothing was durable. Another restore refuses and names what it has found, because it
  *   cannot know that no store has lost its MANIFEST. After an error everything is removed, MANIFEST first.
@@ -29,6 +29,7 @@
 
 #define SNAP_NUMBER 1u
 #define STAGE_BYTES (1u << 20)
+#define RESTS 32u /* that are removed between two looks at the folder */
 /* A record that is not large: what a block may hold, less its head and its key. */
 #define VALUE_SMALL 65535u
 
@@ -58,7 +59,7 @@ uint64_t nk_target_draw(struct nk_target *t) {
 
 /* ---- the folder --------------------------------------------------------------------------------*/
 
-/* What a restore that was killed has left under a temporary name is overwritten; anything else of a store
+/* What a restore that was killed has left under a temporary name is removed; anything else of a store
  * is a store's. */
 static int note_name(void *arg, const char *name) {
     struct nk_target *t = arg;
@@ -89,6 +90,36 @@ static int must_be_empty(struct nk_target *t, struct nitro_err *err) {
                       t->dir, t->found);
 }
 
+/* Names of what a restore that was killed has left. */
+struct rests {
+    char name[RESTS][NK_PATH_MAX];
+    uint32_t count;
+};
+
+static int note_rest(void *arg, const char *name) {
+    struct rests *r = arg;
+    uint64_t number;
+    enum nk_path_kind kind = nk_path_parse(name, &number);
+    if (kind != NK_PATH_IS_TMP && kind != NK_PATH_IS_SNAP_TMP && kind != NK_PATH_IS_HINT_TMP)
+        return 0;
+    (void)snprintf(r->name[r->count++], NK_PATH_MAX, "%s", name); /* a name of ours is no longer */
+    return r->count == RESTS;
+}
+
+/* It may have made more files than this restore will, and a start does not know all of them. */
+static int remove_rests(struct nk_target *t, struct nitro_err *err) {
+    for (;;) {
+        struct rests r = {.count = 0};
+        int rc = t->vfs->dir_list(t->vfs->ctx, t->dirfd, note_rest, &r);
+        if (rc < 0) return cannot(t, err, "list", "the folder", rc);
+        if (r.count == 0) return NITRO_OK;
+        for (uint32_t i = 0; i < r.count; i++) {
+            rc = t->vfs->unlink(t->vfs->ctx, t->dirfd, r.name[i], "restore: remove rest");
+            if (rc < 0) return cannot(t, err, "remove", r.name[i], rc);
+        }
+    }
+}
+
 static int lock_folder(struct nk_target *t, struct nitro_err *err) {
     char owner[64] = "";
     int fd = t->vfs->lock(t->vfs->ctx, t->dirfd, NK_PATH_LOCK, owner, sizeof owner);
@@ -117,7 +148,8 @@ int nk_target_open(struct nk_target *t, const struct nitro_vfs *vfs, const struc
     int rc =
         must_be_empty(t, err); /* before the lock, so that a folder in use is told as a store */
     if (rc == NITRO_OK) rc = lock_folder(t, err);
-    return rc == NITRO_OK ? must_be_empty(t, err) : rc;
+    if (rc == NITRO_OK) rc = must_be_empty(t, err);
+    return rc == NITRO_OK ? remove_rests(t, err) : rc;
 }
 
 /* ---- the snapshot ------------------------------------------------------------------------------*/
