@@ -198,7 +198,7 @@ SEED ?= 1
 CC_sim    = $(GCC)
 FLAGS_sim = -g
 $(eval $(call flavour_rules,sim))
-SIM_PARTS := disk disk_try disk_vfs image merges model names ops restores snaps world
+SIM_PARTS := disk disk_try disk_vfs image links merges model names ops restores snaps world
 SIMS      := sim faults damage
 
 obj/sim/sim/%.o: tests/sim/%.c Makefile engine/cgo.go

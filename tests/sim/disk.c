@@ -407,6 +407,14 @@ static unsigned list(const struct sim_disk *d, struct sim_file *out, bool folder
 
 unsigned sim_disk_list(struct sim_disk *d, struct sim_file *out) { return list(d, out, false); }
 
+unsigned sim_disk_list_folders(struct sim_disk *d, struct sim_file *out) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < d->now.count; i++)
+        if (d->inode[d->now.name[i].inode]->folder)
+            sim_name_copy(out[n++].name, d->now.name[i].text);
+    return n;
+}
+
 bool sim_disk_find(struct sim_disk *d, const char *name, struct sim_file *out) {
     const struct name *n = sim_name_find(&d->now, name);
     if (n == NULL || d->inode[n->inode]->folder) return false;

@@ -161,7 +161,7 @@ unsigned sim_disk_handles(const struct sim_disk *d);
 /* ---- looking and damaging -----------------------------------------------------------------------
  * Looking is possible at any time, changing while no handle is open; changes are made to both images. */
 #define SIM_NAME_MAX 64u
-#define SIM_FILES_MAX 256u /* folders count too */
+#define SIM_FILES_MAX 512u /* folders count too */
 struct sim_file {
     char name[SIM_NAME_MAX];
     const uint8_t *data; /* borrowed until the file changes */
@@ -170,6 +170,8 @@ struct sim_file {
 /* sim_disk_list: the files of all folders in order of their names, at most SIM_FILES_MAX; returns how
  * many. */
 unsigned sim_disk_list(struct sim_disk *d, struct sim_file *out);
+/* sim_disk_list_folders: their names, likewise. */
+unsigned sim_disk_list_folders(struct sim_disk *d, struct sim_file *out);
 /* sim_disk_find: the file of that name. False if there is none. */
 bool sim_disk_find(struct sim_disk *d, const char *name, struct sim_file *out);
 /* sim_disk_put: a file with these bytes, in place of what had the name: where that is a file, its

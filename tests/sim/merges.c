@@ -14,11 +14,13 @@ static int drive(struct sim_world *w, const struct nitro_merge_options *o, unsig
                  struct nitro_merge_result *r) {
     struct nitro_err err = {0};
     w->doing = "merge";
+    if (o->allow != 0 && o->retain == 0) w->reach = SIM_NEVER;
     w->phase = SIM_MERGE;
     w->busy |= busy;
     int rc = nitro_merge_step(w->store, w->now_ms, o, r, &err);
     w->busy &= ~busy;
     w->phase = SIM_APPEND;
+    w->roll.merged |= (busy & SIM_BUSY_FILL) != 0;
     bool full = rc == NITRO_ELOGFULL && sim_disk_is_limited(w->disk);
     if (rc == NITRO_OK || full || (rc == NITRO_ENOMEM && w->no_memory)) return rc;
     if (!sim_world_log_may_fail(w) && w->view->status != NITRO_LOG_FAILED)
@@ -47,7 +49,8 @@ void sim_do_merge_step(struct sim_world *w) {
     static const uint32_t percents[] = {1, 10, 50};
     struct nitro_merge_options o = {.allow = test_rng_below(&w->rng, 8) != 0,
                                     .dead_percent = percents[test_rng_below(&w->rng, 3)],
-                                    .dead_age_ms = test_rng_below(&w->rng, 4) == 0 ? 100 : 0};
+                                    .dead_age_ms = test_rng_below(&w->rng, 4) == 0 ? 100 : 0,
+                                    .retain = w->traits.retain};
     struct nitro_merge_result r = {0};
     sync_first(w);
     if (!ready(w)) return;
@@ -73,7 +76,8 @@ void sim_do_roll(struct sim_world *w) {
 }
 
 bool sim_do_merge(struct sim_world *w) {
-    const struct nitro_merge_options o = {.allow = 1, .dead_percent = 1};
+    const struct nitro_merge_options o = {
+        .allow = 1, .dead_percent = 1, .retain = w->traits.retain};
     struct nitro_merge_result r = {0};
     sim_do_write(w);
     if (!sim_disk_is_off(w->disk)) sim_do_sync(w);

@@ -600,8 +600,11 @@ static void step_folder(struct sim_world *w) {
 
 /* step_files: what a host does about the data files. */
 static void step_files(struct sim_world *w) {
-    if (test_rng_below(&w->rng, 32) == 0 && (w->busy & SIM_BUSY_FILL) == 0)
+    uint64_t r = test_rng_below(&w->rng, 32);
+    if (r == 0 && (w->busy & SIM_BUSY_FILL) == 0)
         sim_do_roll(w);
+    else if (r == 1 && (w->busy & SIM_BUSY_FILL) == 0)
+        sim_do_retain(w);
     else
         sim_do_merge_step(w);
 }

@@ -11,6 +11,7 @@
  *          - the new folder is a store: it starts, lives, crashes and starts again, and gives out no LSN that
  *            anybody has seen before;
  *          - the origin is unchanged;
+ *          - in mode bitcask, the folder, or that of a snapshot, which ends with its LSN, can be verified, too;
  *          - after a crash of the new folder's disk, or a failed call, there is the whole store in it, or
  *            none: then another restore succeeds, or refuses to touch what the crash has left, as a start
  *            does. After an error alone nothing is left.
@@ -35,7 +36,8 @@ struct attempt {
     struct nitro_restore_result res;
     struct nitro_err err;
     struct test_mem mem;
-    char file[SIM_NAME_MAX + 8]; /* a snapshot to restore from; "" = the folder */
+    char file[SIM_NAME_MAX + 8]; /* a snapshot to restore from, file or folder; "" = the folder */
+    uint64_t file_lsn;           /* where one that is a folder must end */
     uint64_t crash_in; /* changes of the new folder until the machine goes off; 0 = never */
     bool met;          /* what was planned has happened */
 };
@@ -58,6 +60,10 @@ static enum nitro_compression draw_compression(struct sim_world *w) {
     return (enum nitro_compression)test_rng_below(&w->rng, NITRO_COMPRESSION_ZSTD + 1);
 }
 
+static uint64_t draw_file_bytes(struct sim_world *w) {
+    return (uint64_t[]){0, 3000, 20000}[test_rng_below(&w->rng, 3)];
+}
+
 /* attempt_new: to the newest LSN of `from`, which it owns from then on. */
 static struct attempt *attempt_new(struct sim_world *w, struct sim_disk *from) {
     struct attempt *a = sim_need(calloc(1, sizeof *a));
@@ -72,6 +78,7 @@ static struct attempt *attempt_new(struct sim_world *w, struct sim_disk *from) {
                                             .to_ms = INT64_MAX,
                                             .now_ms = w->now_ms,
                                             .compression = draw_compression(w),
+                                            .file_bytes = draw_file_bytes(w),
                                             .vfs = sim_disk_vfs(from),
                                             .dir_vfs = sim_disk_vfs(a->to)};
     for (unsigned i = 0; i < NITRO_SEED_BYTES; i++)
@@ -93,7 +100,7 @@ static int run(struct attempt *a, uint64_t fail_alloc) {
     test_mem_fail(&a->mem, fail_alloc, fail_alloc);
     a->opt.mem = &a->mem.table;
     a->opt.from = a->file[0] != '\0' ? a->file : "data";
-    a->opt.from_file = a->file[0] != '\0';
+    a->opt.from_file = a->file[0] != '\0' && !w->traits.bitcask;
     a->res = (struct nitro_restore_result){0};
     int rc = nitro_restore(&a->opt, &a->res, &a->err);
     sim_trace(w,
@@ -125,6 +132,14 @@ static void check_window(const struct attempt *a, uint64_t lo, uint64_t hi) {
                       "must be the newest that can be restored, or later up to %" PRIu64
                       ", but the newest is %" PRIu64,
                       hi, r->last_lsn);
+}
+
+/* check_linked: a snapshot that is a folder holds all up to its LSN, and no more. */
+static void check_linked(const struct attempt *a) {
+    if (a->res.last_lsn != a->file_lsn)
+        sim_data_fail(a->w, 0, a->file_lsn,
+                      "the LSN of a snapshot, but it can be restored up to %" PRIu64,
+                      a->res.last_lsn);
 }
 
 static bool is_outside(const struct attempt *a) {
@@ -203,6 +218,9 @@ static struct sim_world *new_world(struct attempt *a, size_t count) {
     t->plan = (struct sim_plan){0};
     t->snap.stage = SIM_IDLE;
     t->taken = t->maybe = (struct sim_taken){0};
+    t->linked = t->older = (struct sim_linked){0};
+    t->linked_known = t->roll.set = false;
+    t->tried.count = 0;
     t->promises = 0;
     t->written = t->durable = t->reach = a->res.lsn;
     t->traits.restores = 0;
@@ -211,11 +229,11 @@ static struct sim_world *new_world(struct attempt *a, size_t count) {
 }
 
 /* live_on: the new folder starts, holds what it should, and is a store like any other. */
-static void live_on(struct attempt *a, size_t count) {
+static void live_on(struct attempt *a, size_t count, unsigned lives) {
     struct nitro_err err = {0};
     uint32_t live = 0;
     struct sim_world *t = new_world(a, count);
-    for (unsigned life = 0; life < 2; life++) {
+    for (unsigned life = 0; life < lives; life++) {
         if (sim_world_start(t, &err) != NITRO_OK) sim_world_refused(t, &err);
         live = sim_model_live(t->model.now, t->now_ms);
         if (life == 0 && (t->found.created != 0 || t->found.last_lsn != a->res.lsn))
@@ -282,6 +300,7 @@ static bool once_more(struct attempt *a, bool may_refuse) {
     struct sim_disk *before = sim_disk_copy(a->to);
     a->opt.compression =
         draw_compression(a->w); /* its files may be shorter than what they replace */
+    a->opt.file_bytes = draw_file_bytes(a->w);
     int rc = run(a, 0);
     if (rc != NITRO_OK && (!may_refuse || rc != NITRO_EARGUMENT))
         sim_fail(a->w, "after an interrupted restore another one fails: %s", a->err.msg);
@@ -321,7 +340,7 @@ static void disturbed(struct attempt *a, const struct sim_restore_plan *plan, si
         sim_fail(a->w, "a restore has failed, and left something: %s", a->err.msg);
     if (left != STORE && !once_more(a, !tidy)) return;
     a->res = clean;
-    live_on(a, count);
+    live_on(a, count, 2);
 }
 
 static struct attempt *same_again(const struct attempt *a) {
@@ -330,6 +349,7 @@ static struct attempt *same_again(const struct attempt *a) {
     b->opt.to_ms = a->opt.to_ms;
     b->opt.keep_expired = a->opt.keep_expired;
     memcpy(b->file, a->file, sizeof b->file);
+    b->file_lsn = a->file_lsn;
     b->res = a->res;
     return b;
 }
@@ -355,12 +375,22 @@ static int64_t draw_time(struct sim_world *w) {
     return e->made_ms + (int64_t)test_rng_below(&w->rng, 3) - 1;
 }
 
+/* from_linked: the attempt is from that snapshot of mode bitcask. */
+static void from_linked(struct attempt *a, const struct sim_linked *k) {
+    sim_link_path(k, a->file);
+    a->file_lsn = k->lsn;
+}
+
 static void draw_point(struct attempt *a) {
     struct sim_world *w = a->w;
     uint64_t r = test_rng_below(&w->rng, 8);
+    const struct sim_linked *k = &w->linked;
+    if (w->older.set && test_rng_below(&w->rng, 2) == 0) k = &w->older;
+    if (k->set && test_rng_below(&w->rng, 2) == 0) from_linked(a, k);
     if (r < 4) a->opt.to_lsn = draw_lsn(w);
     if ((r == 3 || r == 4) && w->traits.unlogged == 0) a->opt.to_ms = draw_time(w);
-    a->opt.keep_expired = test_rng_below(&w->rng, 4) == 0;
+    /* a merge may have dropped what had expired by then */
+    a->opt.keep_expired = test_rng_below(&w->rng, 4) == 0 && w->traits.merges == 0;
     if (r == 7 && w->taken.set)
         (void)snprintf(a->file, sizeof a->file, "data/%010" PRIu64 ".snap", w->taken.number);
 }
@@ -384,17 +414,39 @@ static struct sim_restore_plan draw_plan(struct sim_world *w) {
 
 /* ---- entry -------------------------------------------------------------------------------------*/
 
+/* verify: of the folder, in mode bitcask, that the attempt restores. */
+static void verify(const struct attempt *a, uint64_t lo, uint64_t hi) {
+    const struct sim_world *w = a->w;
+    struct nitro_snapshot_info found = {0};
+    struct nitro_err err = {0};
+    struct test_mem mem;
+    uint64_t bad = 0;
+    test_mem_init(&mem);
+    int rc =
+        nitro_verify("data", &mem.table, sim_disk_vfs(a->from), NULL, NULL, &found, &bad, &err);
+    test_mem_check_empty(&mem);
+    if (rc != NITRO_OK) sim_data_fail(w, 0, lo, "a sound folder is not: %s", err.msg);
+    if (found.lsn < lo || found.lsn > hi)
+        sim_data_fail(w, 0, lo, "must be verified, but that goes up to %" PRIu64, found.lsn);
+    if (found.keys < sim_model_live(w->model.now, w->now_ms) && lo == hi)
+        sim_data_fail(w, 0, lo, "has more keys than the %" PRIu64 " that are verified", found.keys);
+}
+
 /* restore: `from` is a copy of the world's folder; lo .. hi holds the newest LSN that is in it. */
 static void restore(struct sim_world *w, struct sim_disk *from, uint64_t lo, uint64_t hi) {
     struct attempt *a = attempt_new(w, from);
     w->doing = "restore";
     draw_point(a);
+    if (w->traits.bitcask && test_rng_below(&w->rng, 4) == 0) verify(a, lo, hi);
     int rc = run(a, 0);
     if (rc != NITRO_OK && (rc != NITRO_EARGUMENT || !is_outside(a)))
         sim_data_fail(w, 0, a->opt.to_lsn,
                       "cannot be restored (window %" PRIu64 " to %" PRIu64 "): %s",
                       a->res.first_lsn, a->res.last_lsn, a->err.msg);
-    if (a->file[0] == '\0') check_window(a, lo, hi);
+    if (a->file[0] == '\0')
+        check_window(a, lo, hi);
+    else if (w->traits.bitcask)
+        check_linked(a);
     if (rc == NITRO_OK) {
         size_t count = check_point(a);
         if (test_rng_below(&w->rng, 2) == 0) {
@@ -404,7 +456,7 @@ static void restore(struct sim_world *w, struct sim_disk *from, uint64_t lo, uin
             attempt_free(b);
         }
         crash(a, (unsigned)test_rng_below(&w->rng, 1 + SIM_RULES));
-        live_on(a, count);
+        live_on(a, count, 2);
     } else if (look(a) != NOTHING) {
         sim_fail(w, "a restore was refused, and has made a store");
     }
@@ -431,9 +483,54 @@ void sim_restore_after(struct sim_world *w, struct sim_disk *from) {
     restore(w, from, w->found.last_lsn, w->found.last_lsn);
 }
 
+/* draw_kept: a point that must be restorable. */
+static uint64_t draw_kept(struct sim_world *w) {
+    uint64_t lsn = draw_lsn(w);
+    return lsn < w->reach || lsn > w->model.base_lsn ? w->reach : lsn;
+}
+
+void sim_restore_promised(struct sim_world *w) {
+    bool linked = w->linked.set, kept = w->reach <= w->model.base_lsn;
+    if (!linked && !kept) return;
+    struct attempt *a = attempt_new(w, sim_disk_copy(w->disk));
+    w->doing = "restore of what is promised";
+    if (linked && (!kept || test_rng_below(&w->rng, 2) == 0))
+        from_linked(a, &w->linked);
+    else
+        a->opt.to_lsn = draw_kept(w);
+    if (run(a, 0) != NITRO_OK)
+        sim_data_fail(w, 0, a->file[0] != '\0' ? a->file_lsn : a->opt.to_lsn,
+                      "must be restorable: %s", a->err.msg);
+    if (a->file[0] != '\0')
+        check_linked(a);
+    else
+        check_window(a, w->model.base_lsn, SIM_NEVER);
+    live_on(a, check_point(a), 1);
+    attempt_free(a);
+}
+
+bool sim_restore_damaged(struct sim_world *w, bool linked, uint64_t to_lsn) {
+    struct attempt *a = attempt_new(w, sim_disk_copy(w->disk));
+    w->doing = "restore of a damaged folder";
+    if (linked) from_linked(a, &w->linked);
+    if (to_lsn != 0) a->opt.to_lsn = to_lsn;
+    int rc = run(a, 0);
+    if (rc == NITRO_OK) {
+        if (linked) check_linked(a);
+        live_on(a, check_point(a), 1);
+    } else if (rc != NITRO_ECORRUPT && rc != NITRO_EFORMAT && rc != NITRO_ENOTFOUND &&
+               (rc != NITRO_EARGUMENT || !is_outside(a))) {
+        sim_fail(w, "refused, but not for damage: %s: %s", nitro_strerror(rc), a->err.msg);
+    }
+    attempt_free(a);
+    return rc == NITRO_OK;
+}
+
 bool sim_restore_planned(struct sim_world *w, const struct sim_restore_plan *plan) {
     struct attempt *clean = attempt_new(w, sim_disk_copy(w->disk));
     w->doing = "restore";
+    if (plan->linked) from_linked(clean, &w->linked);
+    if (plan->to_lsn != 0) clean->opt.to_lsn = plan->to_lsn;
     if (run(clean, 0) != NITRO_OK) sim_fail(w, "cannot be restored: %s", clean->err.msg);
     size_t count = check_point(clean);
     struct attempt *a = same_again(clean);

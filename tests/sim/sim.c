@@ -30,7 +30,8 @@
 #define STANDARD_RUN 20000u
 #define TAILS_MIN                                                                                  \
     50u /* likewise: tails of several files; starts stopped in the middle of making one count */
-#define HUNT_SECONDS 20u /* for one world, which takes milliseconds */
+#define KEEP_MS 1000000000 /* longer than a script takes */
+#define HUNT_SECONDS 20u   /* for one world, which takes milliseconds */
 
 struct run {
     uint64_t recoveries; /* served */
@@ -113,6 +114,12 @@ static void start(struct run *r, struct sim_world *w) {
     if (before != NULL) sim_restore_after(w, before);
 }
 
+/* remember: what is promised is there, once in a while. */
+static void remember(struct sim_world *w) {
+    if (w->traits.bitcask && w->traits.restores > 0 && test_rng_below(&w->rng, 4) == 0)
+        sim_restore_promised(w);
+}
+
 /* heal: there is room again, so the log must go on. */
 static void heal(struct sim_world *w) {
     sim_disk_room(w->disk, UINT64_MAX);
@@ -137,6 +144,7 @@ static void life(struct run *r, struct sim_world *w) {
     if (!sim_disk_is_off(w->disk) && stop) (void)sim_world_stop(w);
     random_crash(w);
     end_faults(w);
+    remember(w);
 }
 
 static void random_world(struct run *r, uint64_t seed) {
@@ -273,6 +281,25 @@ static void script_merges(struct sim_world *w) {
     sim_do_write(w);
 }
 
+/* script_links: two snapshots of mode bitcask, what they hold is merged away, and what that has replaced is kept. */
+static void script_links(struct sim_world *w) {
+    static const unsigned batch[] = {3, 4, 5};
+    for (unsigned round = 0; round < 2; round++) {
+        sim_do_set(w, 1 + round, sim_bytes(w, 40), 0);
+        for (unsigned i = 0; i < 16 * (1 - round); i++) sim_do_set(w, 8 + i, sim_bytes(w, 4000), 0);
+        sim_do_batch(w, batch, 3, 100);
+        if (sim_disk_is_off(w->disk) || !sim_do_snapshot(w, NITRO_COMPRESSION_NONE)) return;
+        for (unsigned i = 0; i < 14; i++) sim_do_set(w, 8 + i, sim_bytes(w, 30), 0);
+        sim_do_delete(w, 3);
+        if (!sim_do_merge(w)) return;
+        w->now_ms += 10;
+        sim_do_retain(w);
+        if (sim_disk_is_off(w->disk)) return;
+    }
+    sim_do_set(w, 3, sim_bytes(w, 10), 0);
+    sim_do_write(w);
+}
+
 struct script {
     const char *name;
     void (*operations)(struct sim_world *w);
@@ -280,14 +307,16 @@ struct script {
     bool bitcask;
     /* In recoveries after every so many-th crash point of the script there are crashes before every change, too. */
     unsigned deep;
+    bool past; /* what merges replace is kept, and then it is restored, or the snapshot is */
 };
 static const struct script scripts[] = {
-    {"log", script_log, 0, false, 1},
-    {"snapshots", script_snapshots, 0, false, 1},
-    {"snapshots without a log", script_snapshots, 4, false, 1},
-    {"log, mode bitcask", script_log, 0, true, 5},
-    {"tail, mode bitcask", script_tail, 0, true, 8},
-    {"merges", script_merges, 0, true, 16},
+    {"log", script_log, 0, false, 1, false},
+    {"snapshots", script_snapshots, 0, false, 1, false},
+    {"snapshots without a log", script_snapshots, 4, false, 1, false},
+    {"log, mode bitcask", script_log, 0, true, 5, false},
+    {"tail, mode bitcask", script_tail, 0, true, 8, false},
+    {"merges", script_merges, 0, true, 16, false},
+    {"snapshots, mode bitcask", script_links, 0, true, 16, true},
 };
 
 enum { WAYS = 1 + SIM_RULES };
@@ -306,7 +335,10 @@ static void script_begin(struct run *r, const struct script *s, struct sim_world
                                     .has_alloc = true,
                                     .sync_drops = true,
                                     .unlogged = s->unlogged,
-                                    .bitcask = s->bitcask};
+                                    .bitcask = s->bitcask,
+                                    .merges = s->bitcask,
+                                    .retain = s->past,
+                                    .keep_ms = s->past ? KEEP_MS : 0};
     sim_world_repeat(w,
                      "obj/sim/run-sim SCRIPT=1 SEED=%" PRIu64 " (%s, crash before change %" PRIu64
                      ", way %u)",
@@ -360,6 +392,7 @@ static void run_script(struct run *r, const struct script *s) {
                 deeper = deeper && nth % s->deep == 0;
                 /* Contents and folder are now what a second recovery must find again. */
                 (void)script_recover(r, &w, 0, way);
+                if (s->past && depth == 0) sim_restore_promised(&w);
                 sim_world_fini(&w);
                 depth++;
             }
@@ -368,11 +401,11 @@ static void run_script(struct run *r, const struct script *s) {
 }
 
 /* script_restore: of what the script leaves, with crashes before every change of the new folder. */
-static void script_restore(struct run *r, const struct script *s) {
+static void script_restore(struct run *r, const struct script *s, bool linked) {
     struct sim_world w;
     (void)script_life(r, s, &w, 0, 0);
     for (unsigned way = 0; way < WAYS; way++) {
-        struct sim_restore_plan plan = {.crash_nth = 1, .crash_way = way};
+        struct sim_restore_plan plan = {.crash_nth = 1, .crash_way = way, .linked = linked};
         sim_world_repeat(&w, "obj/sim/run-sim SCRIPT=1 SEED=%" PRIu64 " (restore of %s, way %u)",
                          r->seed, s->name, way);
         while (sim_restore_planned(&w, &plan)) plan.crash_nth++;
@@ -383,7 +416,9 @@ static void script_restore(struct run *r, const struct script *s) {
 static void run_scripts(struct run *r) {
     for (unsigned i = 0; i < sizeof scripts / sizeof scripts[0]; i++) run_script(r, &scripts[i]);
     for (unsigned i = 0; i < sizeof scripts / sizeof scripts[0]; i++)
-        if (!scripts[i].bitcask) script_restore(r, &scripts[i]);
+        if (!scripts[i].bitcask || scripts[i].past) script_restore(r, &scripts[i], false);
+    for (unsigned i = 0; i < sizeof scripts / sizeof scripts[0]; i++)
+        if (scripts[i].past) script_restore(r, &scripts[i], true);
 }
 
 /* ---- report ------------------------------------------------------------------------------------*/

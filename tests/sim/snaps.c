@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * snaps.c - snapshots of a world, piece by piece, and what they must hold (see world.h).
+ * snaps.c - snapshots of a world, piece by piece, and what they must hold (see world.h). Those of mode bitcask: links.c.
  *
  * WHAT   A snapshot is taken as a host does it; between any two pieces, and inside their file calls,
  *        all other operations may run. When one is finished its file is read back from a disk of its
@@ -39,10 +39,9 @@ static bool may_fail(const struct sim_world *w, int rc) {
     }
 }
 
-/* check: the result of a call, and that it has not harmed the log: only a list of files that could not be
- * written ends it. */
-static bool check(const struct sim_world *w, const char *what, int rc, const struct nitro_err *err,
-                  uint32_t status_before) {
+/* Only a list of files that could not be written ends the log. */
+bool sim_snapshot_check(const struct sim_world *w, const char *what, int rc,
+                        const struct nitro_err *err, uint32_t status_before) {
     if (rc != NITRO_OK && !may_fail(w, rc))
         sim_fail(w, "%s: %s: %s", what, nitro_strerror(rc), err->msg);
     if (rc != NITRO_OK && err->msg[0] == '\0') sim_fail(w, "%s failed, and does not say why", what);
@@ -161,7 +160,7 @@ static void prepare(struct sim_world *w, enum nitro_compression compression) {
     int rc = nitro_snapshot_prepare(w->store, compression, &err);
     w->busy &= ~(SIM_BUSY_FILL | SIM_BUSY_SNAP);
     w->phase = phase;
-    if (check(w, w->doing, rc, &err, status)) w->snap.stage = SIM_PREPARED;
+    if (sim_snapshot_check(w, w->doing, rc, &err, status)) w->snap.stage = SIM_PREPARED;
 }
 
 static void begin(struct sim_world *w) {
@@ -210,7 +209,7 @@ static void write_piece(struct sim_world *w) {
     int rc = nitro_snapshot_write(w->store, &err);
     w->busy &= ~SIM_BUSY_SNAP;
     w->phase = phase;
-    if (check(w, w->doing, rc, &err, status))
+    if (sim_snapshot_check(w, w->doing, rc, &err, status))
         w->snap.stage = SIM_GATHER;
     else
         sim_do_abort(w);
@@ -250,7 +249,7 @@ static void finish(struct sim_world *w) {
         finished(w, &info);
         return;
     }
-    if (!early) (void)check(w, w->doing, rc, &err, status);
+    if (!early) (void)sim_snapshot_check(w, w->doing, rc, &err, status);
     sim_do_abort(w);
 }
 
@@ -274,6 +273,10 @@ static bool may_finish(struct sim_world *w) {
 
 void sim_do_snapshot_step(struct sim_world *w) {
     if ((w->busy & SIM_BUSY_SNAP) != 0) return;
+    if (w->traits.bitcask) {
+        sim_link_step(w);
+        return;
+    }
     switch (w->snap.stage) {
     case SIM_IDLE:
         if ((w->busy & SIM_BUSY_FILL) == 0)
@@ -304,6 +307,7 @@ bool sim_do_snapshot_drain(struct sim_world *w) {
 
 bool sim_do_snapshot(struct sim_world *w, enum nitro_compression compression) {
     if (sim_disk_is_off(w->disk)) return false;
+    if (w->traits.bitcask) return sim_link_all(w);
     if (w->snap.stage == SIM_IDLE) prepare(w, compression);
     uint64_t number = w->taken.number;
     unsigned pieces = 0;
@@ -355,12 +359,23 @@ static void note_reach(struct sim_world *w, int64_t keep_ms, uint64_t keep_bytes
     if (reach > w->reach) w->reach = reach;
 }
 
+/* note_data_reach: the same in mode bitcask. What a merge has replaced goes when both limits let it; how many bytes
+ * of it lie behind a point is not told. */
+static void note_data_reach(struct sim_world *w, int64_t keep_ms, uint64_t keep_bytes) {
+    if (w->traits.merges == 0 || keep_bytes == UINT64_MAX) return;
+    note_reach(w, w->traits.retain ? keep_ms : 0, 0);
+}
+
 void sim_do_retain(struct sim_world *w) {
     struct nitro_err err = {0};
     uint32_t status = w->view->status;
     int64_t keep_ms = w->wal_off ? 0 : w->traits.keep_ms;
     uint64_t keep_bytes = w->wal_off ? 0 : w->traits.keep_bytes;
-    note_reach(w, keep_ms, keep_bytes);
+    if (w->traits.bitcask)
+        note_data_reach(w, keep_ms, keep_bytes);
+    else
+        note_reach(w, keep_ms, keep_bytes);
+    w->older.set = false;
     w->doing = "retain";
     enum sim_phase phase = w->phase;
     w->phase = SIM_DROP;
@@ -368,7 +383,7 @@ void sim_do_retain(struct sim_world *w) {
     int rc = nitro_retain(w->store, w->now_ms, keep_ms, keep_bytes, &err);
     w->busy &= ~SIM_BUSY_FILL;
     w->phase = phase;
-    (void)check(w, w->doing, rc, &err, status);
+    (void)sim_snapshot_check(w, w->doing, rc, &err, status);
 }
 
 void sim_do_folder(struct sim_world *w) {
@@ -378,6 +393,10 @@ void sim_do_folder(struct sim_world *w) {
     int rc = nitro_folder_state(w->store, &f, &err);
     if (rc != NITRO_OK && may_fail(w, rc)) return;
     if (rc != NITRO_OK) sim_fail(w, "nitro_folder_state: %s: %s", nitro_strerror(rc), err.msg);
+    if (w->traits.bitcask) {
+        sim_link_folder(w, &f); /* how far back it goes, a restore says */
+        return;
+    }
     if (w->taken.set && f.newest.number < w->taken.number)
         sim_fail(w, "the newest snapshot is %" PRIu64 ", and the folder knows %" PRIu64,
                  w->taken.number, f.newest.number);

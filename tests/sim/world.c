@@ -165,9 +165,12 @@ static void draw_traits(struct sim_world *w) {
     if (r == 3) t->keep_bytes = UINT64_MAX;
     t->bitcask = test_rng_below(&w->rng, 3) == 0;
     if (!t->bitcask) return;
-    t->merges = (uint32_t[]){1, 4, 10, 20}[test_rng_below(&w->rng, 4)];
+    t->merges = (uint32_t[]){0, 1, 4, 10, 20, 20}[test_rng_below(&w->rng, 6)];
+    t->snaps = (uint32_t[]){0, 1, 4, 8}[test_rng_below(&w->rng, 4)];
+    t->retain = t->merges > 0 && test_rng_below(&w->rng, 2) == 0;
+    if (t->keep_ms > 0) t->keep_ms = 1 + t->keep_ms / 8; /* a world lasts about a second */
     t->heavy |= test_rng_below(&w->rng, 2) == 0;
-    t->snaps = t->unlogged = t->restores = 0;
+    t->unlogged = 0;
     uint64_t how = test_rng_below(&w->rng, NITRO_COMPRESSION_ZSTD + 1);
     t->value_compression = (enum nitro_compression)how;
     if (test_rng_below(&w->rng, 2) == 0) t->cache_bytes = 1 + test_rng_below(&w->rng, 20000);
@@ -403,18 +406,21 @@ static void close_store(struct sim_world *w) {
     nitro_close(&w->store);
     w->view = NULL;
     w->snap.stage = SIM_IDLE;
+    w->roll.set = w->linked_known = false;
+    w->older.set = false;
     w->merge.need = NITRO_MERGE_FOLDER;
     if (sim_disk_handles(w->disk) != 0)
         sim_fail(w, "the store was closed and left %u files open", sim_disk_handles(w->disk));
 }
 
 /* check_rests: what an earlier life has left half done is gone. */
-static void check_rests(const struct sim_world *w) {
+static void check_rests(struct sim_world *w) {
     struct sim_file file[SIM_FILES_MAX];
     unsigned n = sim_disk_list(w->disk, file);
     for (unsigned i = 0; i < n; i++)
         if (strstr(file[i].name, ".tmp") != NULL)
             sim_fail(w, "%s is still there after a start", file[i].name);
+    if (w->traits.bitcask && !w->damaged) sim_link_found(w);
 }
 
 /* serve: the recovered contents are the new base. */
@@ -440,7 +446,7 @@ static void serve(struct sim_world *w) {
     if (w->traits.bitcask && (w->no_memory || sim_world_log_may_fail(w))) return;
     sim_world_compare(w);
     check_lost(w);
-    if (!w->faults && !sim_disk_is_off(w->disk)) check_rests(w);
+    if (!w->faults && !w->no_memory && !sim_disk_is_off(w->disk)) check_rests(w);
 }
 
 static void draw_life(struct sim_world *w) {

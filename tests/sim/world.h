@@ -13,6 +13,9 @@
  *   A life has a log, or none (--wal off). Without one nothing is promised, and a crash leaves
  *   exactly the newest snapshot that was finished.
  *
+ *   In mode bitcask a snapshot is a folder (links.c). From when it is complete until retention drops it for a
+ *   newer one it must hold what the model was at its LSN, whatever happens to the store.
+ *
  * SIDE BY SIDE  Writing, syncing, filling and the file calls of a snapshot run beside each other
  *   and beside requests in a server. Here the hook of the disk does other operations while such a
  *   call is inside a file call: the same interleavings, but repeatable.
@@ -69,16 +72,17 @@ struct sim_traits {
     uint32_t segments;
     uint64_t log_file_bytes;
     bool has_alloc, sync_drops;
-    bool nest;           /* operations side by side */
-    bool big_values;     /* some that are spliced */
-    bool heavy;          /* many values of 5,000 bytes, so that log files end */
-    uint32_t eager;      /* of 16 operations, so many write or sync */
-    uint32_t snaps;      /* of 32 operations, so many are a piece of a snapshot */
-    uint32_t unlogged;   /* of 4 lives, so many have no log */
-    uint32_t restores;   /* of 64 operations, so many restore a copy of the folder */
-    bool bitcask;        /* mode bitcask: no snapshots, no restores, no life without a log */
-    uint32_t merges;     /* of 32 operations, so many are a piece of a merge */
-    int64_t keep_ms;     /* retention; 0 = not by time */
+    bool nest;         /* operations side by side */
+    bool big_values;   /* some that are spliced */
+    bool heavy;        /* many values of 5,000 bytes, so that log files end */
+    uint32_t eager;    /* of 16 operations, so many write or sync */
+    uint32_t snaps;    /* of 32 operations, so many are a piece of a snapshot */
+    uint32_t unlogged; /* of 4 lives, so many have no log */
+    uint32_t restores; /* of 64 operations, so many restore a copy of the folder */
+    bool bitcask;      /* mode bitcask: no life without a log */
+    uint32_t merges;   /* of 32 operations, so many are a piece of a merge; 0: nothing is merged */
+    bool retain;       /* what merges replace is kept for a look at the past */
+    int64_t keep_ms;   /* retention; 0 = not by time */
     uint64_t keep_bytes; /* 0 = not by bytes */
     /* of mode bitcask; half of the values repeat themselves then */
     enum nitro_compression value_compression;
@@ -100,6 +104,14 @@ struct sim_taken {
     uint64_t number, lsn; /* number 0: not told */
     size_t count;
 };
+
+/* A snapshot of mode bitcask. */
+struct sim_linked {
+    bool set;
+    uint64_t number, lsn;
+    int64_t time_ms;
+};
+#define SIM_TRIED_MAX 64u
 
 struct sim_world {
     uint64_t seed;
@@ -126,6 +138,17 @@ struct sim_world {
     bool logged;      /* the effects since the base are in the log */
     struct sim_snap snap;
     struct sim_taken taken, maybe; /* newest finished; newest that failed in its finish */
+    struct {
+        bool set, merged; /* merged: something may have been listed since */
+        uint64_t lsn;
+    } roll; /* in mode bitcask: the first step of a snapshot is done */
+    /* Over all lives: the newest snapshot that was told, and the one before it, until that may be dropped. */
+    struct sim_linked linked, older;
+    bool linked_known; /* to this life of the store */
+    struct {
+        uint64_t lsn[SIM_TRIED_MAX]; /* a ring */
+        unsigned count;
+    } tried; /* snapshots since then that have failed: one may be complete nevertheless */
     struct {
         enum nitro_merge_need need; /* of the next step */
         uint64_t lsn;
@@ -225,6 +248,19 @@ void sim_do_abort(struct sim_world *w);
 void sim_do_retain(struct sim_world *w);
 /* sim_do_folder: asks what the folder holds, and compares. */
 void sim_do_folder(struct sim_world *w);
+/* sim_snapshot_check: the result of a call that must not harm the log; true: it is NITRO_OK. status_before: the log's. */
+bool sim_snapshot_check(const struct sim_world *w, const char *what, int rc,
+                        const struct nitro_err *err, uint32_t status_before);
+
+/* ---- snapshots in mode bitcask (links.c): what the functions above do there --------------------------*/
+void sim_link_step(struct sim_world *w);
+bool sim_link_all(struct sim_world *w);
+/* sim_link_folder: what the folder says about its newest snapshot. */
+void sim_link_folder(const struct sim_world *w, const struct nitro_folder *f);
+/* sim_link_found: after a start without errors: the snapshot is there, and no other folder of one. */
+void sim_link_found(struct sim_world *w);
+/* sim_link_path: of a snapshot, in out[SIM_NAME_MAX]. */
+void sim_link_path(const struct sim_linked *k, char *out);
 
 /* ---- merges (merges.c), in mode bitcask ----------------------------------------------------------*/
 /* sim_do_merge_step: the next piece of background work on the data files, if what it needs is free. */
@@ -242,13 +278,21 @@ void sim_do_restore(struct sim_world *w);
 void sim_restore_after(struct sim_world *w, struct sim_disk *from);
 /* A crash or a fault in a restore; nth 0 = none. */
 struct sim_restore_plan {
+    bool linked;                 /* from the newest snapshot of mode bitcask, not from the folder */
+    uint64_t to_lsn;             /* 0 = the newest */
     uint64_t crash_nth;          /* the machine goes off before this change of the new folder */
     unsigned crash_way;          /* 0 kill, else rule + 1 */
     struct sim_fault fault;      /* of the new folder */
     struct sim_fault from_fault; /* of the origin */
     uint64_t fail_alloc;
 };
-/* sim_restore_planned: restores a copy of the closed folder to its newest LSN. False if it got through
+/* sim_restore_promised: in mode bitcask: what must be in the newest snapshot is, or the window goes as far back as it must, whichever is
+ * drawn. The folder is copied; it is not open. */
+void sim_restore_promised(struct sim_world *w);
+/* sim_restore_damaged: of a folder, or its newest snapshot, in which something is: to_lsn as above. What it makes is right, or it refuses: then
+ * false. */
+bool sim_restore_damaged(struct sim_world *w, bool linked, uint64_t to_lsn);
+/* sim_restore_planned: restores a copy of the closed folder. False if it got through
  * without meeting what was planned. */
 bool sim_restore_planned(struct sim_world *w, const struct sim_restore_plan *plan);
 
