@@ -42,6 +42,93 @@ static void close_folder(const struct nk_log *l, int dir) {
     (void)l->vfs->dir_close(l->vfs->ctx, dir); /* synced, or given up */
 }
 
+/* ---- removing ----------------------------------------------------------------------------------*/
+
+/* Names of a folder, as many as are removed before it is looked at again. */
+struct names {
+    char name[NAMES][NK_PATH_MAX];
+    uint32_t count;
+};
+
+static int note_name(void *arg, const char *name) {
+    struct names *n = arg;
+    size_t bytes = strlen(name) + 1;
+    if (bytes > NK_PATH_MAX) return 0; /* none of ours: the folder stays */
+    memcpy(n->name[n->count++], name, bytes);
+    return n->count == NAMES;
+}
+
+/* All names of the folder, MANIFEST before all others. False: some are left. */
+static bool empty_folder(struct nk_log *l, int dir, uint32_t *budget) {
+    const struct nitro_vfs *v = l->vfs;
+    int rc = v->unlink(v->ctx, dir, NK_PATH_MANIFEST, "snapshot: remove MANIFEST");
+    if (rc == 0) rc = nk_vfs_dir_sync(v, dir, "snapshot: sync removal");
+    if (rc != 0 && rc != -ENOENT) return false;
+    for (;;) {
+        struct names n = {.count = 0};
+        if (v->dir_list(v->ctx, dir, note_name, &n) < 0) return false;
+        if (n.count == 0) return true;
+        for (uint32_t i = 0; i < n.count; i++, --*budget)
+            if (*budget == 0 || v->unlink(v->ctx, dir, n.name[i], "snapshot: remove link") != 0)
+                return false;
+    }
+}
+
+/* Whether there is a snapshot in the folder: 0, or why it cannot be told; -ENOENT: there is none. */
+static int look_for(const struct nk_log *l, int dir) {
+    int fd = nk_vfs_open(l->vfs, dir, NK_PATH_MANIFEST, NITRO_FILE_READ);
+    if (fd < 0) return fd;
+    (void)l->vfs->close(l->vfs->ctx, fd); /* only looked for */
+    return 0;
+}
+
+/* A newer one than that which is known is one that could not be read at open: it stays, if it is complete. */
+static void remove_folder(struct nk_log *l, const char *name, uint32_t *budget) {
+    uint64_t number = 0;
+    int dir = nk_log_subfolder(l, name, 0);
+    if (dir < 0) return;
+    (void)nk_path_parse(name, &number);
+    bool goes = number < l->linked.number || look_for(l, dir) == -ENOENT;
+    bool empty = goes && empty_folder(l, dir, budget);
+    close_folder(l, dir);
+    /* one that stays is removed by the next drop, or start */
+    if (empty) (void)l->vfs->dir_remove(l->vfs->ctx, l->dirfd, name, "snapshot: remove folder");
+}
+
+struct dropped {
+    uint64_t keep;
+    struct names folders;
+};
+
+static int note_folder(void *arg, const char *name) {
+    struct dropped *d = arg;
+    uint64_t number;
+    if (nk_path_parse(name, &number) != NK_PATH_IS_SNAP_DIR || number == d->keep) return 0;
+    return note_name(&d->folders, name);
+}
+
+/* One that was found at open may have got its MANIFEST from a process that was killed before it had synced that. False: it cannot be
+ * synced now, so older ones stay. */
+static bool settle(struct nk_log *l) {
+    char name[NK_PATH_MAX];
+    if (l->linked.number == 0 || NK_MUTATE(91, true, l->linked.durable)) return true;
+    nk_path_snap_dir(l->linked.number, name);
+    int dir = nk_log_subfolder(l, name, 0);
+    if (dir < 0) return false;
+    l->linked.durable = nk_vfs_dir_sync(l->vfs, dir, "snapshot: sync found") == 0;
+    close_folder(l, dir);
+    return l->linked.durable;
+}
+
+void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more) {
+    struct dropped d = {.keep = l->linked.number};
+    if (!settle(l)) return;                                                   /* tried again */
+    if (l->vfs->dir_list(l->vfs->ctx, l->dirfd, note_folder, &d) < 0) return; /* looked at again */
+    for (uint32_t i = 0; i<d.folders.count && * budget> 0; i++)
+        remove_folder(l, d.folders.name[i], budget);
+    *more |= *budget == 0 && d.folders.count > 0;
+}
+
 /* ---- making one --------------------------------------------------------------------------------*/
 
 /* A snapshot that is being made. */
@@ -229,99 +316,16 @@ int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms, struct nitro_err
         m.links.number = l->next_number++;
         nk_path_snap_dir(m.links.number, m.name);
         rc = make(&m);
-        if (rc == NITRO_OK) l->linked = m.links;
-        if (rc == NITRO_OK) l->shared_lsn = lsn;
-        /* else what there is of it is in the way of nobody: it goes with the next drop, or start */
+        uint32_t budget = UINT32_MAX;
+        if (rc == NITRO_OK) {
+            l->linked = m.links;
+            l->shared_lsn = lsn;
+        } else {
+            remove_folder(l, m.name, &budget); /* what stays goes with the next drop, or start */
+        }
     }
     nk_mem_free(l->mem, m.piece, m.cap * sizeof *m.piece);
     return rc;
-}
-
-/* ---- removing ----------------------------------------------------------------------------------*/
-
-/* Names of a folder, as many as are removed before it is looked at again. */
-struct names {
-    char name[NAMES][NK_PATH_MAX];
-    uint32_t count;
-};
-
-static int note_name(void *arg, const char *name) {
-    struct names *n = arg;
-    size_t bytes = strlen(name) + 1;
-    if (bytes > NK_PATH_MAX) return 0; /* none of ours: the folder stays */
-    memcpy(n->name[n->count++], name, bytes);
-    return n->count == NAMES;
-}
-
-/* All names of the folder, MANIFEST before all others. False: some are left. */
-static bool empty_folder(struct nk_log *l, int dir, uint32_t *budget) {
-    const struct nitro_vfs *v = l->vfs;
-    int rc = v->unlink(v->ctx, dir, NK_PATH_MANIFEST, "snapshot: remove MANIFEST");
-    if (rc == 0) rc = nk_vfs_dir_sync(v, dir, "snapshot: sync removal");
-    if (rc != 0 && rc != -ENOENT) return false;
-    for (;;) {
-        struct names n = {.count = 0};
-        if (v->dir_list(v->ctx, dir, note_name, &n) < 0) return false;
-        if (n.count == 0) return true;
-        for (uint32_t i = 0; i < n.count; i++, --*budget)
-            if (*budget == 0 || v->unlink(v->ctx, dir, n.name[i], "snapshot: remove link") != 0)
-                return false;
-    }
-}
-
-/* Whether there is a snapshot in the folder: 0, or why it cannot be told; -ENOENT: there is none. */
-static int look_for(const struct nk_log *l, int dir) {
-    int fd = nk_vfs_open(l->vfs, dir, NK_PATH_MANIFEST, NITRO_FILE_READ);
-    if (fd < 0) return fd;
-    (void)l->vfs->close(l->vfs->ctx, fd); /* only looked for */
-    return 0;
-}
-
-/* A newer one than that which is known is one that could not be read at open: it stays, if it is complete. */
-static void remove_folder(struct nk_log *l, const char *name, uint32_t *budget) {
-    uint64_t number = 0;
-    int dir = nk_log_subfolder(l, name, 0);
-    if (dir < 0) return;
-    (void)nk_path_parse(name, &number);
-    bool goes = number < l->linked.number || look_for(l, dir) == -ENOENT;
-    bool empty = goes && empty_folder(l, dir, budget);
-    close_folder(l, dir);
-    /* one that stays is removed by the next drop, or start */
-    if (empty) (void)l->vfs->dir_remove(l->vfs->ctx, l->dirfd, name, "snapshot: remove folder");
-}
-
-struct dropped {
-    uint64_t keep;
-    struct names folders;
-};
-
-static int note_folder(void *arg, const char *name) {
-    struct dropped *d = arg;
-    uint64_t number;
-    if (nk_path_parse(name, &number) != NK_PATH_IS_SNAP_DIR || number == d->keep) return 0;
-    return note_name(&d->folders, name);
-}
-
-/* One that was found at open may have got its MANIFEST from a process that was killed before it had synced that. False: it cannot be
- * synced now, so older ones stay. */
-static bool settle(struct nk_log *l) {
-    char name[NK_PATH_MAX];
-    if (l->linked.number == 0 || NK_MUTATE(91, true, l->linked.durable)) return true;
-    nk_path_snap_dir(l->linked.number, name);
-    int dir = nk_log_subfolder(l, name, 0);
-    if (dir < 0) return false;
-    l->linked.durable = nk_vfs_dir_sync(l->vfs, dir, "snapshot: sync found") == 0;
-    close_folder(l, dir);
-    return l->linked.durable;
-}
-
-void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more) {
-    struct dropped d = {.keep = l->linked.number};
-    if (!settle(l)) return;                                                   /* tried again */
-    if (l->vfs->dir_list(l->vfs->ctx, l->dirfd, note_folder, &d) < 0) return; /* looked at again */
-    for (uint32_t i = 0; i<d.folders.count && * budget> 0; i++)
-        remove_folder(l, d.folders.name[i], budget);
-    *more |= *budget == 0 && d.folders.count > 0;
 }
 
 /* ---- at open -----------------------------------------------------------------------------------*/
@@ -372,9 +376,12 @@ int nk_log_links_find(struct nk_log *l, uint64_t number, struct nitro_err *err) 
     nk_path_snap_dir(number, name);
     int dir = nk_log_subfolder(l, name, 0);
     if (dir == -ENOTDIR || dir == -ENOENT) return NITRO_OK;
-    if (dir < 0)
-        return nk_err_set(err, dir == -ENOMEM ? NITRO_ENOMEM : NITRO_EIO, -dir,
-                          "open %s: cannot open the snapshot %s: %s", l->dir, name, strerror(-dir));
+    if (dir == -ENOMEM)
+        return nk_err_set(err, NITRO_ENOMEM, ENOMEM, "open %s: out of memory", l->dir);
+    if (dir < 0) {
+        l->shared_lsn = UINT64_MAX; /* as below; no start needs it */
+        return NITRO_OK;
+    }
     int there = look_for(l, dir);
     if (there == 0 && read_links(l, dir, &found)) {
         l->linked = found;

@@ -244,7 +244,7 @@ static int use_tails(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     uint32_t first = l->live_count;
     while (first > 0 && l->live[first - 1].number >= l->tail_number) first--;
     for (uint32_t n = l->live_count - first, i = 0; i < n && rc == NITRO_OK; i++)
-        rc = use_tail(l, &l->live[first + NK_MUTATE(90, i, n - 1 - i)], now_ms, err);
+        rc = use_tail(l, &l->live[first + NK_MUTATE(95, i, n - 1 - i)], now_ms, err);
     for (uint32_t i = first; i < l->live_count && rc == NITRO_OK; i++)
         nk_recover_tail(l, &l->live[i]);
     return rc;

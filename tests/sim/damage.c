@@ -14,7 +14,9 @@
  *        cut that took all it could; so a log that was dropped is back, and nothing lists it. "merged" and
  *        "merging": mode bitcask with hints and merged files; after a clean stop, and after a power cut that took
  *        all it could. There a start does not read the files that have hints: a record that is damaged may be
- *        found by who reads its key, and answers an error; and a damaged hint harms nothing.
+ *        found by who reads its key, and answers an error; and a damaged hint harms nothing. "past": a snapshot of mode
+ *        bitcask, and files that merges have replaced. Only what the store itself does not need is damaged there: it starts
+ *        whatever happens to that, and what is restored from the snapshot, or to the point of it, is right, or refused.
  *
  * RESIDUE  What cannot be told apart, by name; nothing else is excluded, and after a clean stop
  *        nothing at all.
@@ -176,6 +178,35 @@ static void prepare_merges(struct folder *f, uint64_t seed, const struct sim_mut
     group(w, 5);
 }
 
+/* prepare_past: a snapshot, whose files have been merged since, and are kept. */
+static void prepare_past(struct folder *f, uint64_t seed, const struct sim_mutation *m) {
+    struct sim_world *w = &f->world;
+    sim_world_init(w, seed, NULL);
+    sim_disk_mutate(w->disk, m);
+    w->traits = (struct sim_traits){.segments = 2,
+                                    .log_file_bytes = 65536,
+                                    .has_alloc = true,
+                                    .sync_drops = true,
+                                    .bitcask = true,
+                                    .merges = 1,
+                                    .retain = true};
+    must_start(w);
+    group(w, 0);
+    sim_do_set(w, 9, sim_bytes(w, 90), w->now_ms + 1000000);
+    if (!sim_do_merge(w)) sim_fail(w, "nothing can be merged");
+    group(w, 1);
+    sim_do_roll(w);
+    group(w, 2);
+    sim_do_delete(w, 1);
+    if (!sim_do_snapshot(w, NITRO_COMPRESSION_NONE)) sim_fail(w, "no snapshot can be taken");
+    group(w, 3);
+    if (!sim_do_merge(w)) sim_fail(w, "nothing can be merged");
+    group(w, 4);
+    group(w, 2);
+    if (!sim_do_merge(w)) sim_fail(w, "nothing can be merged");
+    group(w, 5);
+}
+
 static void find_newest(struct folder *f) {
     struct sim_file file[SIM_FILES_MAX];
     unsigned n = sim_disk_list(f->world.disk, file);
@@ -270,6 +301,24 @@ static void check_agrees(struct sim_world *w, bool damaged, bool refused, const 
              refused ? "refused, and a check finds no damage: %s"
                      : "served, and a check finds damage%s",
              why);
+}
+
+/* damage_past: the folder of the store itself is sound: it is served, and the past is right, or refused. */
+static void damage_past(struct folder *f, struct sim_world *w) {
+    struct nitro_err err = {0};
+    struct sim_disk *copy = sim_disk_copy(w->disk);
+    f->runs++;
+    w->damaged = true;
+    if (finds_damage(w, copy)) sim_fail(w, "a check finds damage in what is not checked");
+    sim_disk_free(&copy);
+    bool all = sim_restore_damaged(w, true, 0);
+    all = sim_restore_damaged(w, false, w->linked.lsn) && all;
+    f->refused += !all;
+    if (sim_world_start(w, &err) != NITRO_OK) sim_world_refused(w, &err);
+    if (w->found.last_lsn < f->full || w->unreadable > 0)
+        sim_data_fail(w, 0, f->full, "not served in full, though only the past is damaged");
+    sim_world_fini(w);
+    free(w);
 }
 
 /* damage_end: starts; w is gone after it. */
@@ -407,6 +456,46 @@ static void age(struct folder *f, const struct sim_file *file, struct sim_disk *
     }
 }
 
+/* is_needed: whether the file has a name in the folder itself, too. */
+static bool is_needed(const struct sim_file *file, unsigned n, unsigned i) {
+    for (unsigned k = 0; k < n; k++)
+        if (strchr(file[k].name, '/') == NULL && file[k].data == file[i].data) return true;
+    return false;
+}
+
+static void damage_past_file(struct folder *f, const struct sim_file *file) {
+    for (uint64_t at = 0; at < file->bytes; at++) {
+        if (!is_used(file, at) && at % 997 != 0) continue;
+        struct sim_world *w = damage_begin(f, "bit flipped in", file->name, at * 8 + at % 8);
+        uint8_t b = (uint8_t)(file->data[at] ^ 1u << at % 8);
+        put_changed(w, file, at, &b, 1);
+        damage_past(f, w);
+        if (at % 16 != 5) continue;
+        w = damage_begin(f, "cut", file->name, at);
+        sim_disk_put(w->disk, file->name, file->data, at);
+        damage_past(f, w);
+    }
+    struct sim_world *w = damage_begin(f, "removed", file->name, 0);
+    sim_disk_drop(w->disk, file->name);
+    damage_past(f, w);
+}
+
+static void run_past(struct folder *f) {
+    struct sim_file file[SIM_FILES_MAX];
+    unsigned n = sim_disk_list(f->world.disk, file);
+    for (unsigned i = 0; i < n; i++) {
+        const char *slash = strchr(file[i].name, '/');
+        if (slash == NULL || strcmp(slash, "/LOCK") == 0 || is_needed(file, n, i)) continue;
+        uint64_t runs = f->runs, refused = f->refused;
+        damage_past_file(f, &file[i]);
+        printf("damage: %s %s %6" PRIu64 " ways: %6" PRIu64 " not restored, %6" PRIu64
+               " restored in full\n",
+               f->name, file[i].name, f->runs - runs, f->refused - refused,
+               f->runs - runs - (f->refused - refused));
+    }
+    folder_fini(f);
+}
+
 static void damage_everything(struct folder *f) {
     struct sim_file file[SIM_FILES_MAX];
     unsigned n = sim_disk_list(f->world.disk, file);
@@ -458,5 +547,7 @@ int main(int argc, char **argv) {
     run(&f);
     make_unclean(&f, "merging", prepare_merges, SIM_NOTHING, seed, &m);
     run(&f);
+    make_stopped(&f, "past", prepare_past, SIM_EVERYTHING, seed, &m);
+    run_past(&f);
     return 0;
 }

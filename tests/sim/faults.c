@@ -10,7 +10,7 @@
  *            is read-only;
  *          - a short count and EINTR have not been noticed at all;
  *          - a snapshot that failed has left the older one and the log as they were, and another one can
- *            be taken;
+ *            be taken; in mode bitcask it can be restored after the restart, or what retention promises can be;
  *          - a restore that failed has left no store, and another one succeeds (restores.c);
  *          - after a restart from what the disk then holds (killed, or power lost) all is as the
  *            model says, and the store works.
@@ -30,7 +30,9 @@ struct scenario {
     void (*act)(struct sim_world *w);     /* something does */
     uint32_t unlogged;                    /* 4: without a log */
     bool bitcask;
+    bool past; /* what merges replace is kept for a while */
 };
+#define KEEP_MS 500
 
 /* ---- what scenarios are made of ----------------------------------------------------------------*/
 
@@ -148,6 +150,45 @@ static void prepare_merged(struct sim_world *w) {
     sim_world_kill(w);
 }
 
+static void must_link(struct sim_world *w) {
+    if (!sim_do_snapshot(w, NITRO_COMPRESSION_NONE)) sim_fail(w, "no snapshot can be taken");
+}
+
+/* There is an older snapshot; what it holds has been merged since, and is kept; and there is something to be merged. */
+static void prepare_linked(struct sim_world *w) {
+    must_start(w);
+    for (unsigned i = 0; i < 2; i++) {
+        some_writes(w);
+        for (unsigned k = 0; k < 6; k++) sim_do_set(w, 8 + k, sim_bytes(w, 300 - 200 * i), 0);
+        if (i == 0) must_link(w);
+    }
+    sim_do_set(w, 33, sim_bytes(w, 80), 0);
+    if (!sim_do_merge(w)) sim_fail(w, "nothing can be merged");
+    some_writes(w);
+    for (unsigned k = 0; k < 4; k++) sim_do_set(w, 8 + k, sim_bytes(w, 40), 0);
+    w->now_ms += 2 * KEEP_MS;
+}
+
+/* A killed process has left two snapshots, inputs of a merge that is listed, and a tail. */
+static void prepare_replaced(struct sim_world *w) {
+    static const struct nitro_merge_options all = {.allow = 1, .dead_percent = 1, .retain = 1};
+    struct nitro_merge_result r;
+    struct nitro_data_files before, now;
+    struct nitro_err err = {0};
+    prepare_linked(w);
+    must_link(w);
+    nitro_data_files_of(w->store, &before);
+    do {
+        if (nitro_merge_step(w->store, w->now_ms, &all, &r, &err) != NITRO_OK)
+            sim_fail(w, "nothing can be merged: %s", err.msg);
+        nitro_data_files_of(w->store, &now);
+    } while (now.merged_files == before.merged_files);
+    some_writes(w);
+    sim_do_set(w, 6, sim_bytes(w, 300), 0);
+    sim_do_write(w);
+    sim_world_kill(w);
+}
+
 static void act_start(struct sim_world *w) {
     struct nitro_err err = {0};
     if (sim_world_start(w, &err) == NITRO_OK) {
@@ -177,26 +218,38 @@ static void act_merge(struct sim_world *w) {
     sim_do_set(w, 10, sim_bytes(w, 13), 0);
 }
 
+/* A snapshot, a merge of what it holds, and what both make superfluous is dropped. */
+static void act_links(struct sim_world *w) {
+    sim_do_set(w, 9, sim_bytes(w, 12), 0);
+    (void)sim_do_snapshot(w, NITRO_COMPRESSION_NONE);
+    if (!sim_disk_is_off(w->disk)) (void)sim_do_merge(w);
+    sim_do_retain(w);
+    sim_do_folder(w);
+    sim_do_set(w, 10, sim_bytes(w, 13), 0);
+}
+
 static void act_stop(struct sim_world *w) {
     sim_do_set(w, 5, sim_bytes(w, 50), 0);
     (void)sim_world_stop(w);
 }
 
 static const struct scenario scenarios[] = {
-    {"create a store", prepare_nothing, act_start, 0, false},
-    {"write and rotate", prepare_open, act_writes, 0, false},
-    {"stop", prepare_open, act_stop, 0, false},
-    {"start after a clean stop", prepare_stopped, act_start, 0, false},
-    {"start with a tail", prepare_tail, act_start, 0, false},
-    {"take a snapshot, drop log", prepare_snapshot, act_snapshot, 0, false},
-    {"start from a snapshot", prepare_dropped, act_start, 0, false},
-    {"snapshot without a log", prepare_snapshot, act_snapshot, 4, false},
-    {"start without a log", prepare_dropped, act_start, 4, false},
-    {"bitcask: write and rotate", prepare_open, act_writes, 0, true},
-    {"bitcask: start with a tail", prepare_tail, act_start, 0, true},
-    {"bitcask: start with a tail of several files", prepare_long_tail, act_start, 0, true},
-    {"bitcask: merge", prepare_dead, act_merge, 0, true},
-    {"bitcask: start from hints", prepare_merged, act_start, 0, true},
+    {"create a store", prepare_nothing, act_start, 0, false, false},
+    {"write and rotate", prepare_open, act_writes, 0, false, false},
+    {"stop", prepare_open, act_stop, 0, false, false},
+    {"start after a clean stop", prepare_stopped, act_start, 0, false, false},
+    {"start with a tail", prepare_tail, act_start, 0, false, false},
+    {"take a snapshot, drop log", prepare_snapshot, act_snapshot, 0, false, false},
+    {"start from a snapshot", prepare_dropped, act_start, 0, false, false},
+    {"snapshot without a log", prepare_snapshot, act_snapshot, 4, false, false},
+    {"start without a log", prepare_dropped, act_start, 4, false, false},
+    {"bitcask: write and rotate", prepare_open, act_writes, 0, true, false},
+    {"bitcask: start with a tail", prepare_tail, act_start, 0, true, false},
+    {"bitcask: start with a tail of several files", prepare_long_tail, act_start, 0, true, false},
+    {"bitcask: merge", prepare_dead, act_merge, 0, true, false},
+    {"bitcask: start from hints", prepare_merged, act_start, 0, true, false},
+    {"bitcask: snapshot, retain", prepare_linked, act_links, 0, true, true},
+    {"bitcask: start with snapshots", prepare_replaced, act_start, 0, true, true},
 };
 
 /* ---- what must hold ----------------------------------------------------------------------------*/
@@ -224,7 +277,7 @@ static void still_answers(struct sim_world *w) {
     dead |= w->wal_off && listing;
     if (w->traits.bitcask && !dead && !sim_do_merge(w))
         sim_fail(w, "the faults are over, and a merge is not possible");
-    if (!w->traits.bitcask && !dead && !sim_do_snapshot(w, NITRO_COMPRESSION_NONE))
+    if (!dead && !sim_do_snapshot(w, NITRO_COMPRESSION_NONE))
         sim_fail(w, "the faults are over, and a snapshot is not possible");
 }
 
@@ -236,6 +289,7 @@ static void comes_back(struct sim_world *w, uint64_t way) {
     else
         sim_world_power(w, way % 3 == 1 ? SIM_NOTHING : SIM_COINS);
     must_start(w);
+    if (w->traits.retain) sim_restore_promised(w);
     some_writes(w);
     if (!sim_world_stop(w)) sim_fail(w, "cannot be stopped after the faults are over");
     sim_world_kill(w);
@@ -253,7 +307,10 @@ static void begin(struct sim_world *w, uint64_t seed, bool drops, const struct s
                                     .has_alloc = true,
                                     .sync_drops = drops,
                                     .unlogged = s->unlogged,
-                                    .bitcask = s->bitcask};
+                                    .bitcask = s->bitcask,
+                                    .merges = s->bitcask,
+                                    .retain = s->past,
+                                    .keep_ms = s->past ? KEEP_MS : 0};
 }
 
 /* fail_call: false if the scenario makes fewer calls. */
@@ -331,24 +388,40 @@ static uint64_t restore_until_missed(struct sim_world *w, struct sim_restore_pla
     return runs;
 }
 
-static void sweep_restore(uint64_t seed) {
+static void sweep_restore(const struct scenario *s, struct sim_restore_plan what, uint64_t seed) {
     struct sim_world w;
     uint64_t calls = 0;
-    begin(&w, seed, true, &(struct scenario){0});
-    prepare_dropped(&w);
+    begin(&w, seed, true, s);
+    s->prepare(&w);
+    if (w.store != NULL) sim_world_kill(&w);
+    if (what.to_lsn != 0) what.to_lsn = w.linked.lsn; /* what merges have left out since */
     for (unsigned mode = 0; mode < SIM_FAIL_HOWS * 2u; mode++) {
         struct sim_fault f = {.how = (enum sim_how)(mode / 2), .for_good = (mode & 1) != 0};
-        struct sim_restore_plan plan = {.fault = f};
+        struct sim_restore_plan plan = what;
+        if (s->bitcask && f.for_good) continue;
+        plan.fault = f;
         calls += restore_until_missed(&w, &plan, &plan.fault.nth, "call of the new folder");
-        plan = (struct sim_restore_plan){.from_fault = f};
+        plan = what;
+        plan.from_fault = f;
         calls += restore_until_missed(&w, &plan, &plan.from_fault.nth, "call of the origin");
     }
-    struct sim_restore_plan plan = {0};
+    struct sim_restore_plan plan = what;
     uint64_t memory = restore_until_missed(&w, &plan, &plan.fail_alloc, "allocation");
-    printf("faults: %-26s %6" PRIu64 " runs with failing calls, %5" PRIu64
+    printf("faults: %-31s %6" PRIu64 " runs with failing calls, %5" PRIu64
            " with failing allocations\n",
-           "restore", calls, memory);
+           s->name, calls, memory);
     sim_world_fini(&w);
+}
+
+static void sweep_restores(uint64_t seed) {
+    static const struct scenario folder = {"restore", prepare_dropped, NULL, 0, false, false};
+    static const struct scenario past = {
+        "bitcask: restore of the past", prepare_linked, NULL, 0, true, true};
+    static const struct scenario linked = {
+        "bitcask: restore of a snapshot", prepare_linked, NULL, 0, true, true};
+    sweep_restore(&folder, (struct sim_restore_plan){.to_lsn = 0}, seed);
+    sweep_restore(&past, (struct sim_restore_plan){.to_lsn = 1}, seed);
+    sweep_restore(&linked, (struct sim_restore_plan){.linked = true}, seed);
 }
 
 int main(int argc, char **argv) {
@@ -362,10 +435,10 @@ int main(int argc, char **argv) {
     for (unsigned i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
         uint64_t calls = sweep_calls(&scenarios[i], seed);
         uint64_t memory = sweep_memory(&scenarios[i], seed);
-        printf("faults: %-26s %6" PRIu64 " runs with failing calls, %5" PRIu64
+        printf("faults: %-31s %6" PRIu64 " runs with failing calls, %5" PRIu64
                " with failing allocations\n",
                scenarios[i].name, calls, memory);
     }
-    sweep_restore(seed);
+    sweep_restores(seed);
     return 0;
 }

@@ -61,7 +61,7 @@ static enum nitro_compression draw_compression(struct sim_world *w) {
 }
 
 static uint64_t draw_file_bytes(struct sim_world *w) {
-    return (uint64_t[]){0, 3000, 20000}[test_rng_below(&w->rng, 3)];
+    return (uint64_t[]){0, 1000, 20000}[test_rng_below(&w->rng, 3)];
 }
 
 /* attempt_new: to the newest LSN of `from`, which it owns from then on. */
