@@ -31,7 +31,7 @@ static void roll(struct sim_world *w) {
     uint64_t before = w->view->appended, lsn = 0;
     w->doing = "snapshot roll";
     enum sim_phase phase = w->phase;
-    w->phase = SIM_SNAPSHOT;
+    w->phase = SIM_MERGE; /* so that crashes of the other phase are in link */
     w->busy |= SIM_BUSY_FILL;
     int rc = nitro_snapshot_roll(w->store, &lsn, &err);
     w->busy &= ~SIM_BUSY_FILL;
@@ -184,8 +184,9 @@ void sim_link_found(struct sim_world *w) {
     if (nitro_folder_state(w->store, &f, &err) != NITRO_OK)
         sim_fail(w, "nitro_folder_state: %s", err.msg);
     const struct nitro_snapshot_info *s = &f.newest;
-    if (s->number > w->linked.number && was_tried(w, s->lsn))
-        w->linked = (struct sim_linked){true, s->number, s->lsn, s->time_ms};
+    bool unfinished = s->number > w->linked.number && was_tried(w, s->lsn);
+    if (unfinished) w->linked = (struct sim_linked){true, s->number, s->lsn, s->time_ms};
+    if (unfinished) verify(w);
     w->linked_known = true;
     w->tried.count = 0;
     sim_link_folder(w, &f);

@@ -134,7 +134,8 @@ static void life(struct run *r, struct sim_world *w) {
     enum sim_phase phase = (enum sim_phase)test_rng_below(&w->rng, SIM_PHASES + 2u);
     uint64_t operations = test_rng_below(&w->rng, 8) == 0 ? 0 : test_rng_below(&w->rng, 60);
     bool small = test_rng_below(&w->rng, 8) == 0;
-    if (phase < SIM_PHASES) plan(w, phase, 1 + test_rng_below(&w->rng, 14));
+    bool links = w->traits.bitcask && phase == SIM_SNAPSHOT; /* which take more calls */
+    if (phase < SIM_PHASES) plan(w, phase, 1 + test_rng_below(&w->rng, links ? 24 : 14));
     if (phase > SIM_PHASES && test_rng_below(&w->rng, 2) == 0) draw_fault(w);
     start(r, w);
     if (small) sim_disk_room(w->disk, sim_disk_used(w->disk) + test_rng_below(&w->rng, 400000));

@@ -166,7 +166,7 @@ static void draw_traits(struct sim_world *w) {
     t->bitcask = test_rng_below(&w->rng, 3) == 0;
     if (!t->bitcask) return;
     t->merges = (uint32_t[]){0, 1, 4, 10, 20, 20}[test_rng_below(&w->rng, 6)];
-    t->snaps = (uint32_t[]){0, 1, 4, 8}[test_rng_below(&w->rng, 4)];
+    t->snaps = (uint32_t[]){0, 2, 6, 12}[test_rng_below(&w->rng, 4)];
     t->retain = t->merges > 0 && test_rng_below(&w->rng, 2) == 0;
     if (t->keep_ms > 0) t->keep_ms = 1 + t->keep_ms / 8; /* a world lasts about a second */
     t->heavy |= test_rng_below(&w->rng, 2) == 0;
