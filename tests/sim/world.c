@@ -89,9 +89,10 @@ static enum sim_phase phase_of(const struct sim_world *w, const struct sim_call 
     return SIM_APPEND;
 }
 
-static void crash_if_planned(struct sim_world *w, enum sim_phase phase) {
+static void crash_if_planned(struct sim_world *w, enum sim_phase phase, const char *why) {
     if (w->plan.nth == 0) return;
     if (w->plan.phase != SIM_PHASES && w->plan.phase != phase) return;
+    if (w->plan.why != NULL && strcmp(w->plan.why, why) != 0) return;
     if (--w->plan.nth > 0) return;
     sim_disk_off(w->disk);
     if (w->points == NULL) return;
@@ -115,7 +116,7 @@ void sim_world_point(void *world, const struct sim_call *call) {
     sim_trace(w, "  %-8s %-24s %-15s %8" PRIu64 " +%-7" PRIu64 " in %s", sim_op_name(call->op),
               call->why, call->file, call->offset, call->bytes, w->doing);
     if (w->points != NULL) w->points->seen[phase]++;
-    crash_if_planned(w, phase);
+    crash_if_planned(w, phase, call->why);
     if (call->op == SIM_SYNC && strcmp(call->why, "tail: sync") == 0) w->tail_files++;
     if (call->op == SIM_SYNC && strcmp(call->why, "recovery: sync header") == 0) w->used++;
     if (sim_disk_is_off(w->disk) || !w->traits.nest || w->busy == 0 || w->depth >= 2) return;

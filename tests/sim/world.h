@@ -56,6 +56,7 @@ struct sim_points {
 struct sim_plan {
     enum sim_phase phase;
     uint64_t nth;
+    const char *why; /* only those of this call site; NULL = any; borrowed */
 };
 
 /* What a host told a client: that it may count on LSN `lsn` once `gate` is durable (or written). */
