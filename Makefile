@@ -272,7 +272,8 @@ BITCASK_E2E := RandomCommands EncodingOfFreshValues ProtocolErrors Kill Lineariz
 	Client[A-Z].* GoRedis.* RedisCLI PutGetDelete LargeValue SegmentsMayDiffer DumpAndLoadRestoreEverything \
 	LoadLargeValues ReplyWaitsForItsSync DurableReadsDontWait GetOvertakesSetOnBinary \
 	RequestsRunWhileReplyWaits WhatReadsShow ReadAtAlwaysWaitsForWriteAtNever LowerLevelsDontWait SyncOnDemand \
-	Failed.* InterruptedWrites Loading
+	Failed.* InterruptedWrites Loading \
+	Backup Backup[NW].*[seg] BackupOf.* SnapshotReadWhileReplaced FlippedBackup PointInTime SaveInterval LastSave
 empty :=
 named = ^Test($(subst $(empty) $(empty),|,$(strip $(1))))$$
 race-bitcask: ## those of package server that fit, over mode bitcask, under the race detector

@@ -38,7 +38,7 @@
 // bytes each beside them. A read that finds its value on disk costs one read of a file, whose checksum is compared each
 // time: a damaged record is ErrCorrupt for its key, never wrong bytes. All else is as above. What is overwritten or
 // deleted stays in the files until they are merged, which happens in the background when much of them is dead
-// (Options.Merge), and by Merge. There are no snapshots in this mode.
+// (Options.Merge), and by Merge.
 //
 // # Snapshots
 //
@@ -49,6 +49,9 @@
 // (Options.SnapshotLogBytes), when time has passed (SaveInterval), and by Snapshot. OpenSnapshot hands one out as a
 // backup, VerifySnapshot reads one back. With Options.WALOff they are all that is kept: a crash takes what is newer
 // than the last one.
+//
+// In ModeBitcask a snapshot is a folder of hard links to the data files, which takes no time and at first no room; no start needs
+// one. RetainFor and RetainBytes keep the files that merges replace. OpenSnapshot hands out the folder as one file in tar's format.
 //
 // # Memory
 //

@@ -64,12 +64,12 @@ func (s *Store) startDrivers() {
 	if s.LogState() != LogNone {
 		s.startLogDrivers()
 	}
-	switch {
-	case s.opt.Dir == "":
-	case s.mode == ModeBitcask:
+	if s.opt.Dir == "" {
+		return
+	}
+	s.wg.Go(s.driveSnapshots)
+	if s.mode == ModeBitcask {
 		s.wg.Go(s.driveMerges)
-	default:
-		s.wg.Go(s.driveSnapshots)
 	}
 }
 

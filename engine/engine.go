@@ -55,17 +55,20 @@ type Options struct {
 	// WALOff leaves the log out: Dir holds snapshots alone, and a crash takes what is newer than the newest one. Nothing
 	// waits for the disk then, and Level does not count. Close takes a last snapshot, unless SaveInterval is negative.
 	WALOff bool
-	// Compression is that of the snapshots. 0: CompressionZstd.
+	// Compression is that of the snapshots, in ModeMemory. 0: CompressionZstd.
 	Compression Compression
 	// SaveInterval is the time from one automatic snapshot to the next, if anything has changed. 0: a minute with WALOff,
-	// else time is no reason for one. Negative: never.
+	// else time is no reason for one. Negative: never. In ModeBitcask no start is quicker for one; it holds on to the disk space of what
+	// has been merged since.
 	SaveInterval time.Duration
 	// SnapshotLogBytes is how much log there may be since the newest snapshot before another one is taken: it bounds the
 	// size of the folder and the time that a start takes. 0: as much as the newest snapshot has, at least 256 MiB.
-	// Negative: never; then, and without SaveInterval, old files of the log go only with snapshots that are asked for.
+	// Negative: never; then, and without SaveInterval, old files of the log go only with snapshots that are asked for. Not in
+	// ModeBitcask, where no file of the log goes for a snapshot.
 	SnapshotLogBytes int64
 	// RetainFor and RetainBytes keep so much of the past that a restore can reach every LSN in it (see Restore): the last
-	// so many hours, or bytes of log. With both, what the longer of them needs stays. 0: only what a start needs.
+	// so many hours, or bytes of log. With both, what the longer of them needs stays. 0: only what a start needs. In ModeBitcask the
+	// files that merges replace stay, in the folder retained, until they were replaced so long ago, or so many bytes of newer ones are there.
 	RetainFor   time.Duration
 	RetainBytes int64
 	// Loading makes Open return as soon as the folder is locked and looked at, so that a host can open its ports; it
@@ -160,6 +163,9 @@ func Open(opt Options) (*Store, error) {
 
 // openFolder opens the engine's store, and with it the folder, which may be of a mode that doesn't suit the options.
 func (s *Store) openFolder() error {
+	if err := refuseSnapshot(s.opt.Dir); err != nil {
+		return err
+	}
 	if err := s.openC(); err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type merges struct {
 	scarce   atomic.Bool              // it is little, see MergeOptions.DiskLeftPercent
 
 	turn sync.Mutex                  // held to make steps; order: before the gate and the committer's locks
+	list sync.Mutex                  // held while the folder's files must stay those that there are; order: the turn of merges or of snapshots → list → filling
 	next C.struct_nitro_merge_result // what the next step needs; guarded by turn
 	rate rate                        // guarded by turn
 

@@ -232,6 +232,9 @@ func (s *Store) sleep(d time.Duration) bool {
 // mergeStep makes the engine's next step with the locks, and after the wait, that it has asked for. The caller holds turn.
 func (s *Store) mergeStep(o *C.struct_nitro_merge_options) error {
 	m := &s.merges
+	if s.opt.retains() {
+		o.retain = 1
+	}
 	call := func() error {
 		var e C.struct_nitro_err
 		var next C.struct_nitro_merge_result // none, after an error: that is, the folder
@@ -253,6 +256,8 @@ func (s *Store) mergeStep(o *C.struct_nitro_merge_options) error {
 		}
 		return call()
 	}
+	m.list.Lock()
+	defer m.list.Unlock()
 	return s.commit.inFolder(call)
 }
 

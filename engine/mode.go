@@ -20,7 +20,7 @@ const (
 	// ModeMemory has everything in memory. The log, and snapshots, bring it back.
 	ModeMemory Mode = C.NITRO_MODE_MEMORY
 	// ModeBitcask has the keys in memory and the values in the files of the log, which are merged when much of them is
-	// dead. It needs a folder, and takes no snapshots in this version.
+	// dead. It needs a folder. Its snapshots are folders of hard links.
 	ModeBitcask Mode = C.NITRO_MODE_BITCASK
 )
 
@@ -49,7 +49,10 @@ func (s *Store) Mode() Mode { return s.mode }
 
 // maxFileBytes is the largest that Options.MaxFileBytes may be: the engine knows 32 bits of a record's place, and a file
 // may grow a little beyond its size.
-const maxFileBytes = 4<<30 - 4<<20
+const (
+	minFileBytes = 64 << 10
+	maxFileBytes = 4<<30 - 4<<20
+)
 
 // syncIntervalMin keeps the syncer from doing nothing but look at the clock.
 const syncIntervalMin = 10 * time.Millisecond
@@ -61,7 +64,7 @@ func (o Options) checkFiles() error {
 		return fmt.Errorf("engine: open: %v, want memory or bitcask: %w", o.Mode, ErrArgument)
 	case o.LogFileBytes < 0:
 		return fmt.Errorf("engine: open: log files of %d bytes, want 64 KiB to 1 TiB: %w", o.LogFileBytes, ErrArgument)
-	case o.MaxFileBytes != 0 && (o.MaxFileBytes < 64<<10 || o.MaxFileBytes > maxFileBytes):
+	case o.MaxFileBytes != 0 && (o.MaxFileBytes < minFileBytes || o.MaxFileBytes > maxFileBytes):
 		return fmt.Errorf("engine: open: data files of %d bytes, want 64 KiB to %d bytes (4 GiB less 4 MiB): %w",
 			o.MaxFileBytes, int64(maxFileBytes), ErrArgument)
 	case o.LogFileBytes != 0 && o.MaxFileBytes != 0:
@@ -113,9 +116,9 @@ func (o Options) checkBitcask() error {
 	case o.WALOff:
 		return fmt.Errorf("engine: open: in mode bitcask the log holds the values, WALOff can't leave it out; "+
 			"LevelNever is the level with the fewest syncs: %w", ErrArgument)
-	case o.SaveInterval > 0 || o.SnapshotLogBytes > 0 || o.RetainFor > 0 || o.RetainBytes > 0:
-		return fmt.Errorf("engine: open: mode bitcask takes no snapshots and keeps no past in this version; leave out "+
-			"SaveInterval, SnapshotLogBytes, RetainFor and RetainBytes: %w", ErrArgument)
+	case o.SnapshotLogBytes > 0:
+		return fmt.Errorf("engine: open: in mode bitcask no snapshot makes files of the log superfluous; leave out "+
+			"SnapshotLogBytes, and set SaveInterval for snapshots at regular intervals: %w", ErrArgument)
 	}
 	return nil
 }

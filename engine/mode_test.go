@@ -39,10 +39,7 @@ func TestModeRefusesOptions(t *testing.T) {
 		"a cache of memory":       {Options{Mode: ModeMemory, Dir: "x", CacheBytes: 1}, "leave it out"},
 		"a cache and no folder":   {Options{CacheBytes: 1}, "leave out"},
 		"a negative cache":        {Options{Mode: ModeBitcask, Dir: "x", CacheBytes: -1}, "0 (none)"},
-		"timed snapshots":         {Options{Mode: ModeBitcask, Dir: "x", SaveInterval: time.Hour}, "SaveInterval"},
-		"snapshots by size":       {Options{Mode: ModeBitcask, Dir: "x", SnapshotLogBytes: 1}, "SnapshotLogBytes"},
-		"retention in time":       {Options{Mode: ModeBitcask, Dir: "x", RetainFor: time.Hour}, "RetainFor"},
-		"retention in bytes":      {Options{Mode: ModeBitcask, Dir: "x", RetainBytes: 1}, "RetainBytes"},
+		"snapshots by size":       {Options{Mode: ModeBitcask, Dir: "x", SnapshotLogBytes: 1}, "SaveInterval"},
 		"compressed in memory":    {Options{Mode: ModeMemory, Dir: "x", ValueCompression: ValueCompressionZstd}, "mode bitcask"},
 		"compressed, no folder":   {Options{ValueCompression: ValueCompressionLZ4}, "mode bitcask"},
 		"unknown compression":     {Options{Dir: "x", ValueCompression: 9}, "zstd, lz4 or none"},
@@ -91,7 +88,7 @@ func TestModeIsTheFolders(t *testing.T) {
 		"a log's size":            {ModeBitcask, Options{LogFileBytes: 1 << 20}, ErrArgument},
 		"a data file's size":      {ModeMemory, Options{MaxFileBytes: 1 << 20}, ErrArgument},
 		"a cache":                 {ModeMemory, Options{CacheBytes: 1 << 20}, ErrArgument},
-		"retention for bitcask":   {ModeBitcask, Options{RetainFor: time.Hour}, ErrArgument},
+		"snapshots by size":       {ModeBitcask, Options{SnapshotLogBytes: 1}, ErrArgument},
 		"no log, and it is there": {ModeBitcask, Options{WALOff: true}, ErrArgument},
 	} {
 		c.opt.Dir = dirs[c.of]
@@ -110,29 +107,6 @@ func TestModeIsTheFolders(t *testing.T) {
 	}
 	if s := openStore(t, Options{}); s.Mode() != ModeMemory {
 		t.Errorf("without a folder: %v", s.Mode())
-	}
-}
-
-// TestBitcaskTakesNoSnapshots, and says so to all who ask.
-func TestBitcaskTakesNoSnapshots(t *testing.T) {
-	s := logStore(t, t.TempDir(), inMode(ModeBitcask, Options{}))
-	_, err := s.Snapshot(t.Context())
-	wantErr(t, "a snapshot", err, ErrUnsupported)
-	_, err = s.OpenSnapshot(t.Context())
-	wantErr(t, "a backup", err, ErrUnsupported)
-	_, err = s.ScheduleSnapshot()
-	wantErr(t, "a scheduled one", err, ErrUnsupported)
-	err = s.StartSnapshot()
-	wantErr(t, "a start", err, ErrUnsupported)
-	if err != nil && !strings.Contains(err.Error(), "mode bitcask") {
-		t.Errorf("%v does not name the mode", err)
-	}
-	if st := s.SnapshotState(); st.AutoOff == "" || st.Running || st.OK+st.Failed != 0 {
-		t.Errorf("%+v", st)
-	}
-	must(t, s.Set([]byte("k"), nil))
-	if n := s.SnapshotState().Changes; n != 1 {
-		t.Errorf("%d changes after one", n)
 	}
 }
 

@@ -23,14 +23,18 @@ import (
 
 // RestoreOptions say what Restore makes a new folder from, and as of when.
 type RestoreOptions struct {
-	From string // a data folder that no process has open, or a snapshot file
+	// From is a data folder that no process has open, a snapshot, or a backup.
+	From string
 	Dir  string // the new data folder; it must not hold a store
 	// ToLSN and ToTime are the point: whichever is earlier. 0 and the zero time: the newest.
 	ToLSN  uint64
 	ToTime time.Time
 	// KeepExpired keeps keys that have run out since the point, and drops their expiry. Without it they are gone.
 	KeepExpired bool
+	// Compression is that of the snapshot that the new folder begins with, in ModeMemory. 0: CompressionZstd.
 	Compression Compression
+	// MaxFileBytes is the size of one data file of the new folder, in ModeBitcask: see Options.MaxFileBytes. 0: 1 GiB.
+	MaxFileBytes int64
 	// Progress is told now and then how many bytes of how many have been read. Nil: nobody is.
 	Progress func(done, total uint64)
 }
@@ -46,8 +50,9 @@ type RestoreResult struct {
 	FirstTime, LastTime time.Time
 }
 
-// Restore makes a new data folder with the store of another one, or of a snapshot file, as it was at a point in time: a
-// batch is there as a whole or not at all. It needs as much memory as the store. The origin is not changed.
+// Restore makes a new data folder with the store of another one, or of a snapshot or backup, as it was at a point in time: a
+// batch is there as a whole or not at all. The new one has the mode of the origin. It needs as much memory as the store: in
+// ModeBitcask that of its keys. The origin is not changed.
 //
 // ErrArgument: the point lies outside of the window, which the result holds, or the new folder holds a store.
 // ErrNotFound: there is no origin. ErrInUse, ErrFormat, ErrCorrupt, ErrIO, ErrNoMemory. After an error the new folder
@@ -79,6 +84,7 @@ func Restore(opt RestoreOptions) (RestoreResult, error) {
 	}
 	copt.now_ms = C.int64_t(time.Now().UnixMilli())
 	copt.compression = opt.Compression.number()
+	copt.file_bytes = C.uint64_t(opt.MaxFileBytes)
 	// crypto/rand.Read never fails: it would crash the program first.
 	_, _ = rand.Read(unsafe.Slice((*byte)(unsafe.Pointer(&copt.seed[0])), len(copt.seed)))
 	var out C.struct_nitro_restore_result
@@ -96,6 +102,9 @@ func (o RestoreOptions) check() error {
 		return fmt.Errorf("engine: restore: no folder is named to restore to: %w", ErrArgument)
 	case o.Compression > CompressionNone:
 		return fmt.Errorf("engine: restore: %v, want zstd, lz4 or none: %w", o.Compression, ErrArgument)
+	case o.MaxFileBytes != 0 && (o.MaxFileBytes < minFileBytes || o.MaxFileBytes > maxFileBytes):
+		return fmt.Errorf("engine: restore: data files of %d bytes, want 64 KiB to %d bytes (4 GiB less 4 MiB): %w", o.MaxFileBytes,
+			int64(maxFileBytes), ErrArgument)
 	case !o.ToTime.IsZero() && o.ToTime.UnixMilli() < 0:
 		return fmt.Errorf("engine: restore: to %v, which is before 1970: %w", o.ToTime, ErrArgument)
 	}
@@ -124,9 +133,9 @@ func restoreResult(c *C.struct_nitro_restore_result) RestoreResult {
 
 // DamageError says where a file is damaged.
 type DamageError struct {
-	File   string
-	Offset uint64
-	Err    error // what is wrong
+	File   string // as it was named; of a folder, the text names the file in it
+	Offset uint64 // in that file; of a backup of ModeBitcask, in the archive
+	Err    error  // what is wrong
 }
 
 // Error returns the text of what is wrong, which names the place as well.
@@ -135,9 +144,11 @@ func (e *DamageError) Error() string { return e.Err.Error() }
 // Unwrap returns what is wrong; it is an ErrCorrupt.
 func (e *DamageError) Unwrap() error { return e.Err }
 
-// VerifySnapshot reads a whole snapshot file back and compares it with what its end says about its contents. progress,
-// which may be nil, is told now and then how many bytes of how many have been read. A *DamageError, which is an
-// ErrCorrupt, says where it is damaged; ErrNotFound, ErrFormat (no snapshot, or a newer format), ErrIO, ErrNoMemory.
+// VerifySnapshot reads a whole snapshot or backup back and compares it with what its end says about its contents; of one of
+// ModeBitcask, a folder or an archive, it reads every record, and counts: that takes the memory that its keys take, and a folder
+// may be a data folder, too. progress, which may be nil, is told now and then how many bytes of how many have been read.
+// A *DamageError, which is an ErrCorrupt, says where it is damaged; ErrNotFound, ErrFormat (no snapshot, or a newer format),
+// ErrUnsupported (a data folder of ModeMemory, which Check reads), ErrInUse, ErrIO, ErrNoMemory.
 func VerifySnapshot(path string, progress func(done, total uint64)) (SnapshotInfo, error) {
 	file := C.CString(path)
 	defer C.free(unsafe.Pointer(file))

@@ -41,10 +41,10 @@ func (s *Store) snapshotAutoOff() string {
 	switch {
 	case s.opt.Dir == "":
 		return "there is no data folder"
-	case s.mode == ModeBitcask:
-		return "mode bitcask takes no snapshots in this version"
 	case s.opt.ManualSteps:
 		return "the store is used with manual steps"
+	case s.mode == ModeBitcask && s.opt.saveInterval() == 0:
+		return "mode bitcask starts without one, and no interval is set"
 	case s.opt.saveInterval() == 0 && s.opt.snapshotLogBytes(0) == 0:
 		return "they are switched off"
 	case s.LogState() == LogFailed:
@@ -65,7 +65,7 @@ func (s *Store) openSnapshots(r *Recovery) {
 	n.last = time.Now()
 	n.state.Newest, n.state.LastSave = newest, newest.Time
 	n.mark = s.countChanges()
-	n.behind = r.LastLSN > r.SnapshotLSN
+	n.behind = r.LastLSN > newest.LSN
 }
 
 // driveSnapshots is the taker: it takes the snapshots that are asked for, and those that are due.
@@ -81,11 +81,7 @@ func (s *Store) driveSnapshots() {
 		case <-s.snaps.want:
 			s.serveSnapshot(false)
 		case <-tick.C:
-			err := s.lookAtFolder()
-			if err != nil && !blind && s.LogState() != LogFailed {
-				s.opt.Logger.Warn("the data folder can't be looked through; no snapshot is taken for the log's size", "error", err)
-			}
-			blind = err != nil
+			blind = s.mode != ModeBitcask && s.lookForSnapshots(blind) // else the driver of merges looks
 			if s.snapshotDue() {
 				s.serveSnapshot(true)
 			}
@@ -94,6 +90,15 @@ func (s *Store) driveSnapshots() {
 			}
 		}
 	}
+}
+
+// lookForSnapshots renews what Folder returns, and tells of a failure once; it returns whether it has failed.
+func (s *Store) lookForSnapshots(blind bool) bool {
+	err := s.lookAtFolder()
+	if err != nil && !blind && s.LogState() != LogFailed {
+		s.opt.Logger.Warn("the data folder can't be looked through; no snapshot is taken for the log's size", "error", err)
+	}
+	return err != nil
 }
 
 // retainNow drops what is not needed any more, if the last time was long ago; it returns when that was.
@@ -130,7 +135,7 @@ func (s *Store) snapshotDueAt(now time.Time) bool {
 		return true
 	}
 	limit := s.opt.snapshotLogBytes(n.state.Newest.Bytes)
-	return limit > 0 && s.Folder().LogSince >= limit
+	return s.mode != ModeBitcask && limit > 0 && s.Folder().LogSince >= limit
 }
 
 // serveSnapshot takes the snapshot that is asked for. If none is, but one is due, it takes that.

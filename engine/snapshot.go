@@ -9,9 +9,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -19,7 +24,8 @@ import (
 //
 // A snapshot is a file of the data folder that holds exactly the store at one LSN. It is written while requests run;
 // docs/design/0005 says how, snaptake.go makes the calls. A start loads the newest one and then the log behind it, so
-// each one lets old files of the log go. Here is who asks for one, and who waits for it:
+// each one lets old files of the log go. In ModeBitcask it is a folder of hard links to the data files (docs/design/0006),
+// which no start needs. Here is who asks for one, and who waits for it:
 //
 //	(1) One is taken at a time: by the driver (snapdrive.go), or with Options.ManualSteps by whoever asks. `turn` is
 //	    held for as long as it takes.
@@ -60,6 +66,9 @@ type SnapshotInfo struct {
 	RawBytes uint64 // before compression
 	Bytes    uint64 // of the file
 	Hash     ContentHash
+	// Linked: it is a folder of links, as in ModeBitcask. What is in it nobody has counted: Keys may be some off, and Hash is
+	// not known. VerifySnapshot counts.
+	Linked bool
 }
 
 // ContentHash is a hash over all keys, values and expiries of a store, whatever their order: a restored store can be
@@ -89,7 +98,7 @@ type SnapshotState struct {
 type Folder struct {
 	Snapshots     uint64
 	Newest        SnapshotInfo // zero: there is none
-	OldestLSN     uint64       // the oldest point that can be restored; 0: the empty store
+	OldestLSN     uint64       // the oldest point that can be restored; 0: the empty store. In ModeBitcask a restore finds it
 	OldestTime    time.Time    // its time; zero: the empty store's
 	LogFiles      uint64
 	LogBytes      uint64 // of these, the room ahead included
@@ -103,7 +112,7 @@ var ErrSnapshotRunning = errors.New("nitrokv: a snapshot is under way")
 // Snapshot takes a snapshot that holds everything that is in the store now, and returns when it is safe on disk. If one
 // is under way, which may hold less, it waits for the one after it; those who call meanwhile share that. The
 // context's error: its end came first, and the snapshot is taken all the same. ErrUnsupported: the store has no folder, or
-// is in ModeBitcask.
+// its file system has no hard links (ModeBitcask).
 // ErrNotDurable, ErrReadOnly: the log has failed. ErrLogFull, ErrIO, ErrNoMemory: the error says what to do; nothing
 // that was there has been changed.
 func (s *Store) Snapshot(ctx context.Context) (SnapshotInfo, error) {
@@ -168,9 +177,6 @@ func (s *Store) snapshotsAllowed() error {
 	case s.opt.Dir == "":
 		return fmt.Errorf("engine: snapshot: the store has no data folder to put it into; open it with one (--dir): %w",
 			ErrUnsupported)
-	case s.mode == ModeBitcask:
-		return fmt.Errorf("engine: snapshot: mode bitcask takes no snapshots in this version; to back the store up, stop it "+
-			"and copy its data folder: %w", ErrUnsupported)
 	case s.loading.Load():
 		return ErrLoading
 	}
@@ -281,43 +287,145 @@ func (s *Store) Folder() Folder {
 	return Folder{}
 }
 
-// SnapshotFile is a snapshot that can be read, whatever happens to it in the folder meanwhile.
+// SnapshotFile is a snapshot that can be read, whatever happens to it in the folder meanwhile. One of ModeBitcask is read
+// as one file in tar's format, which holds the folder.
 type SnapshotFile struct {
-	f    *os.File
-	info SnapshotInfo
+	data  io.ReaderAt
+	size  int64
+	files []*os.File
+	info  SnapshotInfo
 }
 
-// OpenSnapshot takes a snapshot as Snapshot does and opens its file. It must be closed.
+// OpenSnapshot takes a snapshot as Snapshot does and opens its file, or files. It must be closed. In ModeBitcask each data file
+// and each hint is open until then: ErrIO says when the process may not have so many.
 func (s *Store) OpenSnapshot(ctx context.Context) (*SnapshotFile, error) {
 	if _, err := s.Snapshot(ctx); err != nil {
 		return nil, err
 	}
-	// Another one may have come, and taken its place; it is as good.
-	var file *SnapshotFile
+	// Another one may have come, and taken its place; it is as good. Links are many, and nobody shall wait for the folder until all
+	// are open; as long as the turn is held, the newest snapshot stays that.
+	links := s.mode == ModeBitcask
+	if links {
+		s.snaps.turn.Lock()
+		defer s.snaps.turn.Unlock()
+	}
+	file := new(SnapshotFile)
 	err := s.commit.inFolder(func() error {
 		folder, err := s.readFolder()
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("%010d.snap", folder.Newest.Number) // as in path.c
-		f, err := s.snaps.root.Open(name)
-		if err != nil {
-			return fmt.Errorf("engine: open the snapshot that was taken: %w: %w", ErrIO, err)
+		if file.info = folder.Newest; !links {
+			err = file.openFile(s.snaps.root)
 		}
-		file = &SnapshotFile{f: f, info: folder.Newest}
-		return nil
+		return err
 	})
-	return file, err
+	if err == nil && links {
+		err = file.openLinks(s.snaps.root)
+	}
+	if err != nil {
+		_ = file.Close() // only read
+		return nil, fmt.Errorf("engine: open the snapshot that was taken: %w", err)
+	}
+	return file, nil
+}
+
+func (f *SnapshotFile) openFile(root *os.Root) error {
+	data, err := f.open(root, fmt.Sprintf("%010d.snap", f.info.Number)) // as in path.c
+	f.data, f.size = data, int64(f.info.Bytes)
+	return err
+}
+
+// openLinks opens all files of a snapshot that is a folder, and lays them out as one. The small ones, which say what the
+// others are, come first.
+func (f *SnapshotFile) openLinks(root *os.Root) error {
+	name := fmt.Sprintf("snapshot-%010d", f.info.Number) // as in path.c
+	entries, err := fs.ReadDir(root.FS(), name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrIO, err)
+	}
+	var parts []archiveFile
+	for _, want := range []func(string) bool{isListOfFiles, isDataFile} {
+		for _, e := range entries {
+			if !want(e.Name()) {
+				continue // LOCK, which whoever looks at the folder leaves
+			}
+			data, err := f.open(root, name+"/"+e.Name())
+			if err != nil {
+				return err
+			}
+			st, err := data.Stat()
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrIO, err)
+			}
+			parts = append(parts, archiveFile{name: e.Name(), size: st.Size(), data: data, time: st.ModTime()})
+		}
+	}
+	a, err := newArchive(name, parts)
+	if err != nil {
+		return err
+	}
+	f.data, f.size = a, a.Size()
+	f.info.Bytes = uint64(a.Size())
+	return nil
+}
+
+// open opens one more file, which Close closes.
+func (f *SnapshotFile) open(root *os.Root, name string) (*os.File, error) {
+	file, err := root.Open(name)
+	switch {
+	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
+		return nil, fmt.Errorf("%w: %w: %d are open for this snapshot alone; raise the limit of open files (ulimit -n), or --max-file-size",
+			ErrIO, err, len(f.files))
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrIO, err)
+	}
+	f.files = append(f.files, file)
+	return file, nil
+}
+
+// refuseSnapshot refuses to open, as a data folder, a snapshot where the store has it: it would be written to, and be a snapshot no more.
+func refuseSnapshot(dir string) error {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("engine: open %s: %w: %w", dir, ErrIO, err)
+	}
+	number, named := strings.CutPrefix(filepath.Base(path), "snapshot-") // as in path.c
+	if !named || number == "" || strings.Trim(number, "0123456789") != "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(path), "MANIFEST")); err != nil {
+		return nil // a copy
+	}
+	return fmt.Errorf("engine: open %s: it is a snapshot of the store in the folder above it, and would be none any more; open a copy of "+
+		"it, or restore it to a new folder: %w", dir, ErrArgument)
+}
+
+func isListOfFiles(name string) bool { return name == "MANIFEST" || name == "CONTROL" }
+
+// isDataFile reports whether a file of a snapshot holds records, or says where they lie.
+func isDataFile(name string) bool {
+	switch filepath.Ext(name) {
+	case ".log", ".data", ".hint":
+		return true
+	}
+	return false
 }
 
 // Info describes the snapshot.
 func (f *SnapshotFile) Info() SnapshotInfo { return f.info }
 
 // Size is that of the file in bytes.
-func (f *SnapshotFile) Size() int64 { return int64(f.info.Bytes) }
+func (f *SnapshotFile) Size() int64 { return f.size }
 
 // ReadAt reads from the file as io.ReaderAt says. Any number of goroutines may read.
-func (f *SnapshotFile) ReadAt(p []byte, offset int64) (int, error) { return f.f.ReadAt(p, offset) }
+func (f *SnapshotFile) ReadAt(p []byte, offset int64) (int, error) { return f.data.ReadAt(p, offset) }
 
-// Close closes the file.
-func (f *SnapshotFile) Close() error { return f.f.Close() }
+// Close closes the file, or files.
+func (f *SnapshotFile) Close() error {
+	var all []error
+	for _, one := range f.files {
+		all = append(all, one.Close())
+	}
+	return errors.Join(all...)
+}

@@ -15,6 +15,9 @@ import (
 // It is given up when quit is closed. Whatever fails, the older snapshot and the log are as they were. The caller
 // holds turn.
 func (s *Store) takeSnapshot(quit <-chan struct{}) (SnapshotInfo, error) {
+	if s.mode == ModeBitcask {
+		return s.linkSnapshot(quit)
+	}
 	if err := s.prepareSnapshot(); err != nil {
 		return SnapshotInfo{}, err
 	}
@@ -121,7 +124,7 @@ func (s *Store) finishSnapshot() (info SnapshotInfo, err error) {
 		if err := detailed("snapshot", C.nitro_snapshot_finish(s.c, C.int64_t(s.Now()), &out, &e), &e); err != nil {
 			return err
 		}
-		info = snapshotInfo(&out)
+		info = s.snapshotInfo(&out)
 		return nil
 	})
 	return info, err
@@ -140,6 +143,38 @@ func (s *Store) tryAbort() C.int {
 	defer s.gate.runlock(t)
 	return C.nitro_snapshot_abort(s.c)
 }
+
+// linkSnapshot takes a snapshot of a store whose log is its data: the file that is written to is closed, and when that is
+// durable, all files get second names. Meanwhile no merge may put a file into the place of others, which would lack
+// what is dead by then, but was not at the cut. The caller holds turn.
+func (s *Store) linkSnapshot(quit <-chan struct{}) (info SnapshotInfo, err error) {
+	s.merges.list.Lock()
+	defer s.merges.list.Unlock()
+	var lsn C.uint64_t
+	err = s.commit.inFolder(func() error {
+		var e C.struct_nitro_err
+		return detailed("snapshot", C.nitro_snapshot_roll(s.c, &lsn, &e), &e)
+	})
+	if err == nil {
+		err = s.snapshotDurable(uint64(lsn), quit)
+	}
+	if err != nil {
+		return info, err
+	}
+	err = s.commit.inFolder(func() error {
+		var out C.struct_nitro_snapshot_info
+		var e C.struct_nitro_err
+		err := detailed("snapshot", C.nitro_snapshot_link(s.c, lsn, C.int64_t(s.Now()), &out, &e), &e)
+		if err == nil {
+			info = s.snapshotInfo(&out)
+		}
+		return err
+	})
+	return info, err
+}
+
+// retains reports whether what restores to an earlier moment need is kept.
+func (o *Options) retains() bool { return o.RetainFor > 0 || o.RetainBytes > 0 }
 
 // retainFiles go at a time: meanwhile nobody makes room in the log.
 const retainFiles = 2
@@ -183,11 +218,18 @@ func (s *Store) readFolder() (Folder, error) {
 		return Folder{}, err
 	}
 	return Folder{
-		Snapshots: uint64(c.snapshots), Newest: snapshotInfo(&c.newest),
+		Snapshots: uint64(c.snapshots), Newest: s.snapshotInfo(&c.newest),
 		OldestLSN: uint64(c.oldest_lsn), OldestTime: timeOf(c.oldest_ms),
 		LogFiles: uint64(c.log_files), LogBytes: uint64(c.log_bytes), LogSince: uint64(c.log_since),
 		SnapshotBytes: uint64(c.snapshot_bytes),
 	}, nil
+}
+
+// snapshotInfo is what the engine says of a snapshot of this store.
+func (s *Store) snapshotInfo(c *C.struct_nitro_snapshot_info) SnapshotInfo {
+	info := snapshotInfo(c)
+	info.Linked = s.mode == ModeBitcask && info.Number != 0
+	return info
 }
 
 func snapshotInfo(c *C.struct_nitro_snapshot_info) SnapshotInfo {

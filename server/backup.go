@@ -82,7 +82,7 @@ func (r *request) backupCommand() {
 	r.bulk("lsn")
 	r.int(int64(info.LSN))
 	r.bulk("hash")
-	r.bulk(info.Hash.String())
+	r.bulk(hashText(&info))
 }
 
 // backup takes a snapshot and keeps it under a name.

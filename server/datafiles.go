@@ -9,11 +9,9 @@ import (
 )
 
 // Mode bitcask: keys in memory, values in data files (docs/design/0006). Here is what a server in that mode says and does
-// differently: there are no snapshots, MERGE merges, and INFO, /readyz and /metrics tell how the data files are.
+// differently: MERGE merges, and INFO, /readyz and /metrics tell how the data files are.
 
 const (
-	noSnapshotsText = "ERR this server runs in mode bitcask, which takes no snapshots in this version: to copy its data use " +
-		"nitrokv dump, or copy its folder while it is stopped"
 	noMergeText = "ERR this server keeps its values in memory and has no data files to merge: MERGE is for servers that run " +
 		"with --mode bitcask"
 )
@@ -23,22 +21,6 @@ func (s *Server) Mode() engine.Mode { return s.store.Mode() }
 
 // hasDataFiles reports whether the files of the log are the data.
 func (s *Server) hasDataFiles() bool { return s.Mode() == engine.ModeBitcask }
-
-// takesSnapshots reports whether there is anything to take snapshots of, and a place for them.
-func (s *Server) takesSnapshots() bool { return s.hasFolder() && !s.hasDataFiles() }
-
-// refusesSnapshots answers why there are no snapshots here; false: there are.
-func (r *request) refusesSnapshots() bool {
-	switch s := r.c.srv; {
-	case !s.hasFolder():
-		r.fail(noFolderText)
-	case s.hasDataFiles():
-		r.fail(noSnapshotsText)
-	default:
-		return false
-	}
-	return true
-}
 
 // merge is MERGE: the answer comes when everything that is dead now has been merged, as far as it can be. Others go on
 // meanwhile, and those who ask at the same time share the work.

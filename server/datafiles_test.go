@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -97,7 +98,7 @@ func TestMerge(t *testing.T) {
 			t.Errorf("there is no metric %s", name)
 		}
 	}
-	for _, name := range []string{"snapshot_", "restore_", "folder_"} {
+	for _, name := range []string{"restore_oldest_", "folder_replay_bytes", "snapshot_emitted_", "snapshot_busy_"} {
 		if strings.Contains(body, "\n"+metricPrefix+name) {
 			t.Errorf("there are metrics %s…, which mode bitcask has no use for", name)
 		}
@@ -181,23 +182,118 @@ func TestMergeElsewhere(t *testing.T) {
 	}
 }
 
-// TestBitcaskRefusesSnapshots: all verbs about snapshots say why there are none.
-func TestBitcaskRefusesSnapshots(t *testing.T) {
-	s := startBitcask(t, Options{})
+// TestBitcaskSnapshots: the verbs, and what INFO and metrics say of them. Nobody has counted what is in one, so it has no hash.
+func TestBitcaskSnapshots(t *testing.T) {
+	s := startBitcask(t, Options{HTTP: anyPort})
 	c := dial(t, s)
-	for _, request := range []string{"SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BACKUP b", "SNAPSHOT OPEN"} {
-		c.check(respError(noSnapshotsText), strings.Fields(request)...)
-	}
 	c.check(s.started.Unix(), "LASTSAVE")
 	f := scrapeInfo(c, "persistence")
-	for name := range f {
-		if strings.HasPrefix(name, "snapshot_") || strings.HasPrefix(name, "restore_") {
-			t.Errorf("INFO has %s", name)
+	for name, want := range map[string]string{"snapshot_automatic": "0", "snapshot_files": "0", "rdb_saves": "0", "snapshot_lsn": "",
+		"rdb_bgsave_in_progress": "0", "crash_loss": "none", "recovery_created": "1"} {
+		if f[name] != want {
+			t.Errorf("before: %s is %q, want %q", name, f[name], want)
 		}
 	}
-	if f["crash_loss"] != "none" || f["recovery_created"] != "1" || f["rdb_bgsave_in_progress"] != "0" {
-		t.Errorf("INFO: %v", f)
+	last := churn(c)
+	before := time.Now().Unix()
+	c.saveNow()
+	if at, ok := c.do("LASTSAVE").(int64); !ok || at < before || at > time.Now().Unix() {
+		t.Errorf("LASTSAVE: %d, the save was at about %d", at, before)
 	}
+	c.check(status("Background saving started"), "BGSAVE")
+	waitFor(t, "the end of BGSAVE", func() bool { return scrapeInfo(c, "persistence")["rdb_saves"] == "2" })
+	c.check(status("Background saving started"), "BGSAVE", "SCHEDULE")
+	waitFor(t, "the end of BGSAVE SCHEDULE", func() bool { return scrapeInfo(c, "persistence")["rdb_saves"] == "3" })
+	f = scrapeInfo(c, "persistence")
+	for name, want := range map[string]string{"snapshot_files": "1", "snapshot_keys": "4", "snapshot_failures": "0", "snapshot_hash": "",
+		"snapshot_raw_bytes": "", "snapshot_compression": "", "snapshot_busy": "", "log_since_snapshot_bytes": "", "restore_oldest_lsn": "",
+		"restore_oldest_time": "", "restore_newest_lsn": f["log_durable_lsn"], "snapshot_lsn": f["log_durable_lsn"],
+		"rdb_changes_since_last_save": "0", "snapshot_files_bytes": f["snapshot_bytes"]} {
+		if f[name] != want {
+			t.Errorf("after: %s is %q, want %q", name, f[name], want)
+		}
+	}
+	_, body := visit(t, s, "GET", "/metrics", "")
+	for name, want := range map[string]string{"snapshot_completed_total": "3", "snapshot_last_lsn": f["snapshot_lsn"], "folder_snapshots": "1",
+		"snapshot_last_success": "1", "snapshot_last_keys": "4"} {
+		if !strings.Contains(body, "\n"+metricPrefix+name+" "+want+"\n") {
+			t.Errorf("there is no metric %s with %s", name, want)
+		}
+	}
+
+	reply, ok := c.do("BACKUP", "monday").([]any)
+	if !ok || len(reply) != 10 {
+		t.Fatalf("BACKUP: %v", reply)
+	}
+	file := filepath.Join(s.opt.Dir, "backups", "monday")
+	info, err := engine.VerifySnapshot(file, nil)
+	must(t, err)
+	want := []any{"name", "monday", "bytes", int64(info.Bytes), "keys", int64(4), "lsn", int64(info.LSN), "hash", ""}
+	if !reflect.DeepEqual(reply, want) {
+		t.Errorf("BACKUP: %v, want %v", reply, want)
+	}
+	restored := filepath.Join(t.TempDir(), "restored")
+	_, err = engine.Restore(engine.RestoreOptions{From: file, Dir: restored})
+	must(t, err)
+	other := dial(t, startLogged(t, Options{Dir: restored}))
+	for key, want := range last {
+		other.check(want, "GET", key)
+	}
+}
+
+// TestBitcaskSnapshotRead in small and large pieces, while merges and newer snapshots take away what it is of.
+func TestBitcaskSnapshotRead(t *testing.T) {
+	s := startBitcask(t, Options{})
+	c, other := dial(t, s), dial(t, s)
+	churn(other)
+	reply, ok := c.do("SNAPSHOT", "OPEN").([]any)
+	if !ok || len(reply) != 6 {
+		t.Fatalf("SNAPSHOT OPEN: %v", reply)
+	}
+	handle, size := fmt.Sprint(reply[0]), reply[1].(int64)
+	c.check(respError("ERR this connection has a snapshot open: SNAPSHOT CLOSE "+handle+" first"), "SNAPSHOT", "OPEN")
+	other.check(status("OK"), "FLUSHALL")
+	other.check(status("OK"), "MERGE")
+	other.saveNow()
+	churn(other)
+	other.check(status("OK"), "MERGE")
+	other.saveNow()
+	for _, piece := range []int{snapshotReadMax, 10_007} {
+		info := verified(t, c.readSnapshot(handle, size, piece))
+		want := []any{reply[0], int64(info.Bytes), int64(info.LSN), reply[3], int64(4), ""}
+		if !reflect.DeepEqual(reply, want) || info.Keys != 4 {
+			t.Errorf("SNAPSHOT OPEN: %v, want %v", reply, want)
+		}
+	}
+	c.check(status("OK"), "SNAPSHOT", "CLOSE", handle)
+	c.check(respError(noSnapshot(handle)), "SNAPSHOT", "READ", handle, "0", "1")
+}
+
+// TestBitcaskRetention: what a merge replaces stays for restores, and a start that asks for nothing drops it.
+func TestBitcaskRetention(t *testing.T) {
+	s := startBitcask(t, Options{RetainFor: time.Hour, SaveInterval: time.Hour})
+	c := dial(t, s)
+	churn(c)
+	if f := scrapeInfo(c, "persistence"); f["snapshot_automatic"] != "1" {
+		t.Errorf("no snapshot is taken unasked: %v", f)
+	}
+	c.check(status("OK"), "MERGE")
+	kept := func() int {
+		entries, err := os.ReadDir(filepath.Join(s.opt.Dir, "retained"))
+		must(t, err)
+		return len(entries)
+	}
+	if kept() == 0 {
+		t.Error("nothing is kept")
+	}
+	must(t, s.Shutdown(context.Background()))
+	to := filepath.Join(t.TempDir(), "to")
+	r, err := engine.Restore(engine.RestoreOptions{From: s.opt.Dir, Dir: to, ToLSN: 1})
+	if err != nil || r.Keys != 1 || r.FirstLSN != 0 {
+		t.Errorf("restore: %+v, %v", r, err)
+	}
+	startBitcask(t, Options{Dir: s.opt.Dir})
+	waitFor(t, "the old files to go", func() bool { return kept() == 0 })
 }
 
 // TestModeOptions: what a mode doesn't have makes New fail, before anything is made.
@@ -211,8 +307,7 @@ func TestModeOptions(t *testing.T) {
 		"log files":     {Options{Mode: engine.ModeBitcask, Dir: "d", LogFileBytes: 1 << 20}, "set MaxFileBytes"},
 		"small files":   {Options{Mode: engine.ModeBitcask, Dir: "d", MaxFileBytes: 1 << 10}, "64 KiB to 4092 MiB"},
 		"large files":   {Options{Mode: engine.ModeBitcask, Dir: "d", MaxFileBytes: 4 << 30}, "64 KiB to 4092 MiB"},
-		"snapshots":     {Options{Mode: engine.ModeBitcask, Dir: "d", SaveInterval: time.Minute}, "takes no snapshots"},
-		"retention":     {Options{Mode: engine.ModeBitcask, Dir: "d", RetainFor: time.Hour}, "takes no snapshots"},
+		"snapshots":     {Options{Mode: engine.ModeBitcask, Dir: "d", SnapshotLogBytes: 1 << 30}, "SaveInterval in place of it"},
 		"data files":    {Options{Mode: engine.ModeMemory, Dir: "d", MaxFileBytes: 1 << 20}, "use LogFileBytes"},
 		"a cache":       {Options{Dir: "d", CacheBytes: 1 << 20}, "drop CacheBytes"},
 		"small cache":   {Options{Mode: engine.ModeBitcask, Dir: "d", CacheBytes: -1}, "0 (none) or more"},

@@ -31,11 +31,9 @@ func (t *infoText) persistence() {
 	if t.s.logged {
 		t.log()
 	}
-	if t.s.takesSnapshots() {
+	if t.s.hasFolder() {
 		t.snapshots(&st)
 		t.folder()
-	}
-	if t.s.hasFolder() {
 		t.recovery()
 	}
 }
@@ -134,7 +132,10 @@ func (t *infoText) log() {
 
 // snapshots tells about the newest one, the one that is under way, and why there may be none.
 func (t *infoText) snapshots(st *engine.SnapshotState) {
-	t.line("snapshot_compression", t.s.opt.Compression)
+	links := t.s.hasDataFiles() // nothing is compressed, and no writer saves anything for them
+	if !links {
+		t.line("snapshot_compression", t.s.opt.Compression)
+	}
 	t.line("snapshot_automatic", bit(st.AutoOff == ""))
 	if st.AutoOff != "" {
 		t.line("snapshot_automatic_off", st.AutoOff)
@@ -148,13 +149,18 @@ func (t *infoText) snapshots(st *engine.SnapshotState) {
 		t.line("snapshot_time", n.Time.UTC().Format(infoTime))
 		t.line("snapshot_keys", n.Keys)
 		t.line("snapshot_bytes", n.Bytes)
-		t.line("snapshot_raw_bytes", n.RawBytes)
-		t.line("snapshot_hash", n.Hash)
+		if !n.Linked {
+			t.line("snapshot_raw_bytes", n.RawBytes)
+			t.line("snapshot_hash", n.Hash)
+		}
 	}
 	t.line("snapshot_failures", st.Failed)
 	if st.Err != nil {
 		t.line("snapshot_error", string(appendOneLine(nil, st.Err.Error())))
 		t.line("snapshot_error_time", st.ErrAt.UTC().Format(infoTime))
+	}
+	if links {
+		return
 	}
 	t.line("snapshot_buffers", t.es.SnapshotBytes)
 	t.line("snapshot_emitted", t.es.SnapshotEmitted)
@@ -165,7 +171,8 @@ func (t *infoText) snapshots(st *engine.SnapshotState) {
 const infoTime = "2006-01-02T15:04:05.000Z07:00"
 
 // folder tells what is on disk, and between which moments a restore can choose. The time of the oldest one is absent if that
-// is the empty store.
+// is the empty store. Where the log is the data no more is told than the newest: how far the past goes back, a restore
+// finds out.
 func (t *infoText) folder() {
 	f := t.s.store.Folder()
 	t.line("snapshot_files", f.Snapshots)
@@ -175,13 +182,18 @@ func (t *infoText) folder() {
 		newest = max(newest, t.s.store.Durable())
 		t.line("log_files", f.LogFiles)
 		t.line("log_files_bytes", f.LogBytes)
+	}
+	t.line("restore_newest_lsn", newest)
+	if t.s.hasDataFiles() {
+		return
+	}
+	if t.s.logged {
 		t.line("log_since_snapshot_bytes", f.LogSince)
 	}
 	t.line("restore_oldest_lsn", f.OldestLSN)
 	if !f.OldestTime.IsZero() {
 		t.line("restore_oldest_time", f.OldestTime.UTC().Format(infoTime))
 	}
-	t.line("restore_newest_lsn", newest)
 }
 
 // recovery tells what was found in the folder at the start.

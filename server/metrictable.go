@@ -46,7 +46,8 @@ var plainMetrics = concat(serverMetrics, keyMetrics,
 	onlyIf(func(l *look) bool { return l.server.logged }, logMetrics...),
 	onlyIf(func(l *look) bool { return l.server.hasFolder() }, loadMetrics...),
 	onlyIf(func(l *look) bool { return l.recovery != nil }, recoveryMetrics...),
-	onlyIf(func(l *look) bool { return l.recovery != nil && l.server.takesSnapshots() }, folderMetrics...),
+	onlyIf(func(l *look) bool { return l.recovery != nil && l.server.hasFolder() }, folderMetrics...),
+	onlyIf(func(l *look) bool { return l.recovery != nil && l.server.hasFolder() && !l.server.hasDataFiles() }, memoryMetrics...),
 	onlyIf(hasDataFiles, dataMetrics...), amplificationMetrics)
 
 func hasDataFiles(l *look) bool { return l.recovery != nil && l.server.hasDataFiles() }
@@ -120,14 +121,19 @@ var folderMetrics = []plainMetric{
 	gaugeOf("snapshot_changes", "Writes since the newest snapshot, or since the start.", func(l *look) uint64 { return l.snapshots.Changes }),
 	counter("snapshot_completed_total", "Snapshots that were taken.", func(l *look) uint64 { return l.snapshots.OK }),
 	counter("snapshot_failures_total", "Snapshots that failed.", func(l *look) uint64 { return l.snapshots.Failed }),
-	counter("snapshot_emitted_total", "Entries that writers have saved for a snapshot before changing them.", func(l *look) uint64 { return l.SnapshotEmitted }),
-	counter("snapshot_busy_total", "Writes that had to wait for room to do so.", func(l *look) uint64 { return l.SnapshotBusy }),
 
 	gaugeOf("folder_log_files", "Files of the log in the data folder.", func(l *look) uint64 { return l.folder.LogFiles }),
 	gaugeOf("folder_log_bytes", "Size of these files, room ahead included.", func(l *look) uint64 { return l.folder.LogBytes }),
-	gaugeOf("folder_replay_bytes", "Bytes of log that a start would have to replay.", func(l *look) uint64 { return l.folder.LogSince }),
 	gaugeOf("folder_snapshots", "Snapshots in the data folder.", func(l *look) uint64 { return l.folder.Snapshots }),
 	gaugeOf("folder_snapshot_bytes", "Size of these.", func(l *look) uint64 { return l.folder.SnapshotBytes }),
+}
+
+// memoryMetrics are what mode memory alone has to say: in mode bitcask a start needs no snapshot, writers do nothing for one, and how
+// far the past goes back is found by a restore.
+var memoryMetrics = []plainMetric{
+	counter("snapshot_emitted_total", "Entries that writers have saved for a snapshot before changing them.", func(l *look) uint64 { return l.SnapshotEmitted }),
+	counter("snapshot_busy_total", "Writes that had to wait for room to do so.", func(l *look) uint64 { return l.SnapshotBusy }),
+	gaugeOf("folder_replay_bytes", "Bytes of log that a start would have to replay.", func(l *look) uint64 { return l.folder.LogSince }),
 	gaugeOf("restore_oldest_lsn", "The oldest point that can be restored; 0 is the empty store.", func(l *look) uint64 { return l.folder.OldestLSN }),
 	gauge("restore_oldest_timestamp_seconds", "Its time; 0 for the empty store.", func(l *look) float64 { return unixSeconds(l.folder.OldestTime) }),
 }

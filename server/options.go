@@ -356,9 +356,9 @@ func (o Options) validateMode() error {
 		return fmt.Errorf("server: the size of data files is %d bytes; it must be 64 KiB to 4092 MiB", o.MaxFileBytes)
 	case o.CacheBytes < 0:
 		return fmt.Errorf("server: the size of the cache is %d bytes; it must be 0 (none) or more", o.CacheBytes)
-	case o.SaveInterval > 0 || o.SnapshotLogBytes > 0 || o.RetainFor != 0 || o.RetainBytes != 0:
-		return errors.New("server: mode bitcask takes no snapshots in this version; drop SaveInterval, SnapshotLogBytes, RetainFor " +
-			"and RetainBytes")
+	case o.SnapshotLogBytes > 0:
+		return errors.New("server: in mode bitcask no snapshot makes files of the log superfluous; drop SnapshotLogBytes, or set " +
+			"SaveInterval in place of it")
 	}
 	return nil
 }

@@ -19,6 +19,23 @@ const noFolderText = "ERR this server has no data folder, so there is nowhere fo
 
 const alreadySavingText = "ERR Background save already in progress"
 
+// refusesSnapshots answers why there are no snapshots here; false: there are.
+func (r *request) refusesSnapshots() bool {
+	if r.c.srv.hasFolder() {
+		return false
+	}
+	r.fail(noFolderText)
+	return true
+}
+
+// hashText is the hash of a snapshot's contents; empty if nobody has counted what is in it.
+func hashText(info *engine.SnapshotInfo) string {
+	if info.Linked {
+		return ""
+	}
+	return info.Hash.String()
+}
+
 // hasFolder reports whether there is a data folder: snapshots, and a log unless Options.WALOff is set.
 func (s *Server) hasFolder() bool { return s.opt.Dir != "" }
 

@@ -59,7 +59,7 @@ func (r *request) snapshotOpen() {
 	r.int(int64(info.LSN))
 	r.int(info.Time.UnixMilli())
 	r.int(int64(info.Keys))
-	r.bulk(info.Hash.String())
+	r.bulk(hashText(&info))
 }
 
 // takeSnapshot gives the connection a snapshot to read, or answers why there is none.

@@ -20,13 +20,14 @@ func TestBitcaskOptionsReachTheServer(t *testing.T) {
 		"--merge-dead-percent=30", "--merge-dead-bytes=2MiB", "--merge-dead-age=48h", "--merge-window=22:30-04:00", "--merge-rate=10MiB",
 		"--merge-disk-left=7",
 		"--on-io-error=readonly", "--value-compression=ZSTD",
-		"--cache-size=3MiB"}, nil)
+		"--cache-size=3MiB", "--save-interval=1h", "--log-retention=24h", "--backup-dir=b"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := cfg.server
 	if o.Mode != engine.ModeBitcask || o.Dir != "d" || o.MaxFileBytes != 1<<20 || o.LogFileBytes != 0 || o.OnIOError != server.IOErrorReadOnly ||
-		o.CacheBytes != 3<<20 || o.Level != engine.LevelEverysec || o.SyncInterval != 200*time.Millisecond {
+		o.CacheBytes != 3<<20 || o.Level != engine.LevelEverysec || o.SyncInterval != 200*time.Millisecond ||
+		o.SaveInterval != time.Hour || o.RetainFor != 24*time.Hour || o.BackupDir != "b" || o.SnapshotLogBytes != 0 {
 		t.Errorf("server options: %+v", o)
 	}
 	want := engine.MergeOptions{DeadPercent: 30, DeadBytes: 2 << 20, DeadAge: 48 * time.Hour, BytesPerSecond: 10 << 20, DiskLeftPercent: 7, Off: true}
@@ -62,18 +63,17 @@ func TestBitcaskDefaults(t *testing.T) {
 
 // What a mode doesn't have is refused, by the name under which it was said.
 func TestBitcaskRefusesOptions(t *testing.T) {
-	retention := configFileOf(t, "mode = \"bitcask\"\nlog-retention = \"24h\"\n")
+	bySize := configFileOf(t, "mode = \"bitcask\"\nsnapshot-log-size = \"1GiB\"\n")
 	for want, test := range map[string][2][]string{
 		`--mode bitcask and --dir off: that mode keeps`:               {{"--mode=bitcask", "--dir=off"}, nil},
 		`NITROKV_MODE bitcask and --dir off: that mode`:               {{"--dir=off"}, {"NITROKV_MODE=bitcask"}},
 		`--wal off and mode bitcask: there the log is`:                {{"--mode=bitcask", "--wal=off"}, nil},
 		`--log-file-size and mode bitcask: there --max-file-size`:     {{"--mode=bitcask", "--log-file-size=64MiB"}, nil},
 		`NITROKV_LOG_FILE_SIZE and mode bitcask: there --max`:         {{"--mode=bitcask"}, {"NITROKV_LOG_FILE_SIZE=1MiB"}},
-		`--save-interval and mode bitcask: it takes no snapshots`:     {{"--mode=bitcask", "--save-interval=60"}, nil},
-		`NITROKV_SNAPSHOT_LOG_SIZE and mode bitcask: it takes`:        {{"--mode=bitcask"}, {"NITROKV_SNAPSHOT_LOG_SIZE=1GiB"}},
-		retention + `:2: log-retention and mode bitcask: it takes no`: {{"--config", retention}, nil},
-		`--backup-dir and mode bitcask: it takes no snapshots`:        {{"--mode=bitcask", "--backup-dir=b"}, nil},
-		`--snapshot-compression and mode bitcask: it takes no`:        {{"--mode=bitcask", "--snapshot-compression=lz4"}, nil},
+		`--snapshot-log-size and mode bitcask: there`:                 {{"--mode=bitcask", "--snapshot-log-size=1GiB"}, nil},
+		`NITROKV_SNAPSHOT_LOG_SIZE and mode bitcask: there no`:        {{"--mode=bitcask"}, {"NITROKV_SNAPSHOT_LOG_SIZE=1GiB"}},
+		bySize + `:2: snapshot-log-size and mode bitcask: there no`:   {{"--config", bySize}, nil},
+		`--snapshot-compression and mode bitcask: there a snapshot`:   {{"--mode=bitcask", "--snapshot-compression=lz4"}, nil},
 		`--max-file-size is about data files, which mode bitcask`:     {{"--max-file-size=1GiB"}, nil},
 		`NITROKV_MAX_FILE_SIZE is about data files, which mode`:       {nil, {"NITROKV_MAX_FILE_SIZE=1MiB"}},
 		`--value-compression is about data files, which mode bitcask`: {{"--mode=memory", "--value-compression=none"}, nil},
@@ -266,7 +266,6 @@ func TestMergeByAServer(t *testing.T) {
 	}
 	mustBeError(t, call("", nil, "merge", "--addr", startServer(t)), "has no data files to merge")
 	mustBeError(t, call("", nil, "merge", "now"), `unexpected "now"`)
-	mustBeError(t, call("", nil, "backup", filepath.Join(t.TempDir(), "b"), "--addr", addr), "mode bitcask, which takes no snapshots")
 }
 
 // A folder keeps its mode. A server that isn't told which one finds out, and refuses what that mode doesn't have.
@@ -276,9 +275,8 @@ func TestServeABitcaskFolder(t *testing.T) {
 		t.Fatalf("put: %+v", r)
 	}
 	mustBeError(t, call("", nil, "serve", "--port", "0", "--dir", dir, "--mode", "memory"), "bitcask")
-	mustBeError(t, call("", nil, "serve", "--port", "0", "--dir", dir, "--log-retention", "24h"),
-		dir+" was made for mode bitcask: --log-retention and mode bitcask: it takes no snapshots")
-	mustBeError(t, call("", nil, "restore", "--from", dir, "--dir", filepath.Join(t.TempDir(), "new")), "bitcask")
+	mustBeError(t, call("", nil, "serve", "--port", "0", "--dir", dir, "--snapshot-log-size", "1GiB"),
+		dir+" was made for mode bitcask: --snapshot-log-size and mode bitcask: there no snapshot")
 	p := serveIn(t, dir)
 	if r := call("", nil, "get", "k", "--addr", p.addr); r.stdout != "v" {
 		t.Errorf("get from the server: %+v", r)

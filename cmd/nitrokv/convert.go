@@ -43,7 +43,8 @@ and expiries; only then it gets its name. It needs room on the disk for all that
 keys of both folders; in mode memory for everything.
 
 The origin is opened as a server opens it: what a kill has left is tidied up (an end of the log that never was on disk, and
-unfinished files, go), and a log file without records is added. Else nothing of it changes, and it can be served as before.
+unfinished files, go), and a log file without records is added. Else nothing of it changes, and it can be served as before. So a
+snapshot of mode bitcask is not read where it lies: restore it first, or copy its folder.
 
 The exit status is 0 if NEW is there, and 1 if it could not be made; then nothing is left of it. Only a conversion that is
 killed, or that gets a second signal, leaves a folder beside it, called .NEW.converting-NUMBER, that can be removed.`

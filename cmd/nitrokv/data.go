@@ -108,17 +108,17 @@ func needBitcask(found map[string]setting, name string) error {
 
 // finishBitcask refuses what mode bitcask doesn't have. That a folder is of that mode may be known only when it is open.
 func (c *dataConfig) finishBitcask(found map[string]setting) error {
-	const noSnapshots = "mode bitcask: it takes no snapshots in this version"
 	if c.wal == "off" {
 		return fmt.Errorf("%s off and mode bitcask: there the log is the data; drop one of them", label(found, "wal"))
 	}
-	if asked := c.save.asked(); asked != "" {
-		return fmt.Errorf("%s and %s; drop one of them", label(found, asked), noSnapshots)
+	if c.save.logBytes > 0 {
+		return fmt.Errorf("%s and mode bitcask: there no snapshot makes files of the log superfluous; drop one of them, or use --save-interval", label(found, "snapshot-log-size"))
 	}
 	if c.fileBytes != server.DefaultLogFileBytes || found["log-file-size"].from == fromFlag {
 		return fmt.Errorf("%s and mode bitcask: there --max-file-size is the size of the log's files; drop one of them", label(found, "log-file-size"))
 	}
-	return refuseFlags(found, c.save.names(), noSnapshots)
+	return refuseFlags(found, []string{"snapshot-log-size", "snapshot-compression"},
+		"mode bitcask: there a snapshot is links to the data files")
 }
 
 // explainMode says in the words of the options what the engine refuses because of the mode that it has found in the folder.
@@ -153,12 +153,13 @@ func (c *dataConfig) apply(o *server.Options, found map[string]setting) {
 		return
 	}
 	o.Dir, o.Mode = c.dir, c.mode
-	if c.mode != engine.ModeBitcask {
-		c.save.apply(o)
-		if c.wal == "off" {
-			o.WALOff, o.SnapshotLogBytes, o.RetainFor, o.RetainBytes = true, 0, 0, 0
-			return
-		}
+	c.save.apply(o)
+	switch {
+	case c.mode == engine.ModeBitcask:
+		o.SnapshotLogBytes = 0
+	case c.wal == "off":
+		o.WALOff, o.SnapshotLogBytes, o.RetainFor, o.RetainBytes = true, 0, 0, 0
+		return
 	}
 	o.Level, o.SyncInterval, o.OnIOError, o.Merge = c.level, c.interval, c.onIOError, c.merge.merge
 	switch {

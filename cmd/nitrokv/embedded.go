@@ -126,15 +126,22 @@ func (f *folder) options(dir string, mode engine.Mode, stderr io.Writer) server.
 		Mode:             mode,
 		OnIOError:        server.IOErrorReadOnly,
 		SnapshotLogBytes: -1,
+		RetainFor:        keepAll,
 		Merge:            engine.MergeOptions{Off: true},
 		Logger:           slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Ready:            func() { close(f.ready) },
 		Progress:         f.bytes.progress,
 	}
-	if mode == engine.ModeMemory { // mode bitcask has no past to keep
-		opt.RetainFor = keepAll
+	if mode == engine.ModeBitcask && !keepsPast(dir) { // a merge that is asked for is to give room back
+		opt.RetainFor = 0
 	}
 	return opt
+}
+
+// keepsPast reports whether a folder of mode bitcask holds files that are there for restores alone.
+func keepsPast(dir string) bool {
+	entries, err := os.ReadDir(filepath.Join(dir, "retained"))
+	return err == nil && len(entries) > 0
 }
 
 // load serves, and waits until the data is there. After an error the folder has been closed.

@@ -21,7 +21,10 @@ import (
 const mergeLong = `Merge the data files of a store in mode bitcask: the file that is written to is closed, what is live in files with dead bytes
 is written anew, and the files go. A server goes on serving meanwhile; it also merges unasked, see --merge of "nitrokv serve".
 
-With --dir a folder that no server is using is opened for it. A merge that is interrupted changes nothing that anybody could
+What is written anew stays on disk as long as a snapshot has it, or --log-retention of the server keeps it for restores.
+
+With --dir a folder that no server is using is opened for it. If files are kept for restores there, in its folder retained, those
+that this merge replaces join them until the server's next start at the earliest; else they go. A merge that is interrupted changes nothing that anybody could
 read, and can be repeated.`
 
 func newMerge(t terminal) *cobra.Command {

@@ -22,28 +22,36 @@ type restoreConfig struct {
 	lsn         uint64    // 0: any
 	at          time.Time // zero: any
 	keepExpired bool
+	fileBytes   int64
 }
 
 func (c *restoreConfig) options() []option {
 	return []option{
 		{name: "dir", arg: "NEW", flag: true, set: pathTo(&c.dir), help: "Data folder to make; it must not hold a store. Never the one that is restored from"},
 		{name: "from", arg: "PATH", flag: true, set: pathTo(&c.from),
-			help: "What to restore from, in place of FILE: a data folder that no server uses, or a backup"},
+			help: "What to restore from, in place of FILE: a data folder that no server uses, a snapshot in one, or a backup"},
 		{name: "to-lsn", arg: "N", flag: true, set: lsnTo(&c.lsn),
 			help: "Up to that LSN; one in the middle of a batch stops before the batch. Without it: up to the newest"},
 		{name: "to-time", arg: "TIME", flag: true, set: timeTo(&c.at),
 			help: "Up to that time in RFC 3339, for example 2030-01-31T12:00:00Z: everything before the first write that is later"},
 		{name: "keep-expired", def: "false", flag: true, set: boolTo(&c.keepExpired),
 			help: "Keep the keys that have expired since that point; they expire no more. Without it they are gone"},
+		{name: "max-file-size", arg: "SIZE", def: "1GiB", flag: true, set: fileSizeTo(&c.fileBytes, dataFileMax, "64KiB to 4092MiB, for example 64MiB or 1GiB"),
+			help: "Of mode bitcask: size of the new data files; what the server will be started with"},
 	}
 }
 
 const restoreLong = `Make a data folder out of a backup, or out of another data folder as it was at an earlier moment.
 
 A backup holds one moment. A data folder holds the newest, and how far back it reaches is what the server's
---log-retention has kept; INFO shows it (restore_oldest_lsn, restore_oldest_time). A moment outside of that is refused,
-with what there is. The origin is not changed, and never is anything restored in place: NEW is a folder of its own, which a
-server can be started with, beside the old one. It takes the memory that the store takes.
+--log-retention has kept; INFO shows it (restore_oldest_lsn, restore_oldest_time), but in mode bitcask only a restore finds it out.
+A moment outside of that is refused, with what there is. The origin is not changed, and never is anything restored in place: NEW
+is a folder of its own, which a server can be started with, beside the old one. It has the mode of the origin, and room is
+needed for all that is live. It takes the memory that the store takes: in mode bitcask that of its keys.
+
+In mode bitcask a snapshot is a folder, snapshot-NUMBER in the data folder, and can be restored as it lies there, also while the
+server runs; but the server removes it when it has taken the next one. So can a copy of it, for example one that rsync has made.
+Such a backup or snapshot holds earlier moments, too, as far as merges have not left out what was replaced since.
 
 NEW begins a history of its own: versions that it gives to writes are above all that the origin has ever given.
 
@@ -151,13 +159,30 @@ func (c *restoreConfig) run(t terminal) error {
 	reading := newReading("restoring")
 	hide := newStatusLine(t.stderr).show(reading.text)
 	r, err := engine.Restore(engine.RestoreOptions{
-		From: c.from, Dir: c.dir, ToLSN: c.lsn, ToTime: c.at, KeepExpired: c.keepExpired, Progress: reading.progress,
+		From: c.from, Dir: c.dir, ToLSN: c.lsn, ToTime: c.at, KeepExpired: c.keepExpired, MaxFileBytes: c.fileBytes, Progress: reading.progress,
 	})
 	hide()
 	if err != nil {
-		return ofFile(trimPrefix(err, "engine: restore: "), "restore ")
+		err = ofFile(trimPrefix(err, "engine: restore: "), "restore ")
+		if early := c.lsn != 0 && c.lsn < r.FirstLSN || !c.at.IsZero() && c.at.Before(r.FirstTime); early {
+			err = c.nameSnapshots(err)
+		}
+		return err
 	}
 	return writeAll(t.stdout, []byte(c.summary(&r)))
+}
+
+// nameSnapshots adds what else there is in the folder to an error about a moment that can't be restored: each snapshot is a moment of
+// its own, which may lie before all that the data files still show.
+func (c *restoreConfig) nameSnapshots(err error) error {
+	found, _ := filepath.Glob(filepath.Join(c.from, "snapshot-*", "MANIFEST")) // the pattern is a good one, but for what is in the name
+	if len(found) == 0 {
+		return err
+	}
+	for i, path := range found {
+		found[i] = shellWord(filepath.Dir(path))
+	}
+	return fmt.Errorf("%w; there is also an older snapshot, see what it is of: nitrokv backup verify %s", err, strings.Join(found, ", or "))
 }
 
 // summary says what has been reached, and what to do with it.

@@ -26,11 +26,11 @@ func (c *saveConfig) options() []option {
 		{name: "save-interval", arg: "DURATION", def: "auto", set: saveIntervalTo(&c.interval),
 			help: "Take a snapshot that often if something has changed, for example 60 or 5m; 0: never. auto: 60s with --wal off, else never"},
 		{name: "snapshot-log-size", arg: "SIZE", def: "auto", set: snapshotLogTo(&c.logBytes),
-			help: "Take a snapshot when the log since the last one has that size, and drop the log that it makes superfluous. auto: the size of the last snapshot, at least 256MiB; off: never"},
+			help: "Not with --mode bitcask: take a snapshot when the log since the last one has that size, and drop the log that it makes superfluous. auto: the size of the last snapshot, at least 256MiB; off: never"},
 		{name: "snapshot-compression", arg: "METHOD", def: engine.CompressionZstd.String(), set: compressionTo(&c.compression),
-			help: "Of snapshots and backups: zstd is the smallest, lz4 the fastest, none"},
+			help: "Not with --mode bitcask, which has --value-compression: of snapshots and backups. zstd is the smallest, lz4 the fastest, none"},
 		{name: "log-retention", arg: "DURATION|SIZE", def: "off", set: retentionTo(&c.retainFor, &c.retainBytes),
-			help: "How far back every moment can be restored, as time or as size of log, for example 24h or 10GiB; off: log that no start needs goes"},
+			help: "How far back every moment can be restored, as time or as size of log, for example 24h or 10GiB; off: log that no start needs goes. With --mode bitcask it is about the files that merges replace"},
 		{name: "backup-dir", arg: "PATH", set: pathTo(&c.backupDir),
 			help: "Folder in which the command BACKUP makes its files. Without it: backups, in the data folder"},
 	}
@@ -40,22 +40,6 @@ func (c *saveConfig) options() []option {
 func (c *saveConfig) apply(o *server.Options) {
 	o.Compression, o.SaveInterval, o.SnapshotLogBytes = c.compression, c.interval, c.logBytes
 	o.RetainFor, o.RetainBytes, o.BackupDir = c.retainFor, c.retainBytes, c.backupDir
-}
-
-// names are those of its options.
-func (c *saveConfig) names() []string { return namesOf(c.options()) }
-
-// asked names an option that asks for snapshots, or for something that takes them; empty: none does.
-func (c *saveConfig) asked() string {
-	switch {
-	case c.interval > 0:
-		return "save-interval"
-	case c.logBytes > 0:
-		return "snapshot-log-size"
-	case c.retainFor > 0 || c.retainBytes > 0:
-		return "log-retention"
-	}
-	return ""
 }
 
 // saveIntervalTo translates to server.Options: 0 is automatic there, and never is negative. A plain number is seconds, as

@@ -14,6 +14,9 @@ import (
 const verifyLong = `Read a backup, or a snapshot of a data folder, and check every byte: the checksums, and that keys and contents are what its
 end says. Nothing is changed, and memory is needed for one block alone.
 
+Of mode bitcask it may be a backup, a snapshot's folder, or a data folder that no server uses: every record is read, and what the
+keys come to is told, with the same hash that the same contents have in mode memory. That takes memory for the keys.
+
 The exit status is 0 if the file is whole, 1 if it is damaged, and 2 if it could not be read.`
 
 func newBackupVerify(t terminal) *cobra.Command {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -195,19 +196,19 @@ func TestBitcaskGivesSpaceBack(t *testing.T) {
 // diskUse is what the files of a folder take on the disk. One that is gone between two looks takes nothing.
 func diskUse(t *testing.T, dir string) (sum uint64) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if errors.Is(err, os.ErrNotExist) {
+	counted := map[uint64]bool{} // a snapshot's files are those of the folder under another name
+	for _, name := range namesBelow(t, dir) {
+		var st syscall.Stat_t
+		switch err := syscall.Lstat(name, &st); {
+		case errors.Is(err, syscall.ENOENT):
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			t.Fatal(err)
 		}
-		sum += uint64(info.Sys().(*syscall.Stat_t).Blocks) * 512
+		if !counted[st.Ino] {
+			counted[st.Ino] = true
+			sum += uint64(st.Blocks) * 512
+		}
 	}
 	return sum
 }
@@ -393,29 +394,116 @@ func TestBitcaskHints(t *testing.T) {
 	}
 }
 
-// TestBitcaskHasNoSnapshots: whatever would take one says so, and does nothing.
-func TestBitcaskHasNoSnapshots(t *testing.T) {
+// killsWhileLinking is how often the server is killed that takes snapshots all the time.
+const killsWhileLinking = 6
+
+// TestBitcaskKillWhileSaving: snapshots are taken all the time, while clients work and merges are under way, and the server is
+// killed again and again. What is left is sound, the newest snapshot included, and can be restored elsewhere.
+func TestBitcaskKillWhileSaving(t *testing.T) {
+	rng := randomness(t)
 	dir := filepath.Join(t.TempDir(), "data")
-	p := startBitcask(t, dir)
-	c := dialResp(t, p, "")
-	c.must(t, "SET", "k", "v")
-	for _, request := range []string{"SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BACKUP monday", "SNAPSHOT OPEN"} {
-		if v, err := c.do(strings.Fields(request)...); !isReply(err) || !strings.Contains(err.Error(), "mode bitcask, which takes no snapshots") {
-			t.Errorf("%s: %v, %v", request, v, err)
+	c := newCrowd()
+	taken := 0
+	for i := range max(2, killsWhileLinking*percent(t)/100) {
+		args := []string{"--dir", dir, "--mode", "bitcask", "--max-file-size", "1MiB", "--merge-dead-percent", "1",
+			"--sync", []string{"always", "everysec", "never"}[i%3], "--log-retention", []string{"off", "1h", "1s", "2MiB"}[rng.IntN(4)]}
+		for i > 0 && rng.IntN(3) == 0 {
+			killWhileStarting(t, rng, args)
+		}
+		p := start(t, args...)
+		c.verify(t, p)
+		taken += c.workAndSave(t, p, rng, i%2 == 0)
+		if c.failed() {
+			break
 		}
 	}
-	if _, ok := c.must(t, "LASTSAVE").(int64); !ok {
-		t.Error("LASTSAVE is no number")
+	if r := command(t, "", binary, "check", dir); r.status != 0 {
+		t.Errorf("check after the last kill ended with status %d\n%s%s", r.status, r.stdout, r.stderr)
 	}
-	if r := p.cli(t, "", "backup", filepath.Join(t.TempDir(), "b")); r.status != 2 || !strings.Contains(r.stderr, "takes no snapshots") {
-		t.Errorf("nitrokv backup: %+v", r)
+	for _, path := range snapshotsIn(t, dir) {
+		if r := command(t, "", binary, "backup", "verify", path); r.status != 0 {
+			t.Errorf("%s is not sound: %s%s", path, r.stdout, r.stderr)
+		}
 	}
-	p.stop(t)
-	if names, err := filepath.Glob(filepath.Join(dir, "*.snap*")); err != nil || len(names) > 0 {
-		t.Errorf("snapshots: %q, %v", names, err)
+	c.verify(t, start(t, "--dir", restoredBeside(t, dir)))
+	c.verify(t, start(t, "--dir", dir))
+	c.report(t)
+	t.Logf("%d snapshots, %d operations acknowledged", taken, c.acked.Load())
+}
+
+// snapshotsIn lists the snapshots of a folder that are complete; there is one, and a crash may leave the one before it as well.
+func snapshotsIn(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "snapshot-*", "MANIFEST"))
+	if err != nil || len(paths) == 0 || len(paths) > 2 {
+		t.Fatalf("snapshots: %q, %v", paths, err)
 	}
-	r := command(t, "", binary, "restore", "--from", dir, "--dir", filepath.Join(t.TempDir(), "new"))
-	if r.status != 2 || !strings.Contains(r.stderr, "bitcask") {
-		t.Errorf("nitrokv restore: %+v", r)
+	for i, path := range paths {
+		paths[i] = filepath.Dir(path)
+	}
+	return paths
+}
+
+// TestBitcaskBackupRestore: a backup, the folder's past and a copy of the snapshot's folder all show the same moment, after a kill,
+// merges, and a deletion of everything; tar makes a folder of the backup that can be served.
+func TestBitcaskBackupRestore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	args := []string{"--log-retention", "1h", "--sync", "never"}
+	p := startBitcask(t, dir, args...)
+	c := dialResp(t, p, "")
+	const keys = 60
+	for range 3 {
+		for i := range keys {
+			key := fmt.Sprint("k", i)
+			c.must(t, "SET", key, bulky(key))
+		}
+	}
+	c.must(t, "MERGE")
+	c.must(t, "SET", "expires", "v", "EX", "3600")
+	backup := filepath.Join(t.TempDir(), "monday")
+	nitrokv(t, 0, "backup", backup, "--addr", p.addr)
+	verified := nitrokv(t, 0, "backup", "verify", backup).stdout
+	lsn := backupLSN.FindStringSubmatch(verified)[1]
+	copied := filepath.Join(t.TempDir(), "copied")
+	if err := os.CopyFS(copied, os.DirFS(snapshotsIn(t, dir)[0])); err != nil {
+		t.Fatal(err)
+	}
+	c.must(t, "SET", "later", "v")
+	c.must(t, "FLUSHALL")
+	c.must(t, "MERGE")
+	c.must(t, "SAVE")
+	p.kill(t)
+
+	extracted := t.TempDir()
+	if r := command(t, "", "tar", "xf", backup, "-C", extracted); r.status != 0 {
+		t.Fatalf("tar: %+v", r)
+	}
+	inner, err := filepath.Glob(filepath.Join(extracted, "snapshot-*"))
+	if err != nil || len(inner) != 1 {
+		t.Fatalf("tar makes %q, %v", inner, err)
+	}
+	want := ""
+	for name, from := range map[string][]string{"backup": {backup}, "past": {"--from", dir, "--to-lsn", lsn}, "copy": {"--from", copied},
+		"tar": {"--from", inner[0]}} {
+		to := filepath.Join(t.TempDir(), "restored")
+		nitrokv(t, 0, append([]string{"restore", "--dir", to}, from...)...)
+		got := dumped(t, to)
+		if n := strings.Count(got, "\n"); n != keys+1 || strings.Contains(got, "later") {
+			t.Errorf("%s: %d keys, want %d", name, n, keys+1)
+		}
+		if want = cmp.Or(want, got); got != want {
+			t.Errorf("%s holds something else than another one", name)
+		}
+	}
+	q := start(t, "--dir", inner[0], "--mode", "bitcask")
+	served := dialResp(t, q, "")
+	for i := range keys {
+		if key := fmt.Sprint("k", i); served.must(t, "GET", key) != bulky(key) {
+			t.Errorf("%s is another one in the folder that tar has made", key)
+		}
+	}
+	p = startBitcask(t, dir, args...)
+	if n := dialResp(t, p, "").must(t, "DBSIZE"); n != int64(0) {
+		t.Errorf("%v keys after the kill", n)
 	}
 }

@@ -31,8 +31,10 @@ func inTestMode(args []string) []string {
 		return args
 	}
 	args = slices.Clone(args)
-	if i := slices.Index(args, "--log-file-size"); i >= 0 {
-		args = slices.Delete(args, i, i+2)
+	for _, name := range []string{"--log-file-size", "--snapshot-compression"} { // which mode memory alone has
+		if i := slices.Index(args, name); i >= 0 {
+			args = slices.Delete(args, i, i+2)
+		}
 	}
 	return append(args, bitcaskArgs...)
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The soak: a server in mode bitcask with small files works for a long time, and must take no more of anything in the end than
+// The soak: a server in mode bitcask with small files works for a long time and takes a snapshot now and then, and must take no more of anything in the end than
 // early on. "make soak" runs it for ten minutes, "make test" for 20 s; without a time it takes soakShort.
 const (
 	soakVariable  = "SOAK"
@@ -23,6 +23,7 @@ const (
 	soakKeys      = 1000                  // of each client
 	soakBurst     = 8                     // operations of each client …
 	soakPause     = 10 * time.Millisecond // … that often, so that the machine has time for others
+	soakSave      = time.Second           // from one snapshot to the next
 	soakValueMin  = 10
 	soakValueMax  = 20 << 10
 	soakShortTTL  = 1500 * time.Millisecond // most of those that are waited for
@@ -79,8 +80,8 @@ func TestSoak(t *testing.T) {
 	if merges == 0 {
 		t.Error("there was no merge")
 	}
-	t.Logf("soak: %v, %d operations, %d merges, write amplification %s; from the first third to the end: memory %s, resident %s, "+
-		"open files %d to %d, disk %s for %s live", d, s.operations(), merges, amplification, grown(first.memory, last.memory),
+	t.Logf("soak: %v, %d operations, %d snapshots, %d merges, write amplification %s; from the first third to the end: memory %s, resident %s, "+
+		"open files %d to %d, disk %s for %s live", d, s.operations(), s.saved, merges, amplification, grown(first.memory, last.memory),
 		grown(first.resident, last.resident), first.files, last.files, grown(first.disk, last.disk), grown(first.live, last.live))
 }
 
@@ -148,6 +149,8 @@ func (s *sample) complaint(before *sample) string {
 // A soak is the clients, with what they know.
 type soak struct {
 	clients [soakClients]*soaker
+	saved   int // snapshots
+	saveErr error
 }
 
 func newSoak(rng *rand.Rand) *soak {
@@ -180,9 +183,14 @@ func (s *soak) work(t *testing.T, p *process, d time.Duration) {
 		}
 		wg.Go(func() { errs[i] = errors.Join(c.work(conn, stop), conn.Close()) })
 	}
+	conn := dialResp(t, p, "")
+	wg.Go(func() { s.saveErr = errors.Join(s.save(conn, stop), conn.Close()) })
 	<-end.C
 	close(stop)
 	wg.Wait()
+	if s.saveErr != nil {
+		t.Fatalf("%v\n%s", s.saveErr, p.logged())
+	}
 	for _, err := range errs {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, p.logged())
@@ -190,7 +198,33 @@ func (s *soak) work(t *testing.T, p *process, d time.Duration) {
 	}
 }
 
-// rest waits until what expires soon has gone, merges everything, and demands that the server takes what it may.
+// save takes snapshots, and reads a bit of one each time as a backup does, until it is told to stop.
+func (s *soak) save(conn *respConn, stop <-chan struct{}) error {
+	tick := time.NewTicker(soakSave)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-tick.C:
+		}
+		opened, err := conn.do("SNAPSHOT", "OPEN")
+		if err != nil {
+			return err
+		}
+		handle := fmt.Sprint(opened.([]any)[0])
+		if _, err = conn.do("SNAPSHOT", "READ", handle, "0", "4096"); err == nil {
+			_, err = conn.do("SNAPSHOT", "CLOSE", handle)
+		}
+		if err != nil {
+			return err
+		}
+		s.saved++
+	}
+}
+
+// rest waits until what expires soon has gone, merges everything, takes a snapshot, which lets go what the one before it has held, and
+// demands that the server takes what it may.
 func (s *soak) rest(t *testing.T, p *process, dir string, before *sample) sample {
 	t.Helper()
 	c := dialResp(t, p, "")
@@ -207,6 +241,7 @@ func (s *soak) rest(t *testing.T, p *process, dir string, before *sample) sample
 		return !vague && c.must(t, "DBSIZE") == int64(known)
 	})
 	c.must(t, "MERGE")
+	c.must(t, "SAVE")
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for deadline := time.Now().Add(callLimit); ; <-again.C {
