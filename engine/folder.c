@@ -37,6 +37,7 @@ static int out_of_memory(const struct nk_log *l, struct nitro_err *err) {
 
 int nk_folder_damage(const struct nk_log *l, struct nitro_err *err, const char *name,
                      const char *what) {
+    nk_recover_note(l, name, 0);
     return nk_err_set(err, NITRO_ECORRUPT, 0,
                       "open %s: %s: %s; nothing was changed; see: nitrokv check %s", l->dir, name,
                       what, l->dir);

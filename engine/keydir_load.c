@@ -75,6 +75,7 @@ static void piece_name(const struct nk_piece *f, char *out) {
 static int damaged(const struct load *p, uint64_t at, uint64_t lsn, const char *what) {
     char name[NK_PATH_MAX];
     piece_name(p->piece, name);
+    nk_recover_note(p->l, name, at);
     return nk_err_set(p->err, NITRO_ECORRUPT, 0,
                       "open %s: %s, offset %llu, LSN %llu: %s; this was durable, so nothing was "
                       "changed; see: nitrokv check %s",

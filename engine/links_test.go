@@ -419,6 +419,62 @@ func TestRetainedFilesGo(t *testing.T) {
 	waitFor(t, "the old files to go", func() bool { n, _ := kept(); return n == 0 })
 }
 
+// TestLinkedVerifyFindsDamage, and says in which file and where; also in a backup.
+func TestLinkedVerifyFindsDamage(t *testing.T) {
+	s := bitcaskStore(t, t.TempDir(), Options{Merge: MergeOptions{Off: true}})
+	overwrite(t, s, 50, 4)
+	must(t, s.Merge(t.Context()))
+	overwrite(t, s, 30, 2)
+	f, err := s.OpenSnapshot(t.Context())
+	must(t, err)
+	defer f.Close()
+	backup, folder := copied(t, f), filepath.Join(t.TempDir(), "copy")
+	must(t, os.CopyFS(folder, os.DirFS(linkedFolder(t, s))))
+	for _, pattern := range []string{"*.log", "*.data", "MANIFEST"} {
+		name := filepath.Base(namesLike(t, folder, pattern)[0])
+		data, err := os.ReadFile(filepath.Join(folder, name))
+		must(t, err)
+		at := len(data) / 2
+		data[at] ^= 4
+		must(t, os.WriteFile(filepath.Join(folder, name), data, 0o600))
+		_, err = VerifySnapshot(folder, nil)
+		wantErr(t, name, err, ErrCorrupt)
+		var damage *DamageError
+		if !errors.As(err, &damage) || damage.File != folder || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s at %d: %v, %+v", name, at, err, damage)
+		} else if pattern != "MANIFEST" && (damage.Offset > uint64(at) || damage.Offset+1024 < uint64(at)) {
+			t.Errorf("%s: the damage at %d is found at %d: %v", name, at, damage.Offset, err)
+		}
+		data[at] ^= 4
+		must(t, os.WriteFile(filepath.Join(folder, name), data, 0o600))
+
+		archived, err := os.ReadFile(backup)
+		must(t, err)
+		begin := bytes.Index(archived, []byte("/"+name)) / archiveBlock * archiveBlock
+		place := begin + archiveBlock + at
+		archived[place] ^= 4
+		bad := backup + ".bad"
+		must(t, os.WriteFile(bad, archived, 0o600))
+		_, err = VerifySnapshot(bad, nil)
+		wantErr(t, name+" in the backup", err, ErrCorrupt)
+		if !errors.As(err, &damage) || damage.File != bad || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s in the backup: %v, %+v", name, err, damage)
+		} else if damage.Offset > uint64(place) || damage.Offset+1024 < uint64(place) {
+			t.Errorf("%s in the backup: the damage at %d is found at %d", name, place, damage.Offset)
+		}
+	}
+	for _, path := range []string{folder, backup} {
+		if _, err := VerifySnapshot(path, nil); err != nil {
+			t.Errorf("undone: %v", err)
+		}
+	}
+	if _, err := VerifySnapshot(closedFolder(t), nil); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("a folder of mode memory: %v", err)
+	}
+	_, err = VerifySnapshot(s.opt.Dir, nil)
+	wantErr(t, "an open folder", err, ErrInUse)
+}
+
 // TestLinkedSnapshotGivenUp: Close ends one that waits for the log, and nothing is left of it; merges wait meanwhile.
 func TestLinkedSnapshotGivenUp(t *testing.T) {
 	dir := t.TempDir()

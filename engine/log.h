@@ -146,6 +146,12 @@ struct nk_orphan {
     enum nk_path_kind kind; /* one that has a number */
 };
 
+/* Where a file is damaged. */
+struct nk_place {
+    char file[NK_PATH_MAX]; /* empty: not known */
+    uint64_t offset;
+};
+
 struct nk_log_options {
     const struct nitro_mem *mem;
     const struct nitro_vfs *vfs;
@@ -166,8 +172,9 @@ struct nk_log_options {
      * that is outside of the window (`window_…`, which is filled also then): a to_lsn beyond its end, a to_lsn
      * or to_ms before its beginning. */
     bool read_only;
-    uint64_t to_lsn; /* UINT64_MAX: the newest */
-    int64_t to_ms;   /* INT64_MAX: no limit; a time behind the newest frame's is one, too */
+    uint64_t to_lsn;      /* UINT64_MAX: the newest */
+    int64_t to_ms;        /* INT64_MAX: no limit; a time behind the newest frame's is one, too */
+    struct nk_place *bad; /* filled with NITRO_ECORRUPT, by one thread; may be NULL */
 };
 
 struct nk_log {
@@ -256,6 +263,7 @@ struct nk_log {
     bool read_only;
     uint64_t to_lsn;
     int64_t to_ms;
+    struct nk_place *bad;
     uint64_t window_first_lsn, window_last_lsn; /* what can be asked for; 0 = the empty store */
     int64_t window_first_ms, window_last_ms;
     int64_t reached_ms; /* of the frame or snapshot that holds last_lsn; 0 = the empty store */

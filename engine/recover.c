@@ -30,10 +30,18 @@
 #include "logscan.h"
 #include "mutant.h"
 
+void nk_recover_note(const struct nk_log *l, const char *name, uint64_t offset) {
+    size_t bytes = strlen(name) + 1;
+    if (l->bad == NULL || bytes > sizeof l->bad->file) return;
+    memcpy(l->bad->file, name, bytes);
+    l->bad->offset = offset;
+}
+
 int nk_recover_damage(const struct nk_log *l, struct nitro_err *err, uint64_t number,
                       uint64_t offset, uint64_t lsn, const char *what) {
     char name[NK_PATH_MAX] = "the log";
     if (number != 0) nk_path_log(number, name);
+    if (number != 0) nk_recover_note(l, name, offset);
     return nk_err_set(
         err, NITRO_ECORRUPT, 0,
         "open %s: %s, offset %llu, LSN %llu: %s; this was durable (up to LSN %llu), so "
@@ -138,6 +146,7 @@ static struct nk_log *new_log(const struct nk_log_options *o) {
     l->retain = o->retain;
     l->release_ctx = o->release_ctx;
     l->read_only = o->read_only;
+    l->bad = o->bad;
     l->to_lsn = o->to_lsn;
     l->to_ms = o->to_ms;
     l->salts.k0 = nk_load64(o->seed);

@@ -31,6 +31,8 @@ NITRO_MUST_CHECK int nk_recover_finish(struct nk_log *l, int64_t now_ms, struct 
  * the tail in its new place by then (from l->tail_number on). */
 NITRO_MUST_CHECK int nk_recover_clean(struct nk_log *l, struct nitro_err *err);
 
+/* nk_recover_note: where there is damage, for who wants to know it (nk_log_options.bad); the name is that of a file of a store. */
+void nk_recover_note(const struct nk_log *l, const char *name, uint64_t offset);
 /* nk_recover_damage: fills *err for damage in a file of the log; returns NITRO_ECORRUPT. */
 int nk_recover_damage(const struct nk_log *l, struct nitro_err *err, uint64_t number,
                       uint64_t offset, uint64_t lsn, const char *what);

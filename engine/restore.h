@@ -57,6 +57,7 @@ struct nk_past_source {
     const uint8_t *seed;
     uint64_t to_lsn;
     int64_t to_ms;
+    struct nk_place *bad; /* may be NULL */
 };
 /* nk_past_open: a store that can be scanned, loaded and replayed, for looking only. NITRO_ENOTFOUND and the codes of nk_log_open; *out
  * is to be closed in any case. */
@@ -76,8 +77,7 @@ struct nk_past {
     nk_past_fn *fn;
     void *arg;
     uint64_t done, total; /* bytes; total: of the files */
-    char bad_name[NK_PATH_MAX];
-    uint64_t bad_at; /* with NITRO_ECORRUPT: file and offset, if bad_name is not empty */
+    struct nk_place bad;  /* with NITRO_ECORRUPT, as far as it is known */
 };
 /* nk_past_each: all of them. NITRO_OK, NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM with *err filled, or what fn has returned. */
 NITRO_MUST_CHECK int nk_past_each(struct nk_past *p, struct nitro_err *err);

@@ -145,7 +145,8 @@ static int verify_folder(const struct nk_origin *o, const struct nitro_vfs *vfs,
                                         .mem = o->mem,
                                         .seed = seed,
                                         .to_lsn = UINT64_MAX,
-                                        .to_ms = INT64_MAX};
+                                        .to_ms = INT64_MAX,
+                                        .bad = &past->bad};
     past->progress = o->progress;
     past->ctx = o->ctx;
     return nk_past_verify(&from, past, out, err);
@@ -157,7 +158,7 @@ static int verify_archive(const struct nk_origin *o, struct nk_tar *tar,
     struct nk_past past = {.db = NULL};
     int rc = verify_folder(o, nk_tar_vfs(tar), &past, out, err);
     if (rc == NITRO_OK) out->bytes = nk_tar_bytes(tar);
-    if (rc == NITRO_ECORRUPT) *bad_offset = nk_tar_bad_at(tar, past.bad_name, past.bad_at);
+    if (rc == NITRO_ECORRUPT) *bad_offset = nk_tar_bad_at(tar, past.bad.file, past.bad.offset);
     nk_tar_close(&tar);
     return rc;
 }
@@ -177,7 +178,7 @@ int nitro_verify(const char *file, const struct nitro_mem *mem, const struct nit
     int rc = is_folder(&o, &folder, err);
     if (rc == NITRO_OK && folder) {
         rc = verify_folder(&o, o.vfs, &past, out, err);
-        if (rc == NITRO_ECORRUPT) *bad_offset = past.bad_at;
+        if (rc == NITRO_ECORRUPT) *bad_offset = past.bad.offset;
         return rc;
     }
     if (rc == NITRO_OK) rc = nk_origin_archive(&o, &tar, bad_offset, err);

@@ -38,7 +38,8 @@ int nk_past_open(const struct nk_past_source *f, nitro_store **out, struct nitro
                                       .release_ctx = db,
                                       .read_only = true,
                                       .to_lsn = f->to_lsn,
-                                      .to_ms = f->to_ms};
+                                      .to_ms = f->to_ms,
+                                      .bad = f->bad};
     rc = nk_log_open(&lo, &db->folder, err);
     if (rc != NITRO_OK) return rc;
     db->files = db->folder->files;
@@ -75,8 +76,8 @@ static int unreadable(const struct walk *w, const struct nk_merge_in *in, int rc
     if (rc == NITRO_EIO)
         return nk_err_set(w->err, rc, in->sys, "%s %s: read %s at offset %llu: %s", p->did, p->from,
                           name, (unsigned long long)in->bad_at, strerror(in->sys));
-    memcpy(p->bad_name, name, sizeof name);
-    p->bad_at = in->bad_at;
+    memcpy(p->bad.file, name, sizeof name);
+    p->bad.offset = in->bad_at;
     return nk_err_set(w->err, NITRO_ECORRUPT, 0,
                       "%s %s: %s, offset %llu, LSN %llu: no valid record of this file: it is "
                       "damaged; use another copy",
