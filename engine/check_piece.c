@@ -27,10 +27,12 @@ static bool has_hint(const struct nk_check *c, uint64_t number) {
 }
 
 /* All entries of an open hint. NITRO_ENOTFOUND: that was all of them, and it is right. */
+static const char stale[] = "it is not about the file as it is";
+
 static int read_entries(struct nk_check *c, const struct nk_check_piece *q, struct nk_hintread *r,
                         const char **wrong) {
     struct nk_hint h;
-    *wrong = "it is not about the file as it is";
+    *wrong = stale;
     if (!nk_keydir_hint_fits(&r->head, &q->p, c->store)) return NITRO_ECORRUPT;
     *wrong = "it is not valid";
     int rc;
@@ -75,7 +77,8 @@ static int check_hint(struct nk_check *c, struct nk_check_piece *q, bool newest,
         return NITRO_OK; /* it was written to until the end */
     }
     q->hinted = wrong == NULL;
-    if (!q->hinted)
+    /* how far the newest log goes is not known yet: a hint that a snapshot has of it may be right */
+    if (!q->hinted && !(newest && q->log != NULL && wrong == stale))
         nk_check_found(c, NITRO_CHECK_NOTE, name, 0, 0,
                        "%s; the next start reads the whole file instead, and it is made anew",
                        wrong);

@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nitrokv/nitrokv/engine"
 	"github.com/nitrokv/nitrokv/server"
@@ -158,7 +160,11 @@ func TestBitcaskRestore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	putRounds(t, 1, 2, "--dir", dir, "--mode", "bitcask")
 	p := serveIn(t, dir, "--log-retention", "1h", "--mode", "bitcask", "--merge", "off")
-	putRounds(t, 3, 6, "--addr", p.addr)
+	putRounds(t, 3, 4, "--addr", p.addr)
+	for fourth := time.Now(); time.Since(fourth) < 3*time.Millisecond; { // so that a time tells it from the fifth
+		runtime.Gosched()
+	}
+	putRounds(t, 5, 6, "--addr", p.addr)
 	mustPrint(t, "cli", "SAVE", "--addr", p.addr)
 	mustPrint(t, "merge", "--addr", p.addr)
 	putRounds(t, 7, 8, "--addr", p.addr)
@@ -181,7 +187,7 @@ func TestBitcaskRestore(t *testing.T) {
 	mustPrint(t, "restore", "--from", dir, "--to-time", times[4], "--dir", at)
 	mustHoldRound(t, at, 4)
 	for _, path := range []string{dir, snapshot} {
-		if text := mustPrint(t, "check", path); !strings.Contains(text, "no damage") {
+		if text := mustPrint(t, "check", path); !strings.Contains(text, "no damage") || strings.Contains(text, "note: ") {
 			t.Errorf("check: %s", text)
 		}
 	}
