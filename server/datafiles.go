@@ -118,6 +118,7 @@ func (t *infoText) bitcask() {
 	t.line("value_packed", t.es.PackedValues)
 	t.line("value_raw_bytes", t.es.PackRawBytes)
 	t.line("value_stored_bytes", t.es.PackStoredBytes)
+	t.line("map_files", bit(t.s.opt.MapFiles))
 	t.line("cache_size", t.s.opt.CacheBytes)
 	t.line("cache_bytes", d.CacheBytes)
 	t.line("cache_values", d.CacheValues)

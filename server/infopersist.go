@@ -177,6 +177,9 @@ func (t *infoText) folder() {
 	f := t.s.store.Folder()
 	t.line("snapshot_files", f.Snapshots)
 	t.line("snapshot_files_bytes", f.SnapshotBytes)
+	if disk, err := t.s.store.DiskBytes(); err == nil {
+		t.line("folder_disk_bytes", disk)
+	}
 	newest := f.Newest.LSN
 	if t.s.logged {
 		newest = max(newest, t.s.store.Durable())

@@ -49,6 +49,7 @@ func (s *Server) openStore(maxMemory int64) (err error) {
 		LogFileBytes: s.opt.LogFileBytes,
 		MaxFileBytes: s.opt.MaxFileBytes,
 		CacheBytes:   s.opt.CacheBytes,
+		MapFiles:     s.opt.MapFiles,
 		Merge:        s.opt.Merge,
 		Level:        engine.LevelNever, // of FLUSHALL, whose reply then waits like any other
 		SyncInterval: s.opt.SyncInterval,

@@ -63,6 +63,7 @@ type look struct {
 	recovery      *engine.Recovery // nil: there is nothing to recover from, or it is under way
 	snapshots     engine.SnapshotState
 	folder        engine.Folder
+	disk          uint64 // bytes that the folder takes
 	data          dataFiles
 	server        *Server
 }
@@ -84,6 +85,7 @@ func (s *Server) look() *look {
 		r := s.store.Recovery()
 		l.recovery, l.snapshots, l.folder = &r, s.store.SnapshotState(), s.store.Folder()
 		l.data = s.dataFiles(&l.Stats)
+		l.disk, _ = s.store.DiskBytes() // 0 says that it can't be told
 	}
 	return l
 }

@@ -125,6 +125,8 @@ var folderMetrics = []plainMetric{
 	gaugeOf("folder_log_files", "Files of the log in the data folder.", func(l *look) uint64 { return l.folder.LogFiles }),
 	gaugeOf("folder_log_bytes", "Size of these files, room ahead included.", func(l *look) uint64 { return l.folder.LogBytes }),
 	gaugeOf("folder_snapshots", "Snapshots in the data folder.", func(l *look) uint64 { return l.folder.Snapshots }),
+	gaugeOf("folder_disk_bytes", "Blocks on the disk that the data folder takes, each file once; 0 if that can't be told.",
+		func(l *look) uint64 { return l.disk }),
 	gaugeOf("folder_snapshot_bytes", "Size of these.", func(l *look) uint64 { return l.folder.SnapshotBytes }),
 }
 

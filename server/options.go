@@ -154,6 +154,8 @@ type Options struct {
 	// CacheBytes is how much of the values that are read mode bitcask keeps in memory, small ones that were used last, as
 	// engine.Options.CacheBytes; only with engine.ModeBitcask. 0: none.
 	CacheBytes int64
+	// MapFiles reads values through mappings of the data files, as engine.Options.MapFiles; only with engine.ModeBitcask.
+	MapFiles bool
 
 	// Merge says when mode bitcask merges its data files. Other modes have no use for it.
 	Merge engine.MergeOptions
@@ -339,6 +341,9 @@ func (o Options) validateMode() error {
 		if o.ValueCompression != engine.ValueCompressionNone {
 			return errors.New("server: values are to be compressed, which mode bitcask alone does; set Mode to engine.ModeBitcask, " +
 				"or drop ValueCompression")
+		}
+		if o.MapFiles {
+			return errors.New("server: data files are to be mapped, which mode bitcask alone has; set Mode to engine.ModeBitcask, or drop MapFiles")
 		}
 		if o.CacheBytes != 0 {
 			return errors.New("server: a cache is set, which mode bitcask alone has; set Mode to engine.ModeBitcask, or drop CacheBytes")

@@ -20,13 +20,13 @@ func TestBitcaskOptionsReachTheServer(t *testing.T) {
 		"--merge-dead-percent=30", "--merge-dead-bytes=2MiB", "--merge-dead-age=48h", "--merge-window=22:30-04:00", "--merge-rate=10MiB",
 		"--merge-disk-left=7",
 		"--on-io-error=readonly", "--value-compression=ZSTD",
-		"--cache-size=3MiB", "--save-interval=1h", "--log-retention=24h", "--backup-dir=b"}, nil)
+		"--cache-size=3MiB", "--mmap=on", "--save-interval=1h", "--log-retention=24h", "--backup-dir=b"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := cfg.server
 	if o.Mode != engine.ModeBitcask || o.Dir != "d" || o.MaxFileBytes != 1<<20 || o.LogFileBytes != 0 || o.OnIOError != server.IOErrorReadOnly ||
-		o.CacheBytes != 3<<20 || o.Level != engine.LevelEverysec || o.SyncInterval != 200*time.Millisecond ||
+		o.CacheBytes != 3<<20 || !o.MapFiles || o.Level != engine.LevelEverysec || o.SyncInterval != 200*time.Millisecond ||
 		o.SaveInterval != time.Hour || o.RetainFor != 24*time.Hour || o.BackupDir != "b" || o.SnapshotLogBytes != 0 {
 		t.Errorf("server options: %+v", o)
 	}
@@ -82,6 +82,9 @@ func TestBitcaskRefusesOptions(t *testing.T) {
 		`--cache-size is about data files, which mode bitcask alone`:  {{"--mode=memory", "--cache-size=0"}, nil},
 		`NITROKV_CACHE_SIZE is about data files, which mode bitcask`:  {nil, {"NITROKV_CACHE_SIZE=1MiB"}},
 		`--cache-size "much": not a size`:                             {{"--mode=bitcask", "--cache-size=much"}, nil},
+		`--mmap is about data files, which mode bitcask alone has`:    {{"--mode=memory", "--mmap=off"}, nil},
+		`NITROKV_MMAP is about data files, which mode bitcask alone`:  {nil, {"NITROKV_MMAP=on"}},
+		`--mmap "yes": unknown; use on, off`:                          {{"--mode=bitcask", "--mmap=yes"}, nil},
 		`--merge-rate is about data files, which mode bitcask alone`:  {{"--mode=memory", "--merge-rate=off"}, nil},
 		`--max-file-size "4GiB": out of range; use 64KiB to 4092MiB`:  {{"--mode=bitcask", "--max-file-size=4GiB"}, nil},
 		`--mode "lsm": unknown; use memory, bitcask`:                  {{"--mode=lsm"}, nil},

@@ -172,7 +172,7 @@ var others = map[string][]string{
 	"snapshot-log-size": {"1GiB"}, "snapshot-compression": {"LZ4"}, "log-retention": {"36h"}, "backup-dir": {"/back up"},
 	"http": {"off"}, "slowlog-log-slower-than": {"0"}, "slowlog-max-len": {"7"},
 	"mode": {"memory"}, "max-file-size": {"2MiB"}, "merge": {"off"}, "merge-dead-percent": {"30"}, "merge-dead-bytes": {"1MiB"},
-	"value-compression": {"zstd"}, "cache-size": {"3MiB"}, "merge-dead-age": {"48h"}, "merge-disk-left": {"7"}, "merge-window": {"22:00-05:30"}, "merge-rate": {"10MiB"},
+	"value-compression": {"zstd"}, "cache-size": {"3MiB"}, "mmap": {"on"}, "merge-dead-age": {"48h"}, "merge-disk-left": {"7"}, "merge-window": {"22:00-05:30"}, "merge-rate": {"10MiB"},
 }
 
 // printed is what --print-config writes.
@@ -217,7 +217,7 @@ func TestPrintedConfigRoundTrip(t *testing.T) {
 	}
 	env = append(env, "NITROKV_LISTEN="+strings.Join(others["listen"], ","))
 	bitcask := []string{"--mode=bitcask"}
-	for _, name := range append([]string{"max-file-size", "value-compression", "cache-size"}, all.data.merge.names()...) {
+	for _, name := range append([]string{"max-file-size", "value-compression", "cache-size", "mmap"}, all.data.merge.names()...) {
 		bitcask = append(bitcask, "--"+name+"="+others[name][0])
 	}
 	for name, test := range map[string]struct{ args, env []string }{

@@ -24,6 +24,7 @@ type dataConfig struct {
 	dataBytes int64         // of data files, in mode bitcask
 	packing   engine.ValueCompression
 	cache     int64 // bytes, in mode bitcask
+	mmap      string
 	onIOError server.IOErrorPolicy
 	save      saveConfig
 	merge     mergeConfig
@@ -50,6 +51,8 @@ func (c *dataConfig) options() []option {
 			help: "With --mode bitcask: compress values before they are written, if it makes them smaller. zstd is the smallest, lz4 the fastest, none"},
 		{name: "cache-size", arg: "SIZE", def: "0", set: sizeTo(&c.cache),
 			help: "With --mode bitcask: memory for values up to 4KiB that are read often, part of --max-memory; 0: every read of a value is one of its file"},
+		{name: "mmap", arg: "MODE", def: "off", set: wordTo(&c.mmap, "on", "off"),
+			help: "With --mode bitcask: read values through mappings of the data files, which is quicker while these are in the page cache, and slower where they are not; on amd64"},
 		{name: "on-io-error", arg: "ACTION", def: server.IOErrorExit.String(), set: policyTo(&c.onIOError),
 			help: "After a failed write or sync of the log: exit with status 3, or readonly: refuse writes and go on with reads of what is on disk"},
 	}
@@ -93,7 +96,10 @@ func (c *dataConfig) finish(found map[string]setting) error {
 	if c.mode == engine.ModeDefault && c.cache != 0 {
 		return needBitcask(found, "cache-size")
 	}
-	for _, name := range append([]string{"max-file-size", "value-compression", "cache-size"}, c.merge.names()...) {
+	if c.mode == engine.ModeDefault && c.mmap == "on" {
+		return needBitcask(found, "mmap")
+	}
+	for _, name := range append([]string{"max-file-size", "value-compression", "cache-size", "mmap"}, c.merge.names()...) {
 		if found[name].from == fromFlag {
 			return needBitcask(found, name)
 		}
@@ -164,7 +170,7 @@ func (c *dataConfig) apply(o *server.Options, found map[string]setting) {
 	o.Level, o.SyncInterval, o.OnIOError, o.Merge = c.level, c.interval, c.onIOError, c.merge.merge
 	switch {
 	case c.mode == engine.ModeBitcask:
-		o.MaxFileBytes, o.ValueCompression, o.CacheBytes = c.dataBytes, c.packing, c.cache
+		o.MaxFileBytes, o.ValueCompression, o.CacheBytes, o.MapFiles = c.dataBytes, c.packing, c.cache, c.mmap == "on"
 	// else it is the default of the mode, which the folder may know alone; a flag is refused by a folder of mode bitcask
 	case c.fileBytes != server.DefaultLogFileBytes || found["log-file-size"].from == fromFlag:
 		o.LogFileBytes = c.fileBytes
