@@ -55,7 +55,7 @@ func inTestMode(t testing.TB, opt Options) Options {
 	if opt.Dir == "" {
 		opt.Dir, opt.Level = t.TempDir(), engine.LevelNever
 	}
-	opt.CacheBytes, opt.ValueCompression = 64<<10, engine.ValueCompressionLZ4
+	opt.CacheBytes, opt.ValueCompression, opt.MapFiles = 64<<10, engine.ValueCompressionLZ4, true
 	opt.Mode, opt.MaxFileBytes, opt.LogFileBytes, opt.Merge.DeadPercent = engine.ModeBitcask, 64<<10, 0, 1
 	return opt
 }

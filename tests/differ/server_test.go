@@ -144,7 +144,7 @@ func stores(t *testing.T) (nitro, redis []string) {
 		return []string{"--dir", "off"}, []string{"--appendonly", "no"}
 	case "bitcask":
 		return []string{"--dir", filepath.Join(t.TempDir(), "data"), "--mode", "bitcask", "--max-file-size", "64KiB",
-			"--merge-dead-percent", "1", "--sync", "never", "--cache-size", "64KiB", "--value-compression", "lz4"}, []string{"--appendonly", "yes", "--appendfsync", "no"}
+			"--merge-dead-percent", "1", "--sync", "never", "--cache-size", "64KiB", "--mmap", "on", "--value-compression", "lz4"}, []string{"--appendonly", "yes", "--appendfsync", "no"}
 	default:
 		t.Fatalf("NK_TEST_MODE is %q; use memory or bitcask", mode)
 		return nil, nil
