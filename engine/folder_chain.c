@@ -7,7 +7,7 @@
  *   which the file before is not needed: what it held is in the snapshot. A used file that is not on it
  *   was superseded by a recovery that wrote its tail anew.
  *
- *   Where the log is the data there are no snapshots, and the chain goes back to the first LSN; but what lay in
+ *   Where the log is the data no start begins with a snapshot, and the chain goes back to the first LSN; but what lay in
  *   neighbouring files may have been merged into one. That one says which LSNs it stands for and which one came
  *   before them, and no longer which file: so from there, and to there, the way goes by LSNs. Each LSN that counts lies
  *   in the interval of one piece alone, so that there is no choice:

@@ -142,9 +142,8 @@ type Options struct {
 	Dir string
 
 	// Mode is where values lie. engine.ModeMemory: everything in memory; log and snapshots bring it back. engine.ModeBitcask:
-	// keys in memory, values in the files of the log, which are merged; there are no snapshots, so what belongs to them
-	// (SaveInterval, SnapshotLogBytes, RetainFor, RetainBytes, WALOff) is refused. Dir that was made for another mode makes
-	// New fail. 0: what Dir was made for, engine.ModeMemory if it is new; Server.Mode tells.
+	// keys in memory, values in the files of the log, which are merged; WALOff and SnapshotLogBytes are refused. Dir that was
+	// made for another mode makes New fail. 0: what Dir was made for, engine.ModeMemory if it is new; Server.Mode tells.
 	Mode engine.Mode
 
 	// MaxFileBytes is the size at which mode bitcask goes on in a new data file, 64 KiB to 4 GiB less 4 MiB; only with
@@ -168,7 +167,8 @@ type Options struct {
 	// or not. Shutdown takes a last one, unless SaveInterval is negative. Without Dir it means nothing.
 	WALOff bool
 
-	// Compression is how snapshots are compressed. The zero value is engine.CompressionZstd.
+	// Compression is how snapshots are compressed; in mode bitcask, where they are links, it means nothing. The zero value is
+	// engine.CompressionZstd.
 	Compression engine.Compression
 
 	// SaveInterval is how often a snapshot is taken if something has been written since the last one. 0: every
@@ -177,7 +177,7 @@ type Options struct {
 
 	// SnapshotLogBytes is how much log there may be since the newest snapshot before the next one is taken, which lets old
 	// log files go. 0: as much as the newest snapshot has, and at least 256 MiB; negative: no snapshot is taken for that,
-	// and the log grows until one is asked for.
+	// and the log grows until one is asked for. In mode bitcask, where no snapshot lets a file go, a positive one is refused.
 	SnapshotLogBytes int64
 
 	// RetainFor keeps what it takes to restore every moment since so long ago (nitrokv restore --to-time). 0: what a

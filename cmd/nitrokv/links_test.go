@@ -172,6 +172,7 @@ func TestBitcaskRestore(t *testing.T) {
 	to := func() string { return filepath.Join(t.TempDir(), "restored") }
 	live := to()
 	mustPrint(t, "restore", "--from", snapshot, "--dir", live) // while the server runs
+	mustBeError(t, call("", nil, "restore", "--from", snapshot, "--dir", filepath.Join(dir, "new")), "nothing is restored in place")
 	mustHoldRound(t, live, 6)
 	mustBeError(t, call("", nil, "restore", "--from", dir, "--dir", to()), fmt.Sprint(p.cmd.Process.Pid))
 	p.stop(t, syscall.SIGTERM, 0)

@@ -118,6 +118,8 @@ func (c *restoreConfig) apart() error {
 		from = filepath.Dir(from)
 	} else if err != nil {
 		return err
+	} else if above := filepath.Dir(from); holdsStore(above) { // a snapshot in a data folder
+		from = above
 	}
 	dir, err := realPath(c.dir)
 	if err != nil {
@@ -129,6 +131,11 @@ func (c *restoreConfig) apart() error {
 		return fmt.Errorf("--dir %s is where %s is, and nothing is restored in place; name a new folder outside of it", c.dir, c.from)
 	}
 	return nil
+}
+
+func holdsStore(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "MANIFEST"))
+	return err == nil
 }
 
 func isFolder(path string) bool {
