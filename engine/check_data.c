@@ -150,6 +150,18 @@ static bool counts(const struct nk_check *c, const struct nk_check_data *d) {
     return d->valid && (d->listed || !c->manifest_whole) && d->number < NK_PATH_LOG_MAX;
 }
 
+/* Up to where it says that all was durable; see recover.c. */
+static uint64_t durable_by(const struct nk_check *c, const struct nk_check_data *d) {
+    if (!d->valid) return d->last_lsn;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct nk_check_file *f = &c->file[i];
+        if (f->state == NK_FILE_USED && f->head.prev_last_lsn < d->head.cut_lsn &&
+            d->head.cut_lsn < f->head.first_lsn)
+            return d->last_lsn;
+    }
+    return d->head.cut_lsn;
+}
+
 int nk_check_data_headers(struct nk_check *c, struct nitro_err *err) {
     for (uint32_t i = 0; i < c->data_count; i++) {
         struct nk_check_data *d = &c->data[i];
@@ -159,7 +171,7 @@ int nk_check_data_headers(struct nk_check *c, struct nitro_err *err) {
         } else if (d->listed) {
             found(c, NITRO_CHECK_DAMAGE, d, "MANIFEST lists it, but it is not there");
         }
-        if (d->listed) c->sum.durable_lsn = nk_max_u64(c->sum.durable_lsn, d->last_lsn);
+        if (d->listed) c->sum.durable_lsn = nk_max_u64(c->sum.durable_lsn, durable_by(c, d));
         if (d->listed && !d->valid)
             nk_check_inner(c, d->first_lsn, d->number, 0, "the file is lost");
         if (counts(c, d) && d->head.time_ms > c->newest_ms) c->newest_ms = d->head.time_ms;

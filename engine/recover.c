@@ -15,7 +15,9 @@
  *   A listed snapshot says that everything up to its S was durable, and holds it. So W is at least S, and
  *   records up to S are not needed: whether they are there or valid is never asked.
  *
- *   So does a listed merged file of the LSNs up to its last one, which were durable before it was listed.
+ *   So does a listed merged file of the LSNs up to its cut, which were durable before it was listed: what effects up to there have made
+ *   dead may not be in it, so it is worth nothing without them. But a repair may have given them up: then the log goes on
+ *   behind the cut, and says that it ended before.
  *
  *   finish (docs/design/0003, point 8) never appends to an old file. Valid records above W go, with their
  *   LSNs, into a new file; another new one takes the appends. The order makes each step safe to stop
@@ -296,6 +298,16 @@ static int read_footer(struct nk_log *l, const struct nk_live *f, uint64_t end, 
     return NITRO_OK;
 }
 
+/* Up to where a listed merged file says that all was durable. */
+static uint64_t durable_by(const struct nk_log *l, const struct nk_data_header *h) {
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        const struct nk_log_header *f = &l->live[i].head;
+        if (f->used && f->prev_last_lsn < h->cut_lsn && h->cut_lsn < f->first_lsn)
+            return h->last_lsn;
+    }
+    return NK_MUTATE(96, h->last_lsn, h->cut_lsn);
+}
+
 /* W, from everything but the footer. */
 static int find_durable(struct nk_log *l, struct nitro_err *err) {
     uint64_t newest = 0;
@@ -306,7 +318,7 @@ static int find_durable(struct nk_log *l, struct nitro_err *err) {
     l->newest_ms = l->control.time_ms;
     if (l->base.foot.time_ms > l->newest_ms) l->newest_ms = l->base.foot.time_ms;
     for (uint32_t i = 0; i < l->data_count; i++) {
-        raise(&l->durable, NK_MUTATE(82, 0, l->data[i].head.last_lsn));
+        raise(&l->durable, NK_MUTATE(82, 0, durable_by(l, &l->data[i].head)));
         if (l->data[i].head.time_ms > l->newest_ms) l->newest_ms = l->data[i].head.time_ms;
     }
     for (uint32_t i = 0; i < l->live_count; i++) {

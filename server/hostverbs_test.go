@@ -315,6 +315,10 @@ var effects = map[string]func(*client) bool{
 	"select":   func(c *client) bool { return true }, // SELECT 0: the database there is
 	"quit":     func(c *client) bool { c.expectEnd(); return true },
 	"merge":    func(c *client) bool { return scrapeInfo(c, "bitcask")["merges"] > "0" },
+	"save": func(c *client) bool {
+		info := scrapeInfo(c, "persistence")
+		return info["snapshot_lsn"] != "0" && info["snapshot_lsn"] == info["log_appended_lsn"]
+	},
 }
 
 func xIsX(c *client) bool { return c.do("GET", "x") == "x" }

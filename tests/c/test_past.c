@@ -424,6 +424,57 @@ static void restore__each_call_fails__no_store_or_all(void **state) {
     }
 }
 
+/* What a merge has left out may rest on effects that were durable just before it was listed, though no frame and no CONTROL says so. If these
+ * are damaged, a start must not take them for a torn end: the older values are in no file any more. A repair gives both up. */
+static void damage__behind_the_records_that_a_merge_rests_on__refused(void **state) {
+    static const struct nitro_merge_options all = {.allow = 1, .dead_percent = 1};
+    struct past *p = *state;
+    struct nitro_err err = {0};
+    struct nitro_check_result sum;
+    char path[80];
+    uint8_t byte;
+    past_start(p, &p->opt);
+    for (unsigned k = 0; k < 6; k++) past_put(p, k, 1, 0);
+    (void)roll(p);
+    past_write(p);
+    uint64_t kept = p->effect[p->count - 1].lsn;
+    for (unsigned k = 0; k < 6; k++) past_put(p, k, 1, 0);
+    past_write(p);
+    tend(p, &all);
+    assert_int_equal(files_of(p).merges, 1);
+    past_stop(p, false);
+
+    snprintf(path, sizeof path, "%s/0000000002.log", p->dir);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, 600), 1);
+    byte ^= 4;
+    assert_int_equal(pwrite(fd, &byte, 1, 600), 1);
+    close(fd);
+
+    assert_int_equal(past_load(p, &p->opt, &err), NITRO_ECORRUPT);
+    assert_non_null(strstr(err.msg, "0000000002.log"));
+    struct nitro_check_options o = {
+        .dir = p->dir, .mem = &p->mem.table, .vfs = &p->rig.vfs, .now_ms = p->now_ms};
+    assert_int_equal(nitro_check(&o, &sum, &err), NITRO_OK);
+    assert_true(sum.damages > 0 && sum.durable_lsn > kept && sum.starts == 0);
+    o.repair = 1;
+    assert_int_equal(nitro_check(&o, &sum, &err), NITRO_OK);
+    for (int life = 0; life < 2; life++) {
+        past_start(p, &p->opt);
+        for (unsigned k = 0; k < 6; k++) {
+            char key[16];
+            static char got[PAST_VALUE_MAX];
+            struct nitro_info info;
+            int rc = nitro_get(p->store, p->now_ms, key, past_key(k, key), got, sizeof got, &info);
+            assert_int_equal(rc,
+                             NITRO_ENOTFOUND); /* as the check has said: merges have dropped them */
+        }
+        tend(p, &all);
+        past_stop(p, life == 0);
+    }
+}
+
 /* Any byte of any file that holds records may be wrong: what a restore makes is right, or it refuses; and what a verify finds it
  * names. A snapshot, or what is retained, keeps no store from starting. */
 static void damage__any_byte__never_wrong_data(void **state) {
@@ -496,6 +547,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(restore__each_call_fails__no_store_or_all, setup,
                                         past_teardown),
         cmocka_unit_test_setup_teardown(damage__any_byte__never_wrong_data, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(damage__behind_the_records_that_a_merge_rests_on__refused,
+                                        setup, past_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
