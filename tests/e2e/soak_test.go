@@ -184,6 +184,9 @@ func (s *soak) work(t *testing.T, p *process, d time.Duration) {
 		wg.Go(func() { errs[i] = errors.Join(c.work(conn, stop), conn.Close()) })
 	}
 	conn := dialResp(t, p, "")
+	if err := conn.SetDeadline(time.Now().Add(d + callLimit)); err != nil {
+		t.Fatal(err)
+	}
 	wg.Go(func() { s.saveErr = errors.Join(s.save(conn, stop), conn.Close()) })
 	<-end.C
 	close(stop)
