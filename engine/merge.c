@@ -253,7 +253,7 @@ static bool has_files(const struct nk_db *db) {
 
 int nitro_merge_abandon(nitro_store *s) {
     struct nk_merge *m = has_files(&s->db) ? s->db.merge : NULL;
-    if (m == NULL || m->state < NK_MERGE_COPY || m->state > NK_MERGE_DURABLE) return 0;
+    if (m == NULL || m->state < NK_MERGE_COPY || m->state > NK_MERGE_FINISH) return 0;
     give_up(m, NITRO_OK); /* as after a failure: the unlisted file goes with the next step */
     return 1;
 }

@@ -5,7 +5,7 @@
  * WHAT   docs/design/0006, section 4. One thing is under way at a time, and every call does a bounded piece of it:
  *
  *          a sealed file gets its hint   REST ─► HINT ⟲ ─► NAME ─► REST
- *          a merge                       REST ─► COPY ⇄ DECIDE ─► FINISH ─► DURABLE ─► LIST
+ *          a merge                       REST ─► COPY ⇄ DECIDE ─► DURABLE ─► FINISH ─► LIST
  *                                             ─► READ ⇄ SWITCH ─► REMOVE ⟲ ─► REST
  *
  *        Up to LIST nothing refers to the new file: who fails there gives it up. From LIST on the next start reads the new
@@ -83,8 +83,8 @@ enum nk_merge_state {
     NK_MERGE_NAME,    /* FOLDER: the hint gets its name */
     NK_MERGE_COPY,    /* IO: what stays of a batch is written, the next one read */
     NK_MERGE_DECIDE,  /* SHARED: what stays of it */
-    NK_MERGE_FINISH,  /* IO: header, sync */
     NK_MERGE_DURABLE, /* SYNC: until what made records dead is durable */
+    NK_MERGE_FINISH,  /* IO: header, sync */
     NK_MERGE_LIST,    /* FOLDER: the new file stands for its inputs from now on */
     NK_MERGE_READ,    /* IO: a batch of the new file's hint */
     NK_MERGE_SWITCH,  /* SHARED: entries refer to the new file */
@@ -143,9 +143,10 @@ struct nk_merge {
     uint32_t older_count;
     bool pinned; /* one of them is known to hold dead records */
     struct nk_merge_out out;
-    struct nk_merge_item *item;  /* NK_MERGE_BATCH: a batch … */
-    uint32_t count, at;          /* … of so many, of which so many are done with */
-    uint64_t lsn;                /* newest that a decision may rest on */
+    struct nk_merge_item *item; /* NK_MERGE_BATCH: a batch … */
+    uint32_t count, at;         /* … of so many, of which so many are done with */
+    uint64_t lsn;               /* newest that a decision may rest on */
+    uint64_t cut; /* not below it: all up to here is durable, and it is the end of a frame */
     struct nk_hintread switcher; /* READ: the new file's hint … */
     int switch_fd;               /* -1 = not open */
     bool by_file;                /* … could not be written or read, so it is the file itself */

@@ -218,7 +218,7 @@ int nk_merge_copy(struct nk_merge *m, struct nk_merge_call *c) {
     }
     rc = next_batch(m, c);
     if (rc != NITRO_OK && rc != NITRO_ENOTFOUND) return rc;
-    m->state = rc == NITRO_OK ? NK_MERGE_DECIDE : NK_MERGE_FINISH;
+    m->state = rc == NITRO_OK ? NK_MERGE_DECIDE : NK_MERGE_DURABLE;
     return NITRO_OK;
 }
 
@@ -311,6 +311,6 @@ int nk_merge_finish(struct nk_merge *m, struct nk_merge_call *c) {
     if (rc != NITRO_OK) return rc;
     if (!m->by_file) m->by_file = nk_hintwrite_finish(&m->hint, out->at, out->time_ms) != NITRO_OK;
     nk_merge_hint_close(m);
-    m->state = NK_MUTATE(72, NK_MERGE_LIST, NK_MERGE_DURABLE);
+    m->state = NK_MERGE_LIST;
     return NITRO_OK;
 }

@@ -22,23 +22,25 @@
 
 int nk_merge_durable(struct nk_merge *m, struct nk_merge_call *c) {
     (void)c;
-    if (nk_log_durable(m->l) >= m->lsn) m->state = NK_MERGE_LIST;
+    uint64_t durable = nk_log_durable(m->l);
+    if (durable < NK_MUTATE(72, 0, m->lsn)) return NITRO_OK;
+    m->cut = nk_max_u64(durable, m->out.piece.last_lsn);
+    m->state = NK_MERGE_FINISH;
     return NITRO_OK;
 }
 
 struct nk_data_header nk_merge_header(const struct nk_merge *m) {
     const struct nk_merge_out *out = &m->out;
-    struct nk_data_header h = {
-        .version = NK_DATA_VERSION,
-        .number = out->piece.number,
-        .salt = out->piece.salt,
-        .first_lsn = out->piece.first_lsn,
-        .last_lsn = out->piece.last_lsn,
-        .prev_last_lsn = out->piece.prev_last_lsn,
-        .end = out->at,
-        .records = out->records,
-        .time_ms = out->time_ms,
-        .cut_lsn = NK_MUTATE(89, out->piece.last_lsn, nk_max_u64(m->lsn, out->piece.last_lsn))};
+    struct nk_data_header h = {.version = NK_DATA_VERSION,
+                               .number = out->piece.number,
+                               .salt = out->piece.salt,
+                               .first_lsn = out->piece.first_lsn,
+                               .last_lsn = out->piece.last_lsn,
+                               .prev_last_lsn = out->piece.prev_last_lsn,
+                               .end = out->at,
+                               .records = out->records,
+                               .time_ms = out->time_ms,
+                               .cut_lsn = NK_MUTATE(89, out->piece.last_lsn, m->cut)};
     memcpy(h.store, m->l->store, sizeof h.store);
     return h;
 }
