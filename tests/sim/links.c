@@ -160,10 +160,25 @@ void sim_link_folder(const struct sim_world *w, const struct nitro_folder *f) {
                       k->number, k->time_ms, f->newest.lsn, f->newest.time_ms);
 }
 
-static bool was_tried(const struct sim_world *w, uint64_t lsn) {
+bool sim_link_was_tried(const struct sim_world *w, uint64_t lsn) {
     for (unsigned i = 0; i < w->tried.count && i < SIM_TRIED_MAX; i++)
         if (w->tried.lsn[i] == lsn) return true;
     return false;
+}
+
+uint64_t sim_link_successor(const struct sim_world *w) {
+    struct sim_file file[SIM_FILES_MAX];
+    uint64_t newest = w->linked.number;
+    unsigned n = w->tried.count > 0 ? sim_disk_list(w->disk, file) : 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t number = 0;
+        char rest[16] = "";
+        int got = sscanf(file[i].name, "snapshot-%10" SCNu64 "/%15s", &number, rest);
+        if (got != 2 || strcmp(rest, "MANIFEST") != 0) continue;
+        if (number == w->linked.number) return 0; /* that one is whole */
+        if (number > newest) newest = number;
+    }
+    return newest != w->linked.number ? newest : 0;
 }
 
 /* check_folders: there is that of the newest snapshot, and no other. */
@@ -184,7 +199,7 @@ void sim_link_found(struct sim_world *w) {
     if (nitro_folder_state(w->store, &f, &err) != NITRO_OK)
         sim_fail(w, "nitro_folder_state: %s", err.msg);
     const struct nitro_snapshot_info *s = &f.newest;
-    bool unfinished = s->number > w->linked.number && was_tried(w, s->lsn);
+    bool unfinished = s->number > w->linked.number && sim_link_was_tried(w, s->lsn);
     if (unfinished) w->linked = (struct sim_linked){true, s->number, s->lsn, s->time_ms};
     if (unfinished) verify(w);
     w->linked_known = true;

@@ -494,13 +494,18 @@ void sim_restore_promised(struct sim_world *w) {
     if (!linked && !kept) return;
     struct attempt *a = attempt_new(w, sim_disk_copy(w->disk));
     w->doing = "restore of what is promised";
+    struct sim_linked promised = w->linked;
+    uint64_t successor = sim_link_successor(w);
+    if (successor != 0) promised.number = successor;
     if (linked && (!kept || test_rng_below(&w->rng, 2) == 0))
-        from_linked(a, &w->linked);
+        from_linked(a, &promised);
     else
         a->opt.to_lsn = draw_kept(w);
     if (run(a, 0) != NITRO_OK)
         sim_data_fail(w, 0, a->file[0] != '\0' ? a->file_lsn : a->opt.to_lsn,
                       "must be restorable: %s", a->err.msg);
+    if (a->file[0] != '\0' && successor != 0 && sim_link_was_tried(w, a->res.last_lsn))
+        a->file_lsn = a->res.last_lsn;
     if (a->file[0] != '\0')
         check_linked(a);
     else

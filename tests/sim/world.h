@@ -262,6 +262,10 @@ void sim_link_folder(const struct sim_world *w, const struct nitro_folder *f);
 void sim_link_found(struct sim_world *w);
 /* sim_link_path: of a snapshot, in out[SIM_NAME_MAX]. */
 void sim_link_path(const struct sim_linked *k, char *out);
+/* sim_link_successor: the number of a newer snapshot, for which a start that crashed before it could be asked may have begun to remove the one that is
+ * promised; 0 = there is none, or it has not. sim_link_was_tried: whether one of this LSN may be complete. */
+uint64_t sim_link_successor(const struct sim_world *w);
+bool sim_link_was_tried(const struct sim_world *w, uint64_t lsn);
 
 /* ---- merges (merges.c), in mode bitcask ----------------------------------------------------------*/
 /* sim_do_merge_step: the next piece of background work on the data files, if what it needs is free. */
