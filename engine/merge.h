@@ -138,7 +138,8 @@ struct nk_merge {
     /* the merge */
     struct nk_piece input[NK_MERGE_INPUTS];
     uint32_t inputs, input_at;
-    bool narrow;     /* the last output was too large: one input at a time */
+    int64_t replaced_ms; /* when the inputs were: the past keeps them under this time */
+    bool narrow;         /* the last output was too large: one input at a time */
     uint32_t *older; /* slots of the pieces before the inputs; room for one more than there are */
     uint32_t older_count;
     bool pinned; /* one of them is known to hold dead records */

@@ -190,11 +190,12 @@ int nk_merge_remove(struct nk_merge *m, struct nk_merge_call *c) {
         NK_ADD(m->done.dropped_bytes, before - nk_min_u64(before, after));
         nk_merge_drop(m);
         m->input_at = 0;
+        m->replaced_ms = c->now_ms;
         m->resume = NK_MERGE_REMOVE;
     }
     const struct nk_piece *p = &m->input[m->input_at];
     NK_ASSERT(NK_GET(nk_file_at(m->l->files, p->slot)->live_bytes) == 0);
-    int rc = nk_log_piece_remove(m->l, p->slot, c->o->retain != 0 ? c->now_ms : 0, c->err);
+    int rc = nk_log_piece_remove(m->l, p->slot, c->o->retain != 0 ? m->replaced_ms : 0, c->err);
     if (rc != NITRO_OK) return rc;
     if (++m->input_at < m->inputs) return NITRO_OK;
     m->state = m->resume = NK_MERGE_REST;

@@ -351,6 +351,59 @@ static void snapshot__other_stores__refused(void **state) {
     assert_int_equal(rc, NITRO_EUNSUPPORTED);
 }
 
+/* ---- what is kept ------------------------------------------------------------------------------*/
+
+static bool no_room;
+
+/* A disk on which MANIFEST can't grow when files are to leave it. */
+static int64_t write_or_full(void *ctx, int file, const void *p, size_t n, uint64_t offset,
+                             const char *why) {
+    if (no_room && strncmp(why, "manifest: remove", 16) == 0) return -ENOSPC;
+    return rig_write(ctx, file, p, n, offset, why);
+}
+
+static int count_old(void *arg, const char *name) {
+    uint64_t number;
+    int64_t time_ms;
+    if (nk_path_parse_old(name, &number, &time_ms) != NK_PATH_OTHER) ++*(unsigned *)arg;
+    return 0;
+}
+
+static unsigned old_names(struct past *p) {
+    char path[80];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "%s/%s", p->dir, NK_PATH_RETAINED);
+    int dir = p->rig.sys->dir_open(NULL, path, 0);
+    assert_true(dir >= 0);
+    assert_int_equal(p->rig.sys->dir_list(NULL, dir, count_old, &count), 0);
+    assert_int_equal(p->rig.sys->dir_close(NULL, dir), 0);
+    return count;
+}
+
+/* A file that has been replaced can't leave MANIFEST, which is tried again and again: it is kept under one name all the same. */
+static void retained__removal_tried_again__one_name(void **state) {
+    struct past *p = *state;
+    struct nitro_merge_result r;
+    struct nitro_err err = {0};
+    p->rig.vfs.write = write_or_full;
+    past_start(p, &p->opt);
+    past_work(p, 300);
+    (void)roll(p);
+    past_write(p);
+    no_room = true;
+    for (unsigned failed = 0; failed < 5; p->now_ms += 5000) {
+        int rc = nitro_merge_step(p->store, p->now_ms, &tidy, &r, &err);
+        if (rc == NITRO_OK && r.need == NITRO_MERGE_SYNC) past_write(p);
+        if (rc == NITRO_OK) assert_int_not_equal(r.need, NITRO_MERGE_IDLE);
+        if (rc != NITRO_OK) assert_int_equal(rc, NITRO_ELOGFULL);
+        failed += rc != NITRO_OK;
+    }
+    assert_int_equal(old_names(p), 1);
+    no_room = false;
+    tend(p, &tidy);
+    past_stop(p, true);
+}
+
 /* ---- failures ----------------------------------------------------------------------------------*/
 
 /* Every change fails once: there is no snapshot then, or there is a whole one, and the store goes on. */
@@ -542,6 +595,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(snapshot__merged_meanwhile__has_to_roll_again, setup,
                                         past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__other_stores__refused, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(retained__removal_tried_again__one_name, setup,
+                                        past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__each_change_fails__store_goes_on, setup,
                                         past_teardown),
         cmocka_unit_test_setup_teardown(restore__each_call_fails__no_store_or_all, setup,
