@@ -13,7 +13,7 @@ import (
 
 const (
 	archiveBlock    = 512       // bytes; everything in an archive begins at a multiple
-	archiveFilesMax = 70_000    // NK_TAR_FILES_MAX in vfs_tar.h
+	archiveFilesMax = 131_072   // NK_TAR_FILES_MAX in vfs_tar.h
 	archiveNameMax  = 100       // bytes of folder, slash and name, which one field of a header holds
 	archiveTimeMax  = 1<<33 - 1 // seconds since 1970, in eleven octal digits
 	archiveSizeMax  = 1<<33 - 1 // bytes of a file, likewise

@@ -55,6 +55,16 @@ func readArchive(t testing.TB, a *archive) []byte {
 	return all
 }
 
+// TestArchiveHoldsAllFiles that a store may have: as many as there are slots, each with a hint, and CONTROL and MANIFEST.
+func TestArchiveHoldsAllFiles(t *testing.T) {
+	files := []archiveFile{{name: "CONTROL"}, {name: "MANIFEST"}}
+	for i := range 65_535 {
+		files = append(files, archiveFile{name: fmt.Sprintf("%010d.data", i+1)}, archiveFile{name: fmt.Sprintf("%010d.hint", i+1)})
+	}
+	_, err := newArchive(testArchiveFolder, files)
+	must(t, err)
+}
+
 func TestArchiveIsTar(t *testing.T) {
 	a, files := testArchive(t, 0, 1, 511, 512, 513, 1023, 1024, 1025, 3<<20)
 	all := readArchive(t, a)

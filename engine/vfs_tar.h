@@ -29,7 +29,7 @@
 #include "base.h"
 
 #define NK_TAR_BLOCK 512u
-#define NK_TAR_FILES_MAX 70000u
+#define NK_TAR_FILES_MAX 131072u /* each slot (loc.h) with its hint, and two small ones */
 
 struct nk_tar;
 
