@@ -219,6 +219,7 @@ struct nk_log {
     uint32_t data_count, data_cap;
     struct nk_files *files;     /* where the log is the data; else NULL */
     struct nk_log_links linked; /* likewise: the newest snapshot */
+    uint64_t dropping;          /* likewise: one that is removed bit by bit; 0 = none */
     /* likewise: files that hold LSNs up to here may have another name in a snapshot */
     uint64_t shared_lsn;
     int old_dirfd; /* likewise: the folder of replaced files; -1 = there is none */

@@ -86,6 +86,7 @@ static int look_for(const struct nk_log *l, int dir) {
 static void remove_folder(struct nk_log *l, const char *name, uint32_t *budget) {
     uint64_t number = 0;
     int dir = nk_log_subfolder(l, name, 0);
+    l->dropping = 0;
     if (dir < 0) return;
     (void)nk_path_parse(name, &number);
     bool goes = number < l->linked.number || look_for(l, dir) == -ENOENT;
@@ -93,6 +94,7 @@ static void remove_folder(struct nk_log *l, const char *name, uint32_t *budget) 
     close_folder(l, dir);
     /* one that stays is removed by the next drop, or start */
     if (empty) (void)l->vfs->dir_remove(l->vfs->ctx, l->dirfd, name, "snapshot: remove folder");
+    if (goes && !empty && *budget == 0) l->dropping = number;
 }
 
 struct dropped {
@@ -122,7 +124,15 @@ static bool settle(struct nk_log *l) {
 
 void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more) {
     struct dropped d = {.keep = l->linked.number};
-    if (!settle(l)) return;                                                   /* tried again */
+    if (!settle(l)) return; /* tried again */
+    /* What is left of one is not looked for: there may be thousands of names, and a few go at a time. */
+    if (l->dropping != 0) {
+        char name[NK_PATH_MAX];
+        nk_path_snap_dir(l->dropping, name);
+        remove_folder(l, name, budget);
+        *more |= l->dropping != 0;
+        if (l->dropping != 0) return;
+    }
     if (l->vfs->dir_list(l->vfs->ctx, l->dirfd, note_folder, &d) < 0) return; /* looked at again */
     for (uint32_t i = 0; i<d.folders.count && * budget> 0; i++)
         remove_folder(l, d.folders.name[i], budget);

@@ -404,6 +404,51 @@ static void retained__removal_tried_again__one_name(void **state) {
     past_stop(p, true);
 }
 
+static unsigned data_folder_listed;
+
+static int count_manifest(void *arg, const char *name) {
+    struct {
+        nitro_dir_fn *fn;
+        void *arg;
+    } *to = arg;
+    data_folder_listed += strcmp(name, NK_PATH_MANIFEST) == 0;
+    return to->fn(to->arg, name);
+}
+
+/* Counts the looks at the data folder: no other one has a MANIFEST, while a snapshot is removed. */
+static int list_and_count(void *ctx, int dir, nitro_dir_fn *fn, void *arg) {
+    struct {
+        nitro_dir_fn *fn;
+        void *arg;
+    } to = {fn, arg};
+    return rig_dir_list(ctx, dir, count_manifest, &to);
+}
+
+/* A snapshot is removed a few names at a time, and the data folder is not looked through each time. */
+static void snapshot__removed_in_steps__folder_listed_once(void **state) {
+    struct past *p = *state;
+    struct nitro_err err = {0};
+    uint32_t more = 1, steps = 0;
+    p->opt.log_file_bytes = 1u << 16;
+    p->rig.vfs.dir_list = list_and_count;
+    past_start(p, &p->opt);
+    for (unsigned i = 0; i < 10; i++) {
+        past_work(p, 50);
+        (void)roll(p);
+    }
+    struct nitro_snapshot_info *old = snapshot(p);
+    (void)snapshot(p);
+    data_folder_listed = 0;
+    for (; more != 0; steps++)
+        assert_int_equal(nitro_retain_some(p->store, p->now_ms, 0, 0, 1, &more, &err), NITRO_OK);
+    assert_true(steps > 10);
+    assert_true(data_folder_listed <= 2);
+    char dir[80];
+    snapshot_dir(p, old, dir);
+    assert_int_equal(access(dir, F_OK), -1);
+    past_stop(p, true);
+}
+
 /* ---- failures ----------------------------------------------------------------------------------*/
 
 /* Every change fails once: there is no snapshot then, or there is a whole one, and the store goes on. */
@@ -595,6 +640,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(snapshot__merged_meanwhile__has_to_roll_again, setup,
                                         past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__other_stores__refused, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__removed_in_steps__folder_listed_once, setup,
+                                        past_teardown),
         cmocka_unit_test_setup_teardown(retained__removal_tried_again__one_name, setup,
                                         past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__each_change_fails__store_goes_on, setup,
