@@ -43,12 +43,28 @@ int nk_log_old_open(struct nk_log *l, struct nitro_err *err) {
     return NITRO_OK;
 }
 
+/* The folder is not there any more: somebody who needed room has removed it. */
+static void forget_folder(struct nk_log *l) {
+    (void)l->vfs->dir_close(l->vfs->ctx, l->old_dirfd); /* nothing can be in it */
+    l->old_dirfd = -1;
+}
+
+/* 0, -errno, or a code with *err filled. */
+static int keep(struct nk_log *l, const char *name, const char *old, struct nitro_err *err) {
+    int rc = nk_log_old_open(l, err);
+    if (rc != NITRO_OK) return rc;
+    return l->vfs->link(l->vfs->ctx, l->dirfd, name, l->old_dirfd, old, "retain: keep");
+}
+
 int nk_log_old_keep(struct nk_log *l, const char *name, int64_t now_ms, struct nitro_err *err) {
     char old[NK_PATH_MAX];
     nk_path_old(name, now_ms, old);
-    int rc = nk_log_old_open(l, err);
-    if (rc != NITRO_OK) return rc;
-    int sys = l->vfs->link(l->vfs->ctx, l->dirfd, name, l->old_dirfd, old, "retain: keep");
+    int sys = keep(l, name, old, err);
+    if (sys == -ENOENT) {
+        forget_folder(l);
+        sys = keep(l, name, old, err);
+    }
+    if (sys > 0) return sys;
     if (sys == 0 || sys == -EEXIST)
         sys = NK_MUTATE(87, 0, nk_vfs_dir_sync(l->vfs, l->old_dirfd, "retain: sync kept"));
     return sys == 0 ? NITRO_OK : cannot(l, err, sys, "name", old);
@@ -156,6 +172,10 @@ int nk_log_old_drop(struct nk_log *l, int64_t now_ms, int64_t keep_ms, uint64_t 
                     uint32_t *budget, bool *more, struct nitro_err *err) {
     struct list a = {.l = l};
     int rc = nk_log_old_each(l, note, &a);
+    if (rc == -ENOENT) {
+        forget_folder(l);
+        rc = 0;
+    }
     if (rc == 0) drop(&a, keep_ms > 0 ? now_ms - keep_ms : INT64_MAX, keep_bytes, budget, more);
     nk_mem_free(l->mem, a.file, a.cap * sizeof *a.file);
     if (rc == 0) return NITRO_OK;

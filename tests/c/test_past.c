@@ -404,6 +404,35 @@ static void retained__removal_tried_again__one_name(void **state) {
     past_stop(p, true);
 }
 
+/* Somebody who needs room removes the folder of what is kept while the store runs: merges go on, and keep what comes then. */
+static void retained__folder_removed__made_again(void **state) {
+    struct past *p = *state;
+    char path[80];
+    snprintf(path, sizeof path, "%s/%s", p->dir, NK_PATH_RETAINED);
+    past_start(p, &p->opt);
+    past_work(p, 300);
+    (void)roll(p);
+    past_write(p);
+    tend(p, &tidy);
+    assert_true(old_names(p) > 0);
+    past_remove(path);
+    past_retain(p, 1000000000, 0);
+    past_work(p, 300);
+    (void)roll(p);
+    past_write(p);
+    tend(p, &tidy);
+    assert_true(old_names(p) > 0);
+    past_remove(path);
+    past_work(p, 300);
+    (void)roll(p);
+    past_write(p);
+    tend(p, &tidy);
+    assert_true(old_names(p) > 0);
+    past_stop(p, true);
+    struct nitro_restore_options o = options(p, p->dir);
+    (void)check_point(p, &o, UINT64_MAX);
+}
+
 static unsigned data_folder_listed;
 
 static int count_manifest(void *arg, const char *name) {
@@ -640,6 +669,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(snapshot__merged_meanwhile__has_to_roll_again, setup,
                                         past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__other_stores__refused, setup, past_teardown),
+        cmocka_unit_test_setup_teardown(retained__folder_removed__made_again, setup, past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__removed_in_steps__folder_listed_once, setup,
                                         past_teardown),
         cmocka_unit_test_setup_teardown(retained__removal_tried_again__one_name, setup,
