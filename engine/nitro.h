@@ -820,7 +820,7 @@ struct nitro_restore_options {
     int64_t now_ms;
     enum nitro_compression
         compression;     /* of the snapshot that the new folder begins with (mode memory) */
-    uint64_t file_bytes; /* mode bitcask: of the new data files; 0 = 1 GiB */
+    uint64_t file_bytes; /* mode bitcask: of the new data files, up to 4092 MiB; 0 = 1 GiB */
     uint8_t seed[NITRO_SEED_BYTES]; /* random */
     /* told now and then: bytes read, and to be read; may be NULL */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
@@ -837,8 +837,9 @@ struct nitro_restore_result {
     int64_t first_ms, last_ms;
 };
 /* nitro_restore: NITRO_OK with *out. NITRO_EARGUMENT: the point lies outside of the window (*out has the window, and
- * only that), or `dir` holds a store; NITRO_ENOTFOUND: no store, no file; NITRO_EINUSE, NITRO_EFORMAT,
- * NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM. After an error the new folder holds no store. Any thread. */
+ * only that), `dir` holds a store, or would get more data files than a store can have; NITRO_ENOTFOUND: no store, no file;
+ * NITRO_EINUSE, NITRO_EFORMAT, NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM. After an error the new folder holds no store. Any
+ * thread. */
 NITRO_API NITRO_MUST_CHECK int nitro_restore(const struct nitro_restore_options *opt,
                                              struct nitro_restore_result *out,
                                              struct nitro_err *err);

@@ -254,6 +254,8 @@ static int check_options(const struct nitro_restore_options *o, struct nitro_err
         wrong = "has a time before 1970";
     else if (o->compression > NITRO_COMPRESSION_ZSTD)
         wrong = "asks for an unknown compression";
+    else if (o->file_bytes > NK_DATA_FILE_MAX)
+        wrong = "asks for data files of more than 4092 MiB";
     if (wrong == NULL) return NITRO_OK;
     return nk_err_set(err, NITRO_EARGUMENT, 0, "restore: the call %s", wrong);
 }

@@ -54,7 +54,8 @@ type RestoreResult struct {
 // batch is there as a whole or not at all. The new one has the mode of the origin. It needs as much memory as the store: in
 // ModeBitcask that of its keys. The origin is not changed.
 //
-// ErrArgument: the point lies outside of the window, which the result holds, or the new folder holds a store.
+// ErrArgument: the point lies outside of the window, which the result holds, the new folder holds a store, or it would get more
+// data files than a store can have.
 // ErrNotFound: there is no origin. ErrInUse, ErrFormat, ErrCorrupt, ErrIO, ErrNoMemory. After an error the new folder
 // holds no store.
 func Restore(opt RestoreOptions) (RestoreResult, error) {

@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #define BUFFER_BYTES (1u << 20)
+#define FILES_MAX (NK_LOC_SLOTS - 1024u)
 
 static int cannot(const struct nk_target *t, struct nitro_err *err, const char *did,
                   const char *name, int rc) {
@@ -85,8 +86,18 @@ static int begin_hint(struct nk_target *t, const struct nk_data_header *h, struc
     return rc == NITRO_OK ? rc : out_of_memory(t, err);
 }
 
+/* A store has a slot for each file (files.h), and some are for what it writes itself. */
+static int too_many(const struct nk_target *t, struct nitro_err *err) {
+    return nk_err_set(err, NITRO_EARGUMENT, 0,
+                      "restore into %s: more than %u data files of %llu bytes would be needed, and "
+                      "no store can have so many; nothing was made: choose a larger "
+                      "--max-file-size",
+                      t->dir, FILES_MAX, (unsigned long long)t->file_bytes);
+}
+
 static int begin_file(struct nk_target *t, struct nitro_err *err) {
     char name[NK_PATH_MAX];
+    if (t->count == FILES_MAX) return too_many(t, err);
     uint64_t before = t->count > 0 ? current(t)->last_lsn : 0;
     struct nk_data_header h = {.version = NK_DATA_VERSION,
                                .number = t->count + 1,

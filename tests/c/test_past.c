@@ -5,6 +5,9 @@
  */
 #include "past.h"
 
+#include "loc.h"
+#include "restore.h"
+
 /* What a round of background work may merge. */
 static const struct nitro_merge_options tidy = {
     .allow = 1, .dead_percent = 30, .dead_bytes = 20000, .retain = 1};
@@ -510,6 +513,37 @@ static void snapshot__each_change_fails__store_goes_on(void **state) {
     check_new(p, s->lsn, &r, &o);
 }
 
+/* So many files that no store could have them: the restore says so, and not the start of what it has made. */
+static void restore__too_many_files__refused(void **state) {
+    struct past *p = *state;
+    static const uint8_t seed[NITRO_SEED_BYTES];
+    struct nk_target t;
+    struct nitro_err err = {0};
+    struct nk_record r = {.kind = NK_REC_PUT, .key = seed, .key_bytes = 1};
+    int rc = nk_target_open(&t, &p->rig.vfs, &p->mem.table, p->new_dir, seed, &err);
+    if (rc == NITRO_OK) rc = nk_target_data_begin(&t, 2 * NK_LOC_SLOTS, 1, 1, &err);
+    for (uint64_t lsn = 1; lsn <= NK_LOC_SLOTS && rc == NITRO_OK; lsn++) {
+        r.lsn = lsn;
+        rc = nk_target_data_put(&t, &r, &err);
+        if (lsn != 10 || rc != NITRO_OK) continue;
+        /* as if there were many by then */
+        size_t cap = t.cap, many = NK_LOC_SLOTS - 1030;
+        t.made = nk_mem_resize(t.mem, t.made, cap * sizeof *t.made, many * sizeof *t.made);
+        assert_non_null(t.made);
+        memcpy(&t.made[many - 1], &t.made[t.count - 1], sizeof *t.made);
+        t.cap = t.count = (uint32_t)many;
+    }
+    assert_int_equal(rc, NITRO_EARGUMENT);
+    assert_true(t.count < NK_LOC_SLOTS - 1000);
+    assert_non_null(strstr(err.msg, "--max-file-size"));
+    nk_target_close(&t);
+
+    struct nitro_restore_options o = options(p, p->dir);
+    struct nitro_restore_result got;
+    o.file_bytes = (UINT64_C(4) << 30);
+    assert_int_equal(nitro_restore(&o, &got, &err), NITRO_EARGUMENT);
+}
+
 /* prepared: a store with merged files, retained ones and a snapshot, stopped; options to restore a point in its middle. */
 static struct nitro_restore_options prepared(struct past *p, uint64_t *lsn) {
     live(p, 300, &tidy, 1000000000);
@@ -676,6 +710,7 @@ int main(void) {
                                         past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__each_change_fails__store_goes_on, setup,
                                         past_teardown),
+        cmocka_unit_test_setup_teardown(restore__too_many_files__refused, setup, past_teardown),
         cmocka_unit_test_setup_teardown(restore__each_call_fails__no_store_or_all, setup,
                                         past_teardown),
         cmocka_unit_test_setup_teardown(damage__any_byte__never_wrong_data, setup, past_teardown),
