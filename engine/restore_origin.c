@@ -152,13 +152,21 @@ static int verify_folder(const struct nk_origin *o, const struct nitro_vfs *vfs,
     return nk_past_verify(&from, past, out, err);
 }
 
+/* What is said of a file in it has no place in the archive yet. */
 static int verify_archive(const struct nk_origin *o, struct nk_tar *tar,
                           struct nitro_snapshot_info *out, uint64_t *bad_offset,
                           struct nitro_err *err) {
     struct nk_past past = {.db = NULL};
-    int rc = verify_folder(o, nk_tar_vfs(tar), &past, out, err);
+    struct nitro_err why = {.code = NITRO_OK};
+    int rc = verify_folder(o, nk_tar_vfs(tar), &past, out, &why);
     if (rc == NITRO_OK) out->bytes = nk_tar_bytes(tar);
-    if (rc == NITRO_ECORRUPT) *bad_offset = nk_tar_bad_at(tar, past.bad.file, past.bad.offset);
+    if (rc == NITRO_ECORRUPT) {
+        *bad_offset = nk_tar_bad_at(tar, past.bad.file, past.bad.offset);
+        rc = nk_err_set(err, rc, why.sys, "verify %s: at offset %llu of it: %s", o->path,
+                        (unsigned long long)*bad_offset, why.msg);
+    } else if (rc != NITRO_OK && err != NULL) {
+        *err = why;
+    }
     nk_tar_close(&tar);
     return rc;
 }
