@@ -284,6 +284,15 @@ static inline void past_check(struct past *p, uint64_t n, int64_t reached_ms, in
     assert_int_equal(stats.keys, keys);
 }
 
+/* past_restore: that must get through. */
+static inline struct nitro_restore_result past_restore(const struct nitro_restore_options *o) {
+    struct nitro_restore_result r;
+    struct nitro_err err = {0};
+    int rc = nitro_restore(o, &r, &err);
+    if (rc != NITRO_OK) fail_msg("restore %s: code %d: %s", o->from, rc, err.msg);
+    return r;
+}
+
 /* ---- setup -------------------------------------------------------------------------------------*/
 
 static inline int past_setup(void **state) {

@@ -444,12 +444,12 @@ static void cache__random_load__model_agrees_and_size_is_bounded(void **state) {
         for (uint32_t i = 0; i < MODEL_KEYS; i++) model_read(&w, &all[i], i);
         check_accounts(&w);
         hits = bc_files(&w).cache_hits;
-        /* few operations, as under memcheck, may have met none in a small cache */
-        assert_true(sizes[n] < 20000 || test_scale(12000) < 12000 || hits > 0);
+        /* However full the cache is: the hand of the clock comes round, and one that is asked for again and again gets in. */
         assert_int_equal(bc_set(&w, "often", "x", 1), NITRO_OK);
         bc_persist(&w);
-        for (int i = 0; i < 3; i++) bc_same(&w, "often", (const uint8_t *)"x", 1);
-        assert_true(sizes[n] < PLENTY || bc_files(&w).cache_hits > hits);
+        for (int i = 0; i < 10000 && bc_files(&w).cache_hits == hits; i++)
+            bc_same(&w, "often", (const uint8_t *)"x", 1);
+        assert_true(sizes[n] < 20000 || bc_files(&w).cache_hits > hits);
         bc_ask(&w, "DELETE often\r\n", "+OK\r\n");
         test_check_bounds(w.store);
         for (uint32_t i = 0; i < MODEL_KEYS; i++)

@@ -94,14 +94,6 @@ static struct nitro_restore_options options(struct past *p, const char *from) {
     return o;
 }
 
-static struct nitro_restore_result restore(const struct nitro_restore_options *o) {
-    struct nitro_restore_result r;
-    struct nitro_err err = {0};
-    int rc = nitro_restore(o, &r, &err);
-    if (rc != NITRO_OK) fail_msg("restore %s: code %d: %s", o->from, rc, err.msg);
-    return r;
-}
-
 /* check_new: the new folder starts, from its hints alone, with what the past held at LSN n, and gives out LSNs that the old one never
  * has. Then it is removed. */
 static void check_new(struct past *p, uint64_t n, const struct nitro_restore_result *r,
@@ -133,7 +125,7 @@ static struct nitro_restore_result check_point(struct past *p, struct nitro_rest
     int64_t ms;
     o->to_lsn = n;
     uint64_t lsn = past_reached(p, n, &ms);
-    struct nitro_restore_result r = restore(o);
+    struct nitro_restore_result r = past_restore(o);
     assert_int_equal(r.lsn, lsn);
     assert_true(r.time_ms >= ms);
     check_new(p, lsn, &r, o);
@@ -237,7 +229,7 @@ static void past__to_a_time__longest_prefix(void **state) {
         struct nitro_restore_options o = options(p, p->dir);
         for (int64_t d = -1; d <= 1; d++) {
             o.to_ms = p->effect[i].time_ms + d;
-            struct nitro_restore_result r = restore(&o);
+            struct nitro_restore_result r = past_restore(&o);
             assert_int_equal(r.lsn, past_reached_time(p, o.to_ms));
             assert_true(r.time_ms <= o.to_ms);
             check_new(p, r.lsn, &r, &o);
@@ -269,7 +261,7 @@ static void snapshot__store_goes_on__holds_its_moment(void **state) {
     past_work(p, 300);
     tend(p, &all);
     struct nitro_restore_options o = options(p, older);
-    struct nitro_restore_result r = restore(&o); /* beside the store that is open */
+    struct nitro_restore_result r = past_restore(&o); /* beside the store that is open */
     assert_true(r.lsn == lsn && r.last_lsn == lsn);
     past_stop(p, false);
     check_new(p, lsn, &r, &o);
@@ -303,7 +295,7 @@ static void snapshot__of_nothing__is_empty(void **state) {
     assert_int_equal(s->lsn, 0);
     snapshot_dir(p, s, dir);
     struct nitro_restore_options o = options(p, dir);
-    struct nitro_restore_result r = restore(&o);
+    struct nitro_restore_result r = past_restore(&o);
     assert_true(r.lsn == 0 && r.keys == 0);
     past_remove(p->new_dir);
     past_put(p, 3, 1, 0);
@@ -313,7 +305,7 @@ static void snapshot__of_nothing__is_empty(void **state) {
     snapshot_dir(p, s, dir);
     past_stop(p, true);
     o = options(p, dir);
-    r = restore(&o);
+    r = past_restore(&o);
     check_new(p, 1, &r, &o);
 }
 
@@ -509,7 +501,7 @@ static void snapshot__each_change_fails__store_goes_on(void **state) {
     snapshot_dir(p, s, dir);
     past_stop(p, true);
     struct nitro_restore_options o = options(p, dir);
-    struct nitro_restore_result r = restore(&o);
+    struct nitro_restore_result r = past_restore(&o);
     check_new(p, s->lsn, &r, &o);
 }
 

@@ -23,14 +23,6 @@ static struct nitro_restore_options options(struct past *p) {
     return o;
 }
 
-static struct nitro_restore_result restore(const struct nitro_restore_options *o) {
-    struct nitro_restore_result r;
-    struct nitro_err err = {0};
-    int rc = nitro_restore(o, &r, &err);
-    if (rc != NITRO_OK) fail_msg("restore: code %d: %s", rc, err.msg);
-    return r;
-}
-
 /* new_options: to open the new folder. */
 static struct nitro_options new_options(const struct past *p) {
     struct nitro_options o = p->opt;
@@ -74,7 +66,7 @@ static struct nitro_restore_result check_point(struct past *p, struct nitro_rest
     int64_t ms;
     o->to_lsn = n;
     uint64_t lsn = past_reached(p, n, &ms);
-    struct nitro_restore_result r = restore(o);
+    struct nitro_restore_result r = past_restore(o);
     assert_int_equal(r.lsn, lsn);
     assert_true(r.time_ms >= ms); /* later if the point is a snapshot's */
     check_new(p, lsn, &r, o);
@@ -90,7 +82,7 @@ static void restore__random_lsns_of_a_long_run__equal_the_model(void **state) {
     past_live(p, 2000, 1000000);
     struct nitro_restore_options o = options(p);
     uint64_t newest = p->effect[p->count - 1].last;
-    struct nitro_restore_result r = restore(&o);
+    struct nitro_restore_result r = past_restore(&o);
     check_lives(p, newest, &r, &o, 3);
     assert_int_equal(r.first_lsn, 0); /* nothing was dropped */
     assert_int_equal(r.last_lsn, newest);
@@ -138,17 +130,17 @@ static void restore__to_a_time__longest_prefix(void **state) {
         for (int64_t d = -1; d <= 1; d++) {
             o.to_ms = p->effect[i].time_ms + d;
             uint64_t lsn = past_reached_time(p, o.to_ms);
-            struct nitro_restore_result r = restore(&o);
+            struct nitro_restore_result r = past_restore(&o);
             assert_int_equal(r.lsn, lsn);
             assert_true(r.time_ms <= o.to_ms);
             check_new(p, lsn, &r, &o);
         }
     o.to_ms = p->effect[0].time_ms - 1;
-    assert_int_equal(restore(&o).lsn, 0);
+    assert_int_equal(past_restore(&o).lsn, 0);
     past_remove(p->new_dir);
     o.to_ms = p->effect[p->count / 2].time_ms;
     o.to_lsn = p->effect[p->count / 3].last; /* whichever is earlier */
-    assert_int_equal(restore(&o).lsn, o.to_lsn);
+    assert_int_equal(past_restore(&o).lsn, o.to_lsn);
 }
 
 /* A clock that has gone back: frames behind a later one are not reached, whatever their own time. */
@@ -169,11 +161,11 @@ restore__to_a_time_of_a_clock_that_went_back__stops_at_the_first_later_frame(voi
     p->now_ms = TEST_NOW + 5000;
     struct nitro_restore_options o = options(p);
     o.to_ms = TEST_NOW + 2500;
-    struct nitro_restore_result r = restore(&o);
+    struct nitro_restore_result r = past_restore(&o);
     assert_int_equal(r.lsn, p->effect[0].last);
     check_new(p, r.lsn, &r, &o);
     o.to_ms = TEST_NOW + 3000;
-    assert_int_equal(restore(&o).lsn, p->effect[2].last);
+    assert_int_equal(past_restore(&o).lsn, p->effect[2].last);
 }
 
 /* Keys that have run out since the point: gone, or kept without an expiry. */
@@ -192,7 +184,7 @@ static void restore__keep_expired__drops_what_ran_out_since(void **state) {
     struct nitro_restore_options o = options(p);
     for (uint32_t keep = 0; keep <= 1; keep++) {
         o.keep_expired = keep;
-        struct nitro_restore_result r = restore(&o);
+        struct nitro_restore_result r = past_restore(&o);
         assert_int_equal(r.keys, 3 + keep);
         assert_int_equal(r.expired, keep);
         check_new(p, r.lsn, &r, &o);
@@ -225,7 +217,7 @@ static void restore__without_a_log__the_newest_snapshot_is_the_point(void **stat
         o.from = i == 0 ? path : p->dir;
         o.from_file = i == 0;
         o.to_lsn = p->snap[i].lsn;
-        r = restore(&o);
+        r = past_restore(&o);
         assert_int_equal(r.lsn, p->snap[i].lsn);
         assert_int_equal(r.keys, 1);
         opt.wal_off = 0;
@@ -248,7 +240,7 @@ static void restore__empty_store__is_empty(void **state) {
         if (i == 1) past_snapshot(p);
         past_stop(p, i == 0);
         struct nitro_restore_options o = options(p);
-        struct nitro_restore_result r = restore(&o);
+        struct nitro_restore_result r = past_restore(&o);
         assert_int_equal(r.keys, 0);
         assert_int_equal(r.last_lsn, 0);
         struct nitro_options opt = new_options(p);
@@ -282,7 +274,7 @@ static void restore__store_in_the_middle_of_a_switch__no_key_twice_or_missing(vo
     struct test_digest was = test_digest(p->store, p->now_ms);
     past_write(p);
     past_stop(p, true);
-    struct nitro_restore_result r = restore(&o);
+    struct nitro_restore_result r = past_restore(&o);
     assert_int_equal(r.keys, all);
     struct nitro_options opt = new_options(p);
     past_start(p, &opt);
@@ -310,7 +302,7 @@ static void restore__from_a_file__is_the_store_at_its_lsn(void **state) {
         o.now_ms = p->snap[i].time_ms;
         o.to_lsn = i % 2 == 0 ? UINT64_MAX : p->snap[i].lsn;
         o.to_ms = i % 3 == 0 ? INT64_MAX : p->snap[i].time_ms;
-        r = restore(&o);
+        r = past_restore(&o);
         assert_int_equal(r.lsn, p->snap[i].lsn);
         assert_int_equal(r.time_ms, p->snap[i].time_ms);
         assert_true(r.first_lsn == r.lsn && r.last_lsn == r.lsn);
@@ -406,7 +398,7 @@ static void restore__rest_of_another_one__overwritten_or_named(void **state) {
         assert_int_equal(write(fd, path, 20), 20);
         close(fd);
         if (i < 2) {
-            struct nitro_restore_result r = restore(&o);
+            struct nitro_restore_result r = past_restore(&o);
             check_new(p, r.lsn, &r, &o);
             continue;
         }
@@ -486,7 +478,7 @@ static int try(struct past *p, const struct nitro_restore_options *o, struct nit
     }
     snprintf(manifest, sizeof manifest, "%s/MANIFEST", p->new_dir);
     assert_int_equal(access(manifest, F_OK), -1);
-    r = restore(o);
+    r = past_restore(o);
     check_new(p, r.lsn, &r, o);
     return rc;
 }
@@ -498,7 +490,7 @@ static void restore__its_changes__in_the_order_that_is_safe(void **state) {
     small_past(p);
     struct nitro_restore_options o = options(p);
     p->rig.trace[0] = '\0';
-    restore(&o);
+    past_restore(&o);
     const char *end = strstr(p->rig.trace, "snapshot: footer");
     assert_non_null(end);
     assert_string_equal(end, "snapshot: footer\nsnapshot: sync\nrestore: name snapshot\n"
