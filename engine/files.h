@@ -82,9 +82,11 @@ NK_INLINE void nk_file_unpin(struct nk_file *f) {
 
 /* nk_files_put: the record of a put lies at loc. nk_files_live, nk_files_dead: an entry refers to the record there, or does no
  * longer. All under the lock of the segment. */
+NK_INLINE void nk_file_add_live(struct nk_file *f, uint64_t bytes) {
+    __atomic_fetch_add(&f->live_bytes, bytes, __ATOMIC_RELAXED);
+}
 NK_INLINE void nk_files_live(struct nk_files *f, uint64_t loc) {
-    struct nk_file *at = nk_file_at(f, nk_loc_slot(loc));
-    __atomic_fetch_add(&at->live_bytes, nk_loc_bytes(loc), __ATOMIC_RELAXED);
+    nk_file_add_live(nk_file_at(f, nk_loc_slot(loc)), nk_loc_bytes(loc));
 }
 NK_INLINE void nk_files_dead(struct nk_files *f, uint64_t loc) {
     struct nk_file *at = nk_file_at(f, nk_loc_slot(loc));

@@ -10,7 +10,7 @@
  *   number. Zero bytes end a varint, so they can't be taken for more of one, and an entry that reaches into them is
  *   longer than what is left.
  *
- *   What may follow what, and what is counted, is said once (follows, count): what the writer writes, the reader
+ *   What may follow what, and what is counted, is said once (hint_entry.h): what the writer writes, the reader
  *   takes, and the sums that it compares at the end are made in the same way.
  *
  * NOT HERE  names and places of the files (logdata.c), whether a hint is about the file that is meant, and what is
@@ -19,16 +19,11 @@
 #include "hint.h"
 
 #include "datafile.h"
-#include "loc.h"
+#include "hint_entry.h"
 #include "seal.h"
-#include "varint.h"
 
-#define KIND_BITS 0x1fu
-#define KIND_EXPIRY 0x20u
-#define ENTRY_HEAD_MAX (4u * NK_VARINT_MAX + 1u + 8u) /* bytes before the key */
-#define ENTRY_MAX (ENTRY_HEAD_MAX + NITRO_KEY_MAX)
+#define ENTRY_MAX (NK_HINT_ENTRY_HEAD_MAX + NITRO_KEY_MAX)
 #define BUF_BYTES (NK_HINT_BLOCK_HEADER + NK_HINT_BLOCK + ENTRY_MAX) /* of the writer */
-#define REC_BYTES_MIN (NK_REC_CRC_BYTES + 4u) /* delta, kind and both lengths are one byte each */
 
 _Static_assert(NK_HINT_BLOCK + ENTRY_MAX <= NK_HINT_BLOCK_MAX, "a block is at most this long");
 
@@ -113,51 +108,6 @@ int nk_hint_head_decode(const uint8_t p[NK_HINT_HEADER], struct nk_hint_head *ou
     return NITRO_OK;
 }
 
-/* ---- the rules of entries ----------------------------------------------------------------------*/
-
-/* obeys: whether kind, key, expiry and size may stand together. (See also obeys in record.c.) */
-NK_INLINE bool obeys(const struct nk_hint *h) {
-    uint64_t least = REC_BYTES_MIN + h->key_bytes, value_max = 0;
-    switch ((uint32_t)h->kind) {
-    case NK_REC_PUT:
-        value_max = NITRO_VALUE_MAX;
-        least += h->expire_ms != 0 ? 8 : 0;
-        break;
-    case NK_REC_DELETE:
-        if (h->expire_ms != 0) return false;
-        break;
-    case NK_REC_FLUSH:
-        if (h->expire_ms != 0 || h->key_bytes != 0) return false;
-        break;
-    default:
-        return false;
-    }
-    return h->key_bytes <= NITRO_KEY_MAX && h->expire_ms >= 0 && h->bytes >= least &&
-           h->bytes <= nk_record_max(h->key_bytes, value_max);
-}
-
-/* follows: whether the record may come behind what is counted, which ends at `end`. */
-NK_INLINE bool follows(const struct nk_hint_head *so_far, uint64_t end, const struct nk_hint *h) {
-    return h->offset >= end && h->offset <= NK_LOC_OFFSET_MAX && h->lsn > so_far->last_lsn &&
-           obeys(h);
-}
-
-/* base_lsn: what the next entry's delta is added to. */
-NK_INLINE uint64_t base_lsn(const struct nk_hint_head *so_far) {
-    return so_far->entries == 0 ? so_far->first_lsn : so_far->last_lsn;
-}
-
-NK_INLINE void count(struct nk_hint_head *so_far, const struct nk_hint *h) {
-    so_far->entries++;
-    so_far->last_lsn = h->lsn;
-    if (h->kind == NK_REC_PUT) {
-        so_far->put_bytes += nk_loc_unsize(nk_loc_size(h->bytes));
-    } else {
-        so_far->gone_bytes += h->bytes;
-        so_far->gone_lsn = h->lsn;
-    }
-}
-
 /* block_crc: of the n bytes of entries at p, in a block at `offset`. */
 static uint32_t block_crc(const uint8_t *p, size_t n, uint64_t offset, uint64_t salt) {
     uint8_t place[24];
@@ -215,7 +165,8 @@ static int write_block(struct nk_hintwrite *w) {
 }
 
 int nk_hintwrite_add(struct nk_hintwrite *w, const struct nk_hint *h) {
-    if (!follows(&w->head, w->end, h) || h->lsn - base_lsn(&w->head) >= NK_VARINT_LIMIT)
+    if (!nk_hint_follows(&w->head, w->end, h) ||
+        h->lsn - nk_hint_base_lsn(&w->head) >= NK_VARINT_LIMIT)
         return NITRO_ECORRUPT;
     if (w->used >= NK_HINT_BLOCK_HEADER + NK_HINT_BLOCK) {
         int rc = write_block(w);
@@ -223,8 +174,8 @@ int nk_hintwrite_add(struct nk_hintwrite *w, const struct nk_hint *h) {
     }
     uint8_t *p = nk_varint_put(w->buf + w->used, h->offset - w->end);
     p = nk_varint_put(p, h->bytes);
-    p = nk_varint_put(p, h->lsn - base_lsn(&w->head));
-    *p++ = (uint8_t)((uint32_t)h->kind | (h->expire_ms != 0 ? KIND_EXPIRY : 0u));
+    p = nk_varint_put(p, h->lsn - nk_hint_base_lsn(&w->head));
+    *p++ = (uint8_t)((uint32_t)h->kind | (h->expire_ms != 0 ? NK_HINT_KIND_EXPIRY : 0u));
     p = nk_varint_put(p, h->key_bytes);
     if (h->expire_ms != 0) {
         nk_store64(p, (uint64_t)h->expire_ms);
@@ -233,7 +184,7 @@ int nk_hintwrite_add(struct nk_hintwrite *w, const struct nk_hint *h) {
     if (h->key_bytes > 0) memcpy(p, h->key, h->key_bytes);
     w->used = (size_t)(p - w->buf) + h->key_bytes;
     w->end = h->offset + h->bytes;
-    count(&w->head, h);
+    nk_hint_count(&w->head, h);
     return NITRO_OK;
 }
 
@@ -273,7 +224,7 @@ int nk_hintread_open(struct nk_hintread *r, const struct nitro_vfs *vfs,
     if (r->head.bytes != size - NK_HINT_HEADER) return NITRO_ECORRUPT;
     r->seen.first_lsn = r->head.first_lsn;
     r->seen.last_lsn = r->head.first_lsn - 1;
-    r->cap = (size_t)nk_min_u64(r->head.bytes, NK_HINT_BLOCK_MAX) + ENTRY_HEAD_MAX;
+    r->cap = (size_t)nk_min_u64(r->head.bytes, NK_HINT_BLOCK_MAX) + NK_HINT_ENTRY_HEAD_MAX;
     r->buf = nk_mem_alloc(mem, r->cap);
     return r->buf == NULL ? NITRO_ENOMEM : NITRO_OK;
 }
@@ -306,56 +257,18 @@ static int next_block(struct nk_hintread *r) {
     rc = read_at(r, r->buf, n, r->at + sizeof head);
     if (rc != NITRO_OK) return rc;
     if (nk_load32(head + 4) != block_crc(r->buf, n, r->at, r->head.salt)) return NITRO_ECORRUPT;
-    memset(r->buf + n, 0, ENTRY_HEAD_MAX);
+    memset(r->buf + n, 0, NK_HINT_ENTRY_HEAD_MAX);
     r->bytes = n;
     r->at += sizeof head + n;
     return NITRO_OK;
 }
 
-/* parse_head: the entry at p, where ENTRY_HEAD_MAX bytes can be read, up to its key. Returns its end, or NULL if no
- * entry begins like this. */
-NK_INLINE const uint8_t *parse_head(const struct nk_hintread *r, const uint8_t *p,
-                                    struct nk_hint *h) {
-    uint64_t gap, delta, key_bytes, base = base_lsn(&r->seen);
-    p = nk_varint_get(p, &gap);
-    if (NK_UNLIKELY(p == NULL || gap > r->head.end - r->end)) return NULL;
-    h->offset = r->end + gap;
-    p = nk_varint_get(p, &h->bytes);
-    if (NK_UNLIKELY(p == NULL || h->bytes > r->head.end - h->offset)) return NULL;
-    p = nk_varint_get(p, &delta);
-    if (NK_UNLIKELY(p == NULL || delta > r->head.last_lsn - base)) return NULL;
-    h->lsn = base + delta;
-    uint32_t kind = *p++;
-    p = nk_varint_get(p, &key_bytes);
-    if (NK_UNLIKELY(p == NULL || key_bytes > NITRO_KEY_MAX)) return NULL;
-    h->kind = (enum nk_rec_kind)(kind & KIND_BITS);
-    h->key_bytes = (uint32_t)key_bytes;
-    h->expire_ms = 0;
-    if (kind >= KIND_EXPIRY) {
-        h->expire_ms = (int64_t)nk_load64(p);
-        p += 8;
-        if (NK_UNLIKELY(kind > (KIND_EXPIRY | KIND_BITS) || h->expire_ms == 0)) return NULL;
-    }
-    return p;
+int nk_hintread_more(struct nk_hintread *r) {
+    if (r->at == r->size) return check_end(r);
+    if (r->hold) return NITRO_EBUSY;
+    return next_block(r);
 }
 
 int nk_hintread_next(struct nk_hintread *r, struct nk_hint *out) {
-    if (NK_UNLIKELY(r->used == r->bytes)) {
-        if (r->at == r->size) return check_end(r);
-        if (r->hold) return NITRO_EBUSY;
-        int rc = next_block(r);
-        if (rc != NITRO_OK) return rc;
-    }
-    struct nk_hint h;
-    const uint8_t *behind = r->buf + r->bytes;
-    const uint8_t *key = parse_head(r, r->buf + r->used, &h);
-    if (NK_UNLIKELY(key == NULL || key > behind || h.key_bytes > (size_t)(behind - key)))
-        return NITRO_ECORRUPT;
-    if (NK_UNLIKELY(!follows(&r->seen, r->end, &h))) return NITRO_ECORRUPT;
-    h.key = key;
-    r->used = (size_t)(key - r->buf) + h.key_bytes;
-    r->end = h.offset + h.bytes;
-    count(&r->seen, &h);
-    *out = h;
-    return NITRO_OK;
+    return nk_hintread_take(r, out);
 }

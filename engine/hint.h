@@ -129,5 +129,7 @@ void nk_hintread_close(struct nk_hintread *r);
 /* nk_hintread_next: NITRO_OK; NITRO_ENOTFOUND at the end, when all counts are those of the header; NITRO_ECORRUPT,
  * NITRO_EIO (sys); NITRO_EBUSY: nothing changed, see `hold`. */
 NITRO_MUST_CHECK int nk_hintread_next(struct nk_hintread *r, struct nk_hint *out);
+/* nk_hintread_more: of it, what is done at the end of a block: reads the next one. For hint_entry.h. */
+NITRO_MUST_CHECK int nk_hintread_more(struct nk_hintread *r);
 
 #endif

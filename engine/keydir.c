@@ -38,17 +38,28 @@ void nk_keydir_expire(struct nk_seg *s, struct nk_key *k) {
     NK_ADD(s->expired, 1);
 }
 
-/* nk_seg_reserve gives up after a bounded spin on the pool's lock, which other parts use as well. */
-int nk_keydir_load(struct nk_seg *s, struct nk_key *k, uint64_t loc, int64_t expire_ms) {
+/* A put of any key. */
+static NK_NOINLINE int load_put(struct nk_seg *s, struct nk_key *k, uint64_t loc,
+                                int64_t expire_ms) {
     struct nk_effect e = {.kind = NK_EFFECT_PUT, .expire_ms = expire_ms};
     struct nk_item it;
     struct nk_resv r;
-    int rc;
-    do {
-        nk_seg_find(s, k, 0, false, &it);
-        rc = nk_seg_reserve(s, k, &it, &e, &r);
-    } while (rc == NITRO_EBUSY);
+    nk_seg_find(s, k, 0, false, &it);
+    int rc = nk_seg_reserve(s, k, &it, &e, &r);
     if (rc == NITRO_OK) nk_seg_apply(s, k, &it, &e, &r, 0, (struct nk_logged){.loc = loc});
+    return rc;
+}
+
+/* Memory is given up after a bounded spin on the pool's lock, which other parts use as well. */
+int nk_keydir_load(struct nk_seg *s, struct nk_key *k, uint64_t loc, int64_t expire_ms,
+                   uint64_t *live) {
+    int rc;
+    do rc = expire_ms == 0 ? nk_seg_add(s, k, loc) : NITRO_ENOTSTORED;
+    while (rc == NITRO_EBUSY);
+    if (NK_LIKELY(rc == NITRO_OK)) *live += nk_loc_bytes(loc);
+    if (NK_LIKELY(rc != NITRO_ENOTSTORED)) return rc;
+    do rc = load_put(s, k, loc, expire_ms);
+    while (rc == NITRO_EBUSY);
     return rc;
 }
 

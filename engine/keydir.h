@@ -23,9 +23,11 @@ void nk_keydir_move(struct nk_seg *s, struct nk_key *k, uint64_t loc);
 void nk_keydir_expire(struct nk_seg *s, struct nk_key *k);
 
 /* Recovery: effects in the order of their LSNs. Nothing expires meanwhile.
- * nk_keydir_load: a put of the key lies at loc. NITRO_OK, NITRO_ENOMEM. nk_keydir_unload: the key has been deleted. */
+ * nk_keydir_load: a put of the key lies at loc. *live grows by what is not yet in the live bytes of its file: all parts of a
+ * load count in the same few words, so they do it for many records at once; nk_seg_report is left to the caller as well. NITRO_OK,
+ * NITRO_ENOMEM. nk_keydir_unload: the key has been deleted. */
 NITRO_MUST_CHECK int nk_keydir_load(struct nk_seg *s, struct nk_key *k, uint64_t loc,
-                                    int64_t expire_ms);
+                                    int64_t expire_ms, uint64_t *live);
 void nk_keydir_unload(struct nk_seg *s, struct nk_key *k);
 
 /* keydir_load.c: instead of nk_load_part and nk_replay_part, where the log is the data: each part loads its segments from

@@ -6,14 +6,8 @@
  *   As replay.c: every part goes through all pieces of the log in the order of their LSNs, takes what
  *   belongs to its own segments, and shares nothing with the others. A later record wins because it comes
  *   later. What is loaded is where a record lies, so its value is not looked at; and a hint says the same
- *   in a fraction of the bytes.
- *
- *   A hint is believed if its header is valid and names the piece as it is now: number, salt, size, and the
- *   last LSN that counts, which is not that of the hint if a recovery has cut the file since. Every block
- *   of it has a checksum. One that is found to be damaged in its middle is given up, and the file is read
- *   from its begin: the same effects again, and those that follow them, lead to the same. So memory never
- *   depends on which of both was read. Without a hint each record's CRC is checked by the part that its key
- *   belongs to, everything else by all parts.
+ *   in a fraction of the bytes (keydir_hint.c). Memory never depends on which of both was read. Without a hint each record's
+ *   CRC is checked by the part that its key belongs to, everything else by all parts.
  *
  *   Accounts of a file (files.h) are summed by every part over all of its records, whoever they belong to,
  *   and stored by all of them: the same numbers. Records above W are in a tail that finish writes anew, so
@@ -22,43 +16,30 @@
  *
  *   Nothing expires during a load: what has expired by now is invisible afterwards, and reclaimed as always.
  *
- * NOT HERE  which pieces there are (folder_chain.c, logdata.c), how entries change (keydir.c), who writes hints
- *   (merge_hint.c).
+ * NOT HERE  which pieces there are (folder_chain.c, logdata.c), how entries change (keydir.c), hints (keydir_hint.c) and who writes
+ *   them (merge_hint.c).
  */
-#include "hint.h"
+#include "keydir_load.h"
+
 #include "keydir.h"
 #include "logscan.h"
-#include "recover.h"
 #include "replay.h"
 
-#define TELL_BYTES (1u << 20)
+enum source { FROM_LOG, FROM_DATA };
 
-enum source { FROM_HINT, FROM_LOG, FROM_DATA };
-
+/* One part. */
 struct load {
-    struct nk_db *db;
-    struct nk_log *l;
-    uint32_t number, of;
-    uint64_t durable; /* what is above it is not counted where it is */
-    uint64_t buckets; /* that each segment's table will need, as far as CONTROL knows */
-    const struct nk_piece *piece;
-    struct nitro_err *err;
-
-    enum source from; /* which of these reads the piece */
-    struct nk_hintread hint;
+    struct nk_loading part;
+    struct nk_hintload *hints;
+    enum source from; /* which of these reads the piece, if it is not its hint */
     struct nk_logscan log;
     struct nk_datascan data;
-    int hint_fd;
     uint64_t want; /* FROM_LOG: LSN of the next record */
-    struct {
-        uint64_t put_bytes, gone_bytes, gone_lsn, end;
-    } sum;
-    uint64_t told; /* bytes of this source that the host knows of */
-    uint64_t read; /* of all sources */
 
+    uint64_t live;  /* bytes of the group that are to be counted in the piece's file */
     uint32_t count; /* of the group */
     struct {
-        struct nk_placed rec; /* p is NULL if it comes from a hint */
+        struct nk_placed rec;
         struct nk_key key;
     } group[NK_REPLAY_GROUP];
 };
@@ -74,13 +55,13 @@ static void piece_name(const struct nk_piece *f, char *out) {
 
 static int damaged(const struct load *p, uint64_t at, uint64_t lsn, const char *what) {
     char name[NK_PATH_MAX];
-    piece_name(p->piece, name);
-    nk_recover_note(p->l, name, at);
-    return nk_err_set(p->err, NITRO_ECORRUPT, 0,
+    piece_name(p->part.piece, name);
+    nk_recover_note(p->part.l, name, at);
+    return nk_err_set(p->part.err, NITRO_ECORRUPT, 0,
                       "open %s: %s, offset %llu, LSN %llu: %s; this was durable, so nothing was "
                       "changed; see: nitrokv check %s",
-                      p->l->dir, name, (unsigned long long)at, (unsigned long long)lsn, what,
-                      p->l->dir);
+                      p->part.l->dir, name, (unsigned long long)at, (unsigned long long)lsn, what,
+                      p->part.l->dir);
 }
 
 /* What a reader of the piece itself has returned. */
@@ -92,22 +73,39 @@ static int read_failed(const struct load *p, int rc) {
     if (rc == NITRO_ECORRUPT)
         return damaged(p, at, log ? p->want : p->data.newest + 1,
                        "the record is missing or not valid");
-    piece_name(p->piece, name);
+    piece_name(p->part.piece, name);
     if (rc == NITRO_ENOMEM)
-        return nk_err_set(p->err, rc, 0, "read %s/%s: out of memory", p->l->dir, name);
-    return nk_err_set(p->err, NITRO_EIO, sys, "read %s/%s at offset %llu: %s", p->l->dir, name,
-                      (unsigned long long)at, strerror(sys));
+        return nk_err_set(p->part.err, rc, 0, "read %s/%s: out of memory", p->part.l->dir, name);
+    return nk_err_set(p->part.err, NITRO_EIO, sys, "read %s/%s at offset %llu: %s", p->part.l->dir,
+                      name, (unsigned long long)at, strerror(sys));
 }
 
-/* ---- progress ----------------------------------------------------------------------------------*/
+/* ---- what both sources tell --------------------------------------------------------------------*/
+
+void nk_loading_begin(struct nk_loading *p) {
+    p->told = 0;
+    memset(&p->sum, 0, sizeof p->sum);
+    p->sum.end = NK_SECTOR;
+}
+
+void nk_loading_count(struct nk_loading *p, enum nk_rec_kind kind, uint64_t lsn, uint64_t offset,
+                      uint64_t bytes) {
+    if (lsn > p->durable) return;
+    p->sum.end = offset + bytes;
+    if (kind == NK_REC_PUT) {
+        p->sum.put_bytes += nk_loc_unsize(nk_loc_size(bytes));
+        return;
+    }
+    p->sum.gone_bytes += bytes;
+    p->sum.gone_lsn = lsn;
+}
 
 /* The part's share of `bytes`; the shares of all parts are `bytes` together. */
-static uint64_t share(const struct load *p, uint64_t bytes) {
+static uint64_t share(const struct nk_loading *p, uint64_t bytes) {
     return bytes / p->of + (p->number < bytes % p->of);
 }
 
-/* Tells the host that so much of the source has been read. */
-static void tell(struct load *p, uint64_t at) {
+void nk_loading_tell(struct nk_loading *p, uint64_t at) {
     if (at <= p->told) return;
     uint64_t before = share(p, p->read);
     p->read += at - p->told;
@@ -115,61 +113,49 @@ static void tell(struct load *p, uint64_t at) {
     nk_replay_tell(p->db, share(p, p->read) - before, 1);
 }
 
-static uint64_t position(const struct load *p) {
-    return p->from == FROM_HINT ? p->hint.at : p->from == FROM_LOG ? p->log.at : p->data.at;
-}
-
 /* ---- applying ----------------------------------------------------------------------------------*/
 
 static int apply(struct load *p, const struct nk_placed *rec, struct nk_key *k) {
     int rc = NITRO_OK;
-    struct nk_seg *s = nk_replay_lock(p->db, k);
+    struct nk_seg *s = nk_replay_lock(p->part.db, k->seg);
+    uint64_t loc = nk_loc(p->part.piece->slot, rec->offset, rec->bytes);
     if (rec->r.kind == NK_REC_PUT)
-        rc =
-            nk_keydir_load(s, k, nk_loc(p->piece->slot, rec->offset, rec->bytes), rec->r.expire_ms);
+        rc = nk_keydir_load(s, k, loc, rec->r.expire_ms, &p->live);
     else
         nk_keydir_unload(s, k);
-    if (rec->r.kind == NK_REC_PUT && rc == NITRO_OK) nk_replay_widen(s, p->buckets);
+    if (rec->r.kind == NK_REC_PUT && rc == NITRO_OK) nk_replay_widen(s, p->part.buckets);
+    nk_seg_report(s);
     nk_seg_unlock(s);
-    return rc == NITRO_OK ? rc : nk_replay_failed(p->db, rc, p->err);
+    return rc == NITRO_OK ? rc : nk_replay_failed(p->part.db, rc, p->part.err);
 }
 
 static int check_crc(const struct load *p, const struct nk_placed *rec) {
-    if (rec->p == NULL) return NITRO_OK; /* the hint's own checksum has been right */
-    if (nk_record_check(rec->p, rec->bytes, &rec->r, rec->offset, p->piece->salt)) return NITRO_OK;
+    if (nk_record_check(rec->p, rec->bytes, &rec->r, rec->offset, p->part.piece->salt))
+        return NITRO_OK;
     return damaged(p, rec->offset, rec->r.lsn, "the record's checksum is wrong");
 }
 
 /* Checks and applies the records of the group. */
 static int flush_group(struct load *p) {
     uint32_t count = p->count;
+    int rc = NITRO_OK;
     p->count = 0;
-    for (uint32_t i = 0; i < count; i++) nk_key_prefetch_entry(p->db, &p->group[i].key);
-    for (uint32_t i = 0; i < count; i++) nk_key_prefetch_over(p->db, &p->group[i].key);
-    for (uint32_t i = 0; i < count; i++) {
-        int rc = check_crc(p, &p->group[i].rec);
+    for (uint32_t i = 0; i < count; i++) nk_key_prefetch_entry(p->part.db, &p->group[i].key);
+    for (uint32_t i = 0; i < count; i++) nk_key_prefetch_over(p->part.db, &p->group[i].key);
+    for (uint32_t i = 0; i < count && rc == NITRO_OK; i++) {
+        rc = check_crc(p, &p->group[i].rec);
         if (rc == NITRO_OK) rc = apply(p, &p->group[i].rec, &p->group[i].key);
-        if (rc != NITRO_OK) return rc;
     }
-    return NITRO_OK;
+    nk_file_add_live(nk_file_at(p->part.l->files, p->part.piece->slot), p->live);
+    p->live = 0;
+    return rc;
 }
 
 static int take_flush(struct load *p, const struct nk_placed *rec) {
     int rc = flush_group(p);
     if (rc == NITRO_OK) rc = check_crc(p, rec);
-    if (rc == NITRO_OK) nk_replay_clear(p->db, p->number, p->of, rec->r.lsn);
+    if (rc == NITRO_OK) nk_replay_clear(p->part.db, p->part.number, p->part.of, rec->r.lsn);
     return rc;
-}
-
-static void count_record(struct load *p, const struct nk_placed *rec) {
-    if (rec->r.lsn > p->durable) return;
-    p->sum.end = rec->offset + rec->bytes;
-    if (rec->r.kind == NK_REC_PUT) {
-        p->sum.put_bytes += nk_loc_unsize(nk_loc_size(rec->bytes));
-        return;
-    }
-    p->sum.gone_bytes += rec->bytes;
-    p->sum.gone_lsn = rec->r.lsn;
 }
 
 /* One record: into the group, if its segment is of this part. */
@@ -178,11 +164,11 @@ static int take(struct load *p, const struct nk_placed *rec) {
         return damaged(p, rec->offset, rec->r.lsn, "no record of this kind belongs here");
     if (rec->offset > NK_LOC_OFFSET_MAX)
         return damaged(p, rec->offset, rec->r.lsn, "no record lies so far behind");
-    count_record(p, rec);
+    nk_loading_count(&p->part, rec->r.kind, rec->r.lsn, rec->offset, rec->bytes);
     if (rec->r.kind == NK_REC_FLUSH) return take_flush(p, rec);
-    uint32_t seg = nk_key_seg(p->db, rec->r.key, rec->r.key_bytes);
-    if (seg % p->of != p->number) return NITRO_OK;
-    nk_key_init(p->db, rec->r.key, rec->r.key_bytes, &p->group[p->count].key);
+    uint32_t seg = nk_key_seg(p->part.db, rec->r.key, rec->r.key_bytes);
+    if (seg % p->part.of != p->part.number) return NITRO_OK;
+    nk_key_init(p->part.db, rec->r.key, rec->r.key_bytes, &p->group[p->count].key);
     p->group[p->count].rec = *rec;
     return ++p->count < NK_REPLAY_GROUP ? NITRO_OK : flush_group(p);
 }
@@ -190,26 +176,10 @@ static int take(struct load *p, const struct nk_placed *rec) {
 /* ---- reading -----------------------------------------------------------------------------------
  * The next record of the piece. NITRO_ENOTFOUND: that was all; NITRO_EBUSY: the group has to be applied first. */
 
-static int next_of_hint(struct load *p, struct nk_placed *rec) {
-    struct nk_hint h;
-    p->hint.hold = p->count > 0;
-    int rc = nk_hintread_next(&p->hint, &h);
-    if (rc != NITRO_OK) return rc;
-    if (h.offset > NK_LOC_OFFSET_MAX || h.lsn > p->piece->last_lsn) return NITRO_ECORRUPT;
-    *rec = (struct nk_placed){.r = {.lsn = h.lsn,
-                                    .kind = h.kind,
-                                    .expire_ms = h.expire_ms,
-                                    .key = h.key,
-                                    .key_bytes = h.key_bytes},
-                              .offset = h.offset,
-                              .bytes = h.bytes};
-    return NITRO_OK;
-}
-
 /* Records of a log have all LSNs, whatever frames they are in. */
 static int next_of_log(struct load *p, struct nk_placed *rec) {
     struct nk_logscan *s = &p->log;
-    if (p->want > p->piece->last_lsn) return NITRO_ENOTFOUND;
+    if (p->want > p->part.piece->last_lsn) return NITRO_ENOTFOUND;
     s->hold = p->count > 0;
     for (;;) {
         int rc = s->frame_end != 0 ? nk_logscan_record(s, false, rec) : NITRO_ENOTFOUND;
@@ -222,7 +192,6 @@ static int next_of_log(struct load *p, struct nk_placed *rec) {
 }
 
 static int next_record(struct load *p, struct nk_placed *rec) {
-    if (p->from == FROM_HINT) return next_of_hint(p, rec);
     if (p->from == FROM_LOG) return next_of_log(p, rec);
     p->data.hold = p->count > 0;
     return nk_datascan_record(&p->data, false, rec);
@@ -237,102 +206,52 @@ static int read_records(struct load *p) {
             rc = flush_group(p);
         else if (rc == NITRO_OK)
             rc = take(p, &rec);
-        else if (p->from != FROM_HINT)
+        else
             rc = read_failed(p, rc);
         if (rc != NITRO_OK) return rc;
-        if (position(p) >= p->told + TELL_BYTES) tell(p, position(p));
+        uint64_t at = p->from == FROM_LOG ? p->log.at : p->data.at;
+        if (at >= p->part.told + NK_LOADING_TELL) nk_loading_tell(&p->part, at);
     }
 }
 
-static void begin_source(struct load *p, enum source from) {
+static void begin(struct load *p, enum source from) {
     p->from = from;
-    p->count = 0; /* of a hint that is given up, the file brings it again */
-    p->told = 0;
-    memset(&p->sum, 0, sizeof p->sum);
-    p->sum.end = NK_SECTOR;
-}
-
-/* ---- hints -------------------------------------------------------------------------------------*/
-
-bool nk_keydir_hint_fits(const struct nk_hint_head *h, const struct nk_piece *f,
-                         const uint8_t store[16]) {
-    uint64_t last = nk_max_u64(f->last_lsn, f->first_lsn - 1);
-    if (h->kind != f->kind || h->number != f->number || h->salt != f->salt ||
-        h->first_lsn != f->first_lsn || memcmp(h->store, store, sizeof h->store) != 0)
-        return false;
-    /* a merge may have left out the last records of its interval; a log has all of them */
-    return f->kind == NK_FILE_DATA ? h->end == f->size && h->last_lsn <= last
-                                   : h->end <= f->size && h->last_lsn == last;
-}
-
-/* Opens the hint of the piece. NITRO_OK: its header is right; NITRO_ENOMEM; else there is none that could
- * be used. End it with close_hint, also after errors. */
-static int open_hint(struct load *p) {
-    uint64_t size = 0;
-    int rc = nk_log_hint_open(p->l, p->piece->number, &p->hint_fd, &size);
-    if (rc != NITRO_OK) return rc;
-    rc = nk_hintread_open(&p->hint, p->l->vfs, p->l->mem, p->hint_fd, size);
-    if (rc == NITRO_OK && !nk_keydir_hint_fits(&p->hint.head, p->piece, p->l->store))
-        return NITRO_ECORRUPT;
-    return rc;
-}
-
-static void close_hint(struct load *p) {
-    if (p->hint_fd < 0) return;
-    nk_hintread_close(&p->hint);
-    (void)p->l->vfs->close(p->l->vfs->ctx, p->hint_fd); /* only read */
-    p->hint_fd = -1;
-}
-
-/* From the hint. *used: it had all of it. Without that and an error the file has to be read. */
-static int read_hint(struct load *p, bool *used) {
-    *used = false;
-    int rc = open_hint(p);
-    bool opened = rc == NITRO_OK;
-    if (opened) {
-        begin_source(p, FROM_HINT);
-        rc = read_records(p);
-        tell(p, p->hint.size);
-    }
-    close_hint(p);
-    *used = rc == NITRO_OK;
-    if (opened && !*used && p->number == 0)
-        __atomic_fetch_add(&p->db->replay_bytes, p->piece->size, __ATOMIC_RELAXED);
-    return rc == NITRO_ENOMEM ? nk_replay_failed(p->db, rc, p->err) : NITRO_OK;
+    p->count = 0;
+    nk_loading_begin(&p->part);
 }
 
 /* ---- files -------------------------------------------------------------------------------------*/
 
 static const struct nk_data_header *data_header(const struct load *p) {
-    const struct nk_log *l = p->l;
+    const struct nk_log *l = p->part.l;
     uint32_t i = 0;
-    while (l->data[i].number != p->piece->number) i++; /* a piece is listed */
+    while (l->data[i].number != p->part.piece->number) i++; /* a piece is listed */
     return &l->data[i].head;
 }
 
 static int read_log(struct load *p) {
-    const struct nk_piece *f = p->piece;
-    begin_source(p, FROM_LOG);
+    const struct nk_piece *f = p->part.piece;
+    begin(p, FROM_LOG);
     p->want = f->first_lsn;
-    nk_logscan_init(&p->log, p->l->vfs, p->l->mem, nk_file_at(p->l->files, f->slot)->fd, f->size,
-                    f->salt, f->first_lsn);
+    nk_logscan_init(&p->log, p->part.l->vfs, p->part.l->mem,
+                    nk_file_at(p->part.l->files, f->slot)->fd, f->size, f->salt, f->first_lsn);
     int rc = read_records(p);
     nk_logscan_fini(&p->log);
     return rc;
 }
 
 static int read_data(struct load *p) {
-    begin_source(p, FROM_DATA);
-    nk_datascan_init(&p->data, p->l->vfs, p->l->mem, nk_file_at(p->l->files, p->piece->slot)->fd,
-                     data_header(p));
+    begin(p, FROM_DATA);
+    nk_datascan_init(&p->data, p->part.l->vfs, p->part.l->mem,
+                     nk_file_at(p->part.l->files, p->part.piece->slot)->fd, data_header(p));
     int rc = read_records(p);
     nk_datascan_fini(&p->data);
     return rc;
 }
 
 static int read_file(struct load *p) {
-    int rc = p->piece->kind == NK_FILE_DATA ? read_data(p) : read_log(p);
-    tell(p, p->piece->size);
+    int rc = p->part.piece->kind == NK_FILE_DATA ? read_data(p) : read_log(p);
+    nk_loading_tell(&p->part, p->part.piece->size);
     return rc;
 }
 
@@ -340,25 +259,26 @@ static int read_file(struct load *p) {
 
 /* All parts say the same. `hinted`: the file, as it will be, has a hint that is right. */
 static void store_accounts(const struct load *p, bool hinted) {
-    struct nk_file *f = nk_file_at(p->l->files, p->piece->slot);
-    __atomic_store_n(&f->put_bytes, p->sum.put_bytes, __ATOMIC_RELAXED);
-    __atomic_store_n(&f->gone_bytes, p->sum.gone_bytes, __ATOMIC_RELAXED);
-    __atomic_store_n(&f->gone_lsn, p->sum.gone_lsn, __ATOMIC_RELAXED);
-    __atomic_store_n(&f->end, p->sum.end, __ATOMIC_RELAXED);
-    __atomic_store_n(&f->hinted, hinted && p->piece->last_lsn <= p->durable, __ATOMIC_RELAXED);
+    struct nk_file *f = nk_file_at(p->part.l->files, p->part.piece->slot);
+    __atomic_store_n(&f->put_bytes, p->part.sum.put_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->gone_bytes, p->part.sum.gone_bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->gone_lsn, p->part.sum.gone_lsn, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->end, p->part.sum.end, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->hinted, hinted && p->part.piece->last_lsn <= p->part.durable,
+                     __ATOMIC_RELAXED);
 }
 
 static int load_piece(struct load *p) {
     bool hinted;
-    int rc = read_hint(p, &hinted);
+    int rc = nk_hintload_read(p->hints, &hinted);
     if (rc == NITRO_OK && !hinted) rc = read_file(p);
     if (rc != NITRO_OK) return rc;
     store_accounts(p, hinted);
-    if (p->number != 0) return NITRO_OK;
+    if (p->part.number != 0) return NITRO_OK;
     if (hinted)
-        NK_ADD(p->db->data_start.hints_loaded, 1);
+        NK_ADD(p->part.db->data_start.hints_loaded, 1);
     else
-        NK_ADD(p->db->data_start.hints_rebuilt, 1);
+        NK_ADD(p->part.db->data_start.hints_rebuilt, 1);
     return NITRO_OK;
 }
 
@@ -367,24 +287,24 @@ static int count_bytes(struct load *p, const struct nk_piece *piece, uint32_t co
                        uint64_t *bytes) {
     *bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        p->piece = &piece[i];
-        int rc = open_hint(p);
-        *bytes += rc == NITRO_OK ? p->hint.size : piece[i].size;
-        close_hint(p);
-        if (rc == NITRO_ENOMEM) return nk_replay_failed(p->db, rc, p->err);
+        p->part.piece = &piece[i];
+        uint64_t hint;
+        int rc = nk_hintload_size(p->hints, &hint);
+        if (rc != NITRO_OK) return rc;
+        *bytes += hint != 0 ? hint : piece[i].size;
     }
     return NITRO_OK;
 }
 
 static int load_pieces(struct load *p, const struct nk_piece *piece, uint32_t count) {
     int rc = NITRO_OK;
-    if (p->number == 0) {
+    if (p->part.number == 0) {
         uint64_t bytes;
         rc = count_bytes(p, piece, count, &bytes);
-        if (rc == NITRO_OK) __atomic_store_n(&p->db->replay_bytes, bytes, __ATOMIC_RELAXED);
+        if (rc == NITRO_OK) __atomic_store_n(&p->part.db->replay_bytes, bytes, __ATOMIC_RELAXED);
     }
     for (uint32_t i = 0; i < count && rc == NITRO_OK; i++) {
-        p->piece = &piece[i];
+        p->part.piece = &piece[i];
         rc = load_piece(p);
     }
     return rc;
@@ -398,6 +318,7 @@ static void raise_last(struct nk_db *db, uint32_t part, uint32_t parts) {
 
 /* ---- entry -------------------------------------------------------------------------------------*/
 
+/* NULL, with *err filled, without memory. */
 static struct load *new_load(struct nk_db *db, uint32_t part, uint32_t parts,
                              struct nitro_err *err) {
     struct load *p = nk_mem_zalloc(db->mem, sizeof *p);
@@ -405,15 +326,23 @@ static struct load *new_load(struct nk_db *db, uint32_t part, uint32_t parts,
         (void)nk_replay_failed(db, NITRO_ENOMEM, err);
         return NULL;
     }
-    p->db = db;
-    p->l = db->folder;
-    p->number = part;
-    p->of = parts;
-    p->buckets = nk_replay_buckets(db, db->folder->control.keys);
-    p->durable = db->folder->found.durable_lsn;
-    p->hint_fd = -1;
-    p->err = err;
+    p->part = (struct nk_loading){.db = db,
+                                  .l = db->folder,
+                                  .number = part,
+                                  .of = parts,
+                                  .durable = db->folder->found.durable_lsn,
+                                  .buckets = nk_replay_buckets(db, db->folder->control.keys),
+                                  .err = err};
     return p;
+}
+
+/* Loads the pieces, by their hints where they have some. */
+static int load_with_hints(struct load *p, const struct nk_piece *piece, uint32_t count) {
+    p->hints = nk_hintload_open(&p->part);
+    if (p->hints == NULL) return nk_replay_failed(p->part.db, NITRO_ENOMEM, p->part.err);
+    int rc = load_pieces(p, piece, count);
+    nk_hintload_close(&p->hints);
+    return rc;
 }
 
 int nk_keydir_load_part(struct nk_db *db, uint32_t part, uint32_t parts, struct nitro_err *err) {
@@ -425,7 +354,7 @@ int nk_keydir_load_part(struct nk_db *db, uint32_t part, uint32_t parts, struct 
     int rc = NITRO_ENOMEM;
     struct load *p = new_load(db, part, parts, err);
     if (p != NULL) {
-        rc = load_pieces(p, piece, count);
+        rc = load_with_hints(p, piece, count);
         if (rc == NITRO_OK) raise_last(db, part, parts);
     }
     nk_mem_free(db->mem, p, sizeof *p);
@@ -442,8 +371,8 @@ static int load_tail(struct load *p, const struct nk_live *f) {
                             .last_lsn = f->last_lsn,
                             .size = f->end,
                             .slot = f->slot};
-    p->piece = &tail;
-    __atomic_fetch_add(&p->db->replay_bytes, tail.size, __ATOMIC_RELAXED);
+    p->part.piece = &tail;
+    __atomic_fetch_add(&p->part.db->replay_bytes, tail.size, __ATOMIC_RELAXED);
     int rc = read_file(p);
     if (rc == NITRO_OK) store_accounts(p, false);
     return rc;
@@ -455,7 +384,7 @@ int nk_keydir_load_tail(struct nk_db *db, struct nitro_err *err) {
     if (l->tail_number == 0) return rc;
     struct load *p = new_load(db, 0, 1, err);
     if (p == NULL) return NITRO_ENOMEM;
-    p->durable = UINT64_MAX; /* here it is */
+    p->part.durable = UINT64_MAX; /* here it is */
     for (uint32_t i = 0; i < l->live_count && rc == NITRO_OK; i++)
         if (l->live[i].number >= l->tail_number && l->live[i].number < l->cur->number)
             rc = load_tail(p, &l->live[i]);

@@ -48,7 +48,7 @@ static int insert(struct load *p, const struct nk_snaprec *rec, struct nk_key *k
         e.val = rec->value;
         e.bytes = rec->value_bytes;
     }
-    struct nk_seg *s = nk_replay_lock(p->db, key);
+    struct nk_seg *s = nk_replay_lock(p->db, key->seg);
     int rc = nk_replay_put(s, key, &e, version, true);
     if (rc == NITRO_OK) nk_replay_widen(s, p->buckets);
     nk_seg_unlock(s);

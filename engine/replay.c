@@ -37,8 +37,8 @@ struct part {
 
 /* ---- applying ----------------------------------------------------------------------------------*/
 
-struct nk_seg *nk_replay_lock(struct nk_db *db, const struct nk_key *k) {
-    struct nk_seg *s = nk_db_seg(db, k->seg);
+struct nk_seg *nk_replay_lock(struct nk_db *db, uint32_t seg) {
+    struct nk_seg *s = nk_db_seg(db, seg);
     while (!nk_seg_lock(s)) {} /* by another part of a load alone, and not for long */
     return s;
 }
@@ -94,7 +94,7 @@ static int apply(struct part *p, const struct nk_record *rec, struct nk_key *k) 
         e.val = NULL;
         e.bytes = 0;
     }
-    struct nk_seg *s = nk_replay_lock(db, k);
+    struct nk_seg *s = nk_replay_lock(db, k->seg);
     int rc = nk_replay_put(s, k, &e, rec->lsn, false);
     if (rc == NITRO_OK && e.kind == NK_EFFECT_PUT) nk_replay_widen(s, p->buckets);
     nk_seg_unlock(s);

@@ -21,8 +21,8 @@ NITRO_MUST_CHECK int nk_replay_part(struct nk_db *db, uint32_t part, uint32_t pa
 /* nk_load_done: every part of the snapshot has been loaded, or there is none. */
 bool nk_load_done(const struct nk_db *db);
 
-/* nk_replay_lock: the segment of a key, locked; nk_seg_unlock ends it. */
-struct nk_seg *nk_replay_lock(struct nk_db *db, const struct nk_key *k);
+/* nk_replay_lock: a segment, locked; nk_seg_unlock ends it. */
+struct nk_seg *nk_replay_lock(struct nk_db *db, uint32_t seg);
 /* nk_replay_put: makes an effect with this version, under the lock. Nothing expires meanwhile: a later record may
  * give an entry a new time. NITRO_ENOTSTORED: `fresh`, and the key is there already; NITRO_ENOMEM,
  * NITRO_EMAXMEMORY. */

@@ -91,7 +91,7 @@ static bool is_live(struct nk_db *db, const struct nk_piece *f, const struct nk_
     int64_t expire_ms;
     if (rec->r.kind != NK_REC_PUT) return false;
     nk_key_init(db, rec->r.key, rec->r.key_bytes, &k);
-    struct nk_seg *s = nk_replay_lock(db, &k);
+    struct nk_seg *s = nk_replay_lock(db, k.seg);
     uint64_t loc = nk_keydir_find(s, &k, &expire_ms);
     nk_seg_unlock(s);
     return loc == nk_loc(f->slot, rec->offset, rec->bytes);

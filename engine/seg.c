@@ -120,16 +120,16 @@ uint32_t nk_key_seg(const struct nk_db *db, const void *p, uint32_t n) {
 }
 
 void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out) {
-    out->p = p;
-    out->n = n;
-    out->over = 0;
     uint64_t route = nk_hash_route(db->route_point, p, n);
-    out->seg = (uint32_t)route & db->seg_mask;
+    nk_key_place(&db->seg[(uint32_t)route & db->seg_mask], p, n, out);
     out->mark = (uint32_t)(route >> 30) & 0x7fffffffu;
-    const struct nk_seg *s = &db->seg[out->seg];
+}
+
+void nk_key_place(const struct nk_seg *s, const void *p, uint32_t n, struct nk_key *out) {
+    *out = (struct nk_key){.p = p, .n = n, .seg = s->index};
     out->epoch = __atomic_load_n(&s->epoch, __ATOMIC_RELAXED) & 1;
     out->hash = key_hash(s, out->epoch, p, n);
-    nk_key_prefetch_bucket(db, out);
+    nk_key_prefetch_bucket(s->db, out);
 }
 
 uint64_t nk_seg_key_hash(const struct nk_seg *s, uint32_t epoch, const uint8_t *p, uint32_t n) {
@@ -430,15 +430,20 @@ static void entry_forget(struct nk_seg *s, const uint8_t *e) {
     nk_store_forget(s, e, meta, e + nk_entry_key_off(meta) + key);
 }
 
+/* Writes the key; returns its end. */
+NK_INLINE uint8_t *entry_key(struct nk_seg *s, uint8_t *e, uint32_t meta, const struct nk_key *k) {
+    uint8_t *p = e + nk_entry_key_off(meta);
+    if (NK_UNLIKELY(meta & NK_META_LONG_KEY)) nk_store32(p - 4, k->n);
+    if (NK_LIKELY(k->n != 0)) memcpy(p, k->p, k->n); /* an empty key may have no address */
+    NK_ADD(s->key_bytes, k->n);
+    return p + k->n;
+}
+
 /* Writes key, value, expiry and version, or location, behind a meta word that is already stamped. */
 static void entry_fill(struct nk_seg *s, uint8_t *e, uint32_t meta, const struct nk_key *k,
                        const struct nk_effect *f, struct nk_logged at) {
     if (meta & NK_META_EXPIRY) nk_store64(e + NK_ENTRY_HEADER, (uint64_t)f->expire_ms);
-    uint8_t *p = e + nk_entry_key_off(meta);
-    if (NK_UNLIKELY(meta & NK_META_LONG_KEY)) nk_store32(p - 4, k->n);
-    if (NK_LIKELY(k->n != 0)) memcpy(p, k->p, k->n); /* an empty key may have no address */
-    nk_store_fill(s, e, p + k->n, f, at);
-    NK_ADD(s->key_bytes, k->n);
+    nk_store_fill(s, e, entry_key(s, e, meta, k), f, at);
     if (f->expire_ms != 0) NK_ADD(s->with_expiry, 1);
 }
 
@@ -631,6 +636,31 @@ uint64_t nk_seg_apply(struct nk_seg *s, struct nk_key *k, const struct nk_item *
     nk_seg_work_done(s);
     if (it.stamp != s->stamp) nk_seg_report(s); /* an overwrite in place changes no account */
     return at.lsn;
+}
+
+int nk_seg_add(struct nk_seg *s, struct nk_key *k, uint64_t loc) {
+    struct nk_item it;
+    struct nk_resv r = {0};
+    locate(s, k, &it);
+    if (NK_UNLIKELY(it.ref != 0)) return NITRO_ENOTSTORED;
+    int rc = nk_table_insert_needs(&s->tab, k->hash, false, &r.overflow);
+    if (NK_UNLIKELY(rc != NITRO_OK)) return rc;
+    rc = nk_arena_alloc(&s->arena, NK_ENTRY_HEADER + (k->n > 255 ? 4u : 0u) + k->n, &r.ref);
+    if (NK_UNLIKELY(rc != NITRO_OK)) {
+        nk_over_put(&s->over, r.overflow);
+        return rc;
+    }
+    uint32_t meta = nk_entry_key_bits(k->n);
+    nk_arena_stamp(&s->arena, r.ref, meta);
+    uint8_t *e = nk_arena_ptr(&s->arena, r.ref);
+    nk_store_place(s, e, loc);
+    entry_key(s, e, meta, k);
+    insert(s, k, &r);
+    nk_over_put(&s->over, r.overflow);
+    NK_ADD(s->writes, 1);
+    if (NK_UNLIKELY(s->draining)) (void)nk_switch_drain(s, NK_DRAIN_ENTRIES);
+    nk_seg_work_done(s);
+    return NITRO_OK;
 }
 
 static struct nk_record record_of(const struct nk_key *k, const struct nk_effect *e) {

@@ -43,6 +43,9 @@ struct nk_key {
  * gate, no lock. */
 void nk_key_init(const struct nk_db *db, const void *p, uint32_t n, struct nk_key *out);
 
+/* nk_key_place: the same of a key whose segment is known, for a load: without the bits that nk_db_mark goes by. */
+void nk_key_place(const struct nk_seg *s, const void *p, uint32_t n, struct nk_key *out);
+
 /* nk_key_seg: the index of a key's segment alone. */
 uint32_t nk_key_seg(const struct nk_db *db, const void *p, uint32_t n);
 
@@ -184,6 +187,11 @@ bool nk_seg_rewrites(const struct nk_db *db);
 /* nk_seg_put: reserve + log + apply for the common case of one key. */
 NITRO_MUST_CHECK int nk_seg_put(struct nk_seg *s, struct nk_key *k, const struct nk_item *it,
                                 const struct nk_effect *e, int64_t now_ms, uint64_t *version);
+
+/* nk_seg_add: an entry for a key that has none, and that does not expire, where values lie in data files: what a load does for nearly
+ * all keys. The accounts of the file (nk_files_live) and of memory (nk_seg_report) are the caller's. NITRO_OK, NITRO_ENOTSTORED: it has an
+ * entry; NITRO_ENOMEM, NITRO_EBUSY as nk_seg_reserve. */
+NITRO_MUST_CHECK int nk_seg_add(struct nk_seg *s, struct nk_key *k, uint64_t loc);
 
 /* nk_seg_usage: bytes that a found item occupies, header, index share and padding included. */
 uint64_t nk_seg_usage(struct nk_seg *s, const struct nk_item *it);

@@ -61,12 +61,17 @@ NK_INLINE void nk_store_count_cached(struct nk_seg *s, int64_t values, int64_t b
     __atomic_fetch_add(&s->db->cached_bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
 }
 
+/* nk_store_place: in a keydir the word behind the meta word, with the accounts of the segment; the file's are the caller's. */
+NK_INLINE void nk_store_place(struct nk_seg *s, uint8_t *e, uint64_t loc) {
+    nk_store64(e + 4, loc);
+    NK_ADD(s->value_bytes, nk_loc_bytes(loc));
+}
+
 /* nk_store_fill: the word behind the meta word, and what comes behind the key (at tail), with the accounts of values. */
 NK_INLINE void nk_store_fill(struct nk_seg *s, uint8_t *e, uint8_t *tail, const struct nk_effect *f,
                              struct nk_logged at) {
     if (nk_store_is_keydir(s->db)) {
-        nk_store64(e + 4, at.loc);
-        NK_ADD(s->value_bytes, nk_loc_bytes(at.loc));
+        nk_store_place(s, e, at.loc);
         nk_files_live(s->db->files, at.loc);
         return;
     }

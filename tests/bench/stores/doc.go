@@ -37,7 +37,8 @@
 // 50 at most, so that few reads find what an earlier one has fetched. Dropping by file leaves the rest of the machine
 // alone. A hypervisor may still have the data in a cache of its own, from which both sides gain.
 //
-// startup-hints opens one folder with and without its hint files, all of which were written before it was closed, after dropping the pages of all its files.
+// startup-hints opens folders with and without their hint files, all of which were written before the folder was closed, after dropping the
+// pages of all its files. Each folder is opened once: what is read a second time may come from a hypervisor's cache.
 //
 // merge-p99-get and -set have one goroutine for GETs and one for SETs, each at a fixed rate, first without and then during
 // merges, which are asked for again and again after half of the keys have been overwritten; only what begins while one runs

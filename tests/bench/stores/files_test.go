@@ -19,28 +19,25 @@ func put(t *testing.T, path string, size int, first byte) {
 	}
 }
 
-func TestHintsAreHiddenAndShownAgain(t *testing.T) {
-	dir, aside := t.TempDir(), filepath.Join(t.TempDir(), "aside")
-	put(t, filepath.Join(dir, "1.hint"), 1, 'a')
-	put(t, filepath.Join(dir, "2.hint"), 1, 'a')
-	put(t, filepath.Join(dir, "1.log"), 1, 'a')
-	if n, err := hideHints(dir, aside); n != 2 || err != nil {
-		t.Fatalf("hidden %d, %v, want 2", n, err)
+func TestHintsStayOrGo(t *testing.T) {
+	dir := t.TempDir()
+	if err := wantHints(dir, true); err == nil {
+		t.Error("a folder without hints is taken for one with some")
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 {
-		t.Errorf("%v, %v left, want the log alone", left, err)
+	for _, name := range []string{"1.hint", "2.hint", "1.log"} {
+		put(t, filepath.Join(dir, name), 1, 'a')
 	}
-	put(t, filepath.Join(dir, "2.hint"), 1, 'b') // as a store does that rebuilds it
-	if err := showHints(dir, aside); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]string{"1.hint": "a", "2.hint": "b"} {
-		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
-			t.Errorf("%s holds %q, %v, want %q", name, got, err, want)
+	for _, stay := range []bool{true, false} {
+		if err := wantHints(dir, stay); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if left, err := filepath.Glob(filepath.Join(aside, "*")); err != nil || len(left) != 0 {
-		t.Errorf("%v, %v left aside", left, err)
+		want := 1
+		if stay {
+			want = 3
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != want {
+			t.Errorf("%v, %v are left, want %d files", left, err, want)
+		}
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 )
 
 // versus compares our samples with those of the best peer.
@@ -109,26 +109,12 @@ const (
 	withoutHints = "without"
 )
 
-// hintsRow opens one folder both ways.
+// hintsRow opens a folder with and without its hint files. Each sample has a folder of its own, which nobody has read before: what is
+// read a second time may come out of a cache below the system's, whatever has been dropped here.
 func hintsRow(ctx context.Context, s *session) (result, error) {
-	dir, err := s.filled(ctx, ours(), s.cfg.startKeys)
-	if err != nil {
-		return result{}, err
-	}
-	aside := filepath.Join(s.disk.dir, "hints")
 	got, err := s.turns(ctx, []side{
-		{withHints, func(ctx context.Context, round int) (metrics, error) { return s.openCold(ctx, s.openJob(dir, round)) }},
-		{withoutHints, func(ctx context.Context, round int) (m metrics, err error) {
-			hidden, err := hideHints(dir, aside)
-			if err != nil {
-				return nil, err
-			}
-			if hidden == 0 {
-				return nil, fmt.Errorf("%s has written no file %s", nitroName, hintPattern)
-			}
-			defer func() { err = errors.Join(err, showHints(dir, aside)) }()
-			return s.openCold(ctx, s.openJob(dir, round))
-		}},
+		{withHints, func(ctx context.Context, round int) (metrics, error) { return s.openFresh(ctx, round, true) }},
+		{withoutHints, func(ctx context.Context, round int) (metrics, error) { return s.openFresh(ctx, round, false) }},
 	})
 	if err != nil {
 		return result{}, err
@@ -137,10 +123,19 @@ func hintsRow(ctx context.Context, s *session) (result, error) {
 	return result{value: median(without) / median(with), samples: got, base: &series{withoutHints, openSeconds, without}}, nil
 }
 
-func (s *session) openJob(dir string, round int) job {
+// openFresh opens a new folder full of keys.
+func (s *session) openFresh(ctx context.Context, round int, hints bool) (m metrics, err error) {
+	dir, err := s.filled(ctx, ours(), s.cfg.startKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := wantHints(dir, hints); err != nil {
+		return nil, err
+	}
 	j := s.job(taskOpen, ours(), dir, round)
 	j.Keys = s.cfg.startKeys
-	return j
+	return s.openCold(ctx, j)
 }
 
 // openCold opens a store none of whose pages are cached.
