@@ -565,12 +565,24 @@ static bool read_old(struct nk_log *l, enum nk_manifest_kind kind, uint64_t numb
     return got == (int64_t)NK_SECTOR;
 }
 
+/* What a merge has replaced, and that merge's file another one, and so on: a listed merged file stands for all of them (or ends where an
+ * empty log began). A file that none stands for is of another future of this store: the folder is an older copy, and `retained` is not. */
+static bool is_stood_for(const struct nk_log *l, uint64_t number, uint64_t first_lsn) {
+    for (uint32_t i = l->data_count; i-- > 0 && l->data[i].number > number;) {
+        const struct nk_data_header *h = &l->data[i].head;
+        if (l->data[i].old_ms == 0 && h->first_lsn <= first_lsn && first_lsn - 1 <= h->last_lsn)
+            return true;
+    }
+    return false;
+}
+
 static int take_old_log(struct nk_log *l, uint64_t number, int64_t time_ms) {
     uint8_t sector[NK_SECTOR];
     struct nk_live f = {.number = number, .old_ms = time_ms};
     if (!read_old(l, NK_FILE_LOG, number, time_ms, sector, &f.size) ||
         nk_log_header_decode(sector, &f.head) != NITRO_OK || !f.head.used ||
-        f.head.number != number || memcmp(f.head.store, l->store, sizeof l->store) != 0)
+        f.head.number != number || memcmp(f.head.store, l->store, sizeof l->store) != 0 ||
+        !is_stood_for(l, number, f.head.first_lsn))
         return 0;
     if (!nk_folder_reserve(l, NK_FILE_LOG)) return -ENOMEM;
     f.salt = f.head.salt;
@@ -586,7 +598,8 @@ static int take_old_data(struct nk_log *l, uint64_t number, int64_t time_ms) {
     uint64_t size;
     if (!read_old(l, NK_FILE_DATA, number, time_ms, sector, &size) ||
         nk_data_header_decode(sector, &d.head) != NITRO_OK || d.head.number != number ||
-        d.head.end > size || memcmp(d.head.store, l->store, sizeof l->store) != 0)
+        d.head.end > size || memcmp(d.head.store, l->store, sizeof l->store) != 0 ||
+        !is_stood_for(l, number, d.head.first_lsn))
         return 0;
     if (!nk_folder_reserve(l, NK_FILE_DATA)) return -ENOMEM;
     d.salt = d.head.salt;
