@@ -36,13 +36,13 @@ static void sync_first(struct sim_world *w) {
     if (!sim_disk_is_off(w->disk)) sim_do_sync(w);
 }
 
-/* ready: what the next call needs can be had now. */
-static bool ready(const struct sim_world *w) {
+/* ready: what the next call needs can be had now. A host that is `early` does not wait for a sync, and has to be told again. */
+static bool ready(const struct sim_world *w, bool early) {
     enum nitro_merge_need need = w->merge.need;
     if (sim_disk_is_off(w->disk) || (w->busy & SIM_BUSY_MERGE) != 0) return false;
     if (need == NITRO_MERGE_IDLE || need == NITRO_MERGE_FOLDER)
         return (w->busy & SIM_BUSY_FILL) == 0;
-    return need != NITRO_MERGE_SYNC || w->view->durable >= w->merge.lsn;
+    return need != NITRO_MERGE_SYNC || early || w->view->durable >= w->merge.lsn;
 }
 
 void sim_do_merge_step(struct sim_world *w) {
@@ -52,8 +52,9 @@ void sim_do_merge_step(struct sim_world *w) {
                                     .dead_age_ms = test_rng_below(&w->rng, 4) == 0 ? 100 : 0,
                                     .retain = w->traits.retain};
     struct nitro_merge_result r = {0};
-    sync_first(w);
-    if (!ready(w)) return;
+    bool early = test_rng_below(&w->rng, 4) == 0;
+    if (!early) sync_first(w);
+    if (!ready(w, early)) return;
     bool folder = w->merge.need == NITRO_MERGE_IDLE || w->merge.need == NITRO_MERGE_FOLDER;
     int rc = drive(w, &o, SIM_BUSY_MERGE | (folder ? SIM_BUSY_FILL : 0), &r);
     w->merge.need = rc == NITRO_OK ? r.need : NITRO_MERGE_FOLDER;
@@ -85,7 +86,7 @@ bool sim_do_merge(struct sim_world *w) {
     for (unsigned i = 0; !sim_disk_is_off(w->disk); i++) {
         if (i == 100000) sim_fail(w, "a merge does not end");
         sync_first(w);
-        if (!ready(w)) return false;
+        if (!ready(w, false)) return false;
         bool folder = w->merge.need == NITRO_MERGE_IDLE || w->merge.need == NITRO_MERGE_FOLDER;
         if (drive(w, &o, SIM_BUSY_MERGE | (folder ? SIM_BUSY_FILL : 0), &r) != NITRO_OK) {
             w->merge.need = NITRO_MERGE_FOLDER;
