@@ -13,7 +13,14 @@ func diskRoomOf(dir string) (diskRoom, error) {
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return diskRoom{}, fmt.Errorf("engine: ask for the free space of %s: %w", dir, err)
 	}
-	return diskRoom{left: fs.Bavail * uint64(fs.Bsize), size: fs.Blocks * uint64(fs.Bsize)}, nil
+	unit := uint64(fs.Frsize) // what blocks are counted in; the other one is what is read best at once
+	if unit == 0 {
+		unit = uint64(fs.Bsize)
+	}
+	if fs.Blocks == 0 {
+		return diskRoom{}, fmt.Errorf("engine: ask for the free space of %s: its file system does not tell", dir)
+	}
+	return diskRoom{left: fs.Bavail * unit, size: fs.Blocks * unit}, nil
 }
 
 // Values of MergeOptions.DiskLeftPercent.
@@ -74,13 +81,19 @@ func (s *Store) lookAtDisk() {
 		s.opt.Logger.Info("there is room on the disk again", "dir", s.opt.Dir, "left", r.left, "size", r.size)
 		return
 	}
-	what := "data files are merged now as soon as anything in them is dead, though that writes more"
-	if s.opt.Merge.Off {
+	what := "data files are merged now when a sixteenth of them is dead, though that writes more"
+	switch {
+	case s.opt.Merge.Off:
 		what = "merges are off: MERGE gives back what is dead"
+	case s.keepsReplaced():
+		what = "merges give back nothing while a snapshot or the retention keeps what they replace, so none is made for that"
 	}
 	s.opt.Logger.Warn("little room is left on the disk: "+what+". Make room, or delete data; when there is none, writes are refused",
 		"dir", s.opt.Dir, "left", r.left, "size", r.size)
 }
+
+// keepsReplaced reports whether files that merges replace stay on the disk: they are retained, or a snapshot has them under a second name.
+func (s *Store) keepsReplaced() bool { return s.opt.retains() || s.Folder().Snapshots > 0 }
 
 // mergesLag reports whether what is dead in all files together is more than a single one should have, so that it piles up faster than
 // merges give it back: twice the share at which files are merged, or as much as is live, if that is a larger share. Two

@@ -27,6 +27,9 @@ func (s *Store) DiskBytes() (uint64, error) {
 		if errors.Is(err, fs.ErrNotExist) { // it has gone meanwhile
 			return nil
 		}
+		if errors.Is(err, fs.ErrPermission) && d != nil && d.IsDir() { // somebody else's, as lost+found is
+			return fs.SkipDir
+		}
 		if err != nil {
 			return err
 		}

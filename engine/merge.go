@@ -137,8 +137,12 @@ func (o *MergeOptions) automatic(now time.Time) C.struct_nitro_merge_options {
 // automaticMerges is the same at this moment.
 func (s *Store) automaticMerges(now time.Time) C.struct_nitro_merge_options {
 	o := s.opt.Merge.automatic(now)
-	if s.merges.scarce.Load() {
-		o.dead_bytes = 1
+	if s.merges.scarce.Load() && !s.keepsReplaced() {
+		const part = 16 // of a file: a few dead bytes are not worth one, and there would be no end of it
+		few := C.uint64_t(s.fileBytes() / part)
+		if o.dead_bytes == 0 || o.dead_bytes > few {
+			o.dead_bytes = few
+		}
 	}
 	return o
 }

@@ -5,7 +5,11 @@ package engine
 */
 import "C"
 
-import "time"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // closeHintsMost is how long Close works so that the next start is quick. What isn't done by then costs that start the time
 // to read the files that have no hint.
@@ -35,8 +39,12 @@ func (s *Store) leaveHints(until time.Time) error {
 		var e C.struct_nitro_err
 		return detailed("close", C.nitro_merge_roll(s.c, nil, &e), &e)
 	})
-	if err == nil {
-		err = s.mergeDurable(s.commit.log.look().appended) // nothing else is sealed
+	if errors.Is(err, ErrLogFull) {
+		err = nil // there is no room for another file: those that are sealed get their hints
+	} else if err == nil {
+		ctx, cancel := context.WithDeadline(context.Background(), until)
+		defer cancel()
+		err = s.WaitDurable(ctx, s.commit.log.look().appended) // nothing else is sealed
 	}
 	var hintsAlone C.struct_nitro_merge_options
 	for err == nil && time.Now().Before(until) {

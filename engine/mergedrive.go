@@ -173,6 +173,7 @@ func (s *Store) runMerges(options func() *C.struct_nitro_merge_options) error {
 	lag := s.mergesLag()
 	for o := options(); o != nil; o = options() {
 		if err := s.mergeStep(o); err != nil {
+			s.tidyMerge()
 			return err
 		}
 		if m.next.need == C.NITRO_MERGE_IDLE {
@@ -259,6 +260,15 @@ func (s *Store) mergeStep(o *C.struct_nitro_merge_options) error {
 	m.list.Lock()
 	defer m.list.Unlock()
 	return s.commit.inFolder(call)
+}
+
+// tidyMerge removes at once what a merge that has failed has written so far: it may be all the room that there was. A failure is met again by the
+// next step, which tells. The caller holds turn.
+func (s *Store) tidyMerge() {
+	if s.merges.next.need == C.NITRO_MERGE_IDLE && s.LogState() != LogFailed {
+		var nothing C.struct_nitro_merge_options
+		_ = s.mergeStep(&nothing)
+	}
 }
 
 // mergeDurable waits until the log is durable up to lsn.

@@ -386,7 +386,13 @@ func (f *SnapshotFile) open(root *os.Root, name string) (*os.File, error) {
 
 // refuseSnapshot refuses to open, as a data folder, a snapshot where the store has it: it would be written to, and be a snapshot no more.
 func refuseSnapshot(dir string) error {
-	path, err := filepath.Abs(dir)
+	path, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // there is no folder yet
+	}
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
 	if err != nil {
 		return fmt.Errorf("engine: open %s: %w: %w", dir, ErrIO, err)
 	}

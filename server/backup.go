@@ -72,6 +72,7 @@ func (r *request) backupCommand() {
 	}
 	s.log.Info("backup made", "name", name, "dir", s.opt.BackupDir, "client", r.c.id, "keys", info.Keys, "bytes", info.Bytes,
 		"lsn", info.LSN)
+	s.warnOfDamage("the backup "+name, r.c.id)
 	r.dict(5)
 	r.bulk("name")
 	r.bulk(name)

@@ -61,15 +61,18 @@ type dataFiles struct {
 	logBytes uint64 // written by requests since the start
 }
 
-// dead is what could go if all data files were merged: what no key refers to, deletes included.
-func (d *dataFiles) dead() uint64 { return d.Bytes - min(d.LiveBytes, d.Bytes) }
+// records is the size of all records, deletes included: without what stands between them, which merges go by no more than this.
+func (d *dataFiles) records() uint64 { return d.PutBytes + d.GoneBytes }
 
-// deadRatio is the dead share of the data files.
+// dead is what merges work on: records that no key refers to, deletes included.
+func (d *dataFiles) dead() uint64 { return d.records() - min(d.LiveBytes, d.records()) }
+
+// deadRatio is the dead share of the records.
 func (d *dataFiles) deadRatio() float64 {
-	if d.Bytes == 0 {
+	if d.records() == 0 {
 		return 0
 	}
-	return float64(d.dead()) / float64(d.Bytes)
+	return float64(d.dead()) / float64(d.records())
 }
 
 // amplification is how many bytes were written for each byte that requests have: those of merges come on top. It is not
@@ -138,10 +141,10 @@ func (s *Server) damageReason() string {
 	case 0:
 		return ""
 	case 1:
-		return "a data file is damaged: some keys cannot be read, and the file is not merged; stop the server and see nitrokv check"
+		return "a data file is damaged: some keys cannot be read, and the file is not merged; write or delete them, then see nitrokv check and nitrokv convert"
 	default:
-		return fmt.Sprintf("%d data files are damaged: some keys cannot be read, and the files are not merged; stop the server and see "+
-			"nitrokv check", n)
+		return fmt.Sprintf("%d data files are damaged: some keys cannot be read, and the files are not merged; write or delete them, "+
+			"then see nitrokv check and nitrokv convert", n)
 	}
 }
 
@@ -156,4 +159,11 @@ func (s *Server) noteDamage() {
 			"and see nitrokv check", "dir", s.opt.Dir, "damaged_files", d.DamagedFiles, "damaged_reads", d.DamagedReads)
 	}
 	s.damaged = d.DamagedFiles
+}
+
+// warnOfDamage says in the log that what somebody takes away holds damage. It is still worth taking: the rest is whole.
+func (s *Server) warnOfDamage(what string, client uint64) {
+	if reason := s.damageReason(); reason != "" {
+		s.log.Warn(what+" holds what is damaged, and will not verify: "+reason, "client", client)
+	}
 }

@@ -177,7 +177,7 @@ func (t *infoText) folder() {
 	f := t.s.store.Folder()
 	t.line("snapshot_files", f.Snapshots)
 	t.line("snapshot_files_bytes", f.SnapshotBytes)
-	if disk, err := t.s.store.DiskBytes(); err == nil {
+	if disk, err := t.s.diskBytes(); err == nil {
 		t.line("folder_disk_bytes", disk)
 	}
 	newest := f.Newest.LSN

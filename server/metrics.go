@@ -85,7 +85,7 @@ func (s *Server) look() *look {
 		r := s.store.Recovery()
 		l.recovery, l.snapshots, l.folder = &r, s.store.SnapshotState(), s.store.Folder()
 		l.data = s.dataFiles(&l.Stats)
-		l.disk, _ = s.store.DiskBytes() // 0 says that it can't be told
+		l.disk, _ = s.diskBytes() // 0 says that it can't be told
 	}
 	return l
 }

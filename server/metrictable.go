@@ -146,7 +146,7 @@ var dataMetrics = []plainMetric{
 	gaugeOf("data_merged_files", "Data files that merges have written.", func(l *look) uint64 { return l.data.MergedFiles }),
 	gaugeOf("data_bytes", "Bytes in the data files.", func(l *look) uint64 { return l.data.Bytes }),
 	gaugeOf("data_live_bytes", "Bytes of records that a key refers to.", func(l *look) uint64 { return l.data.LiveBytes }),
-	gaugeOf("data_dead_bytes", "Bytes that no key refers to, deletes included: what merges work on.", func(l *look) uint64 { return l.data.dead() }),
+	gaugeOf("data_dead_bytes", "Bytes of records that no key refers to, deletes included: what merges work on.", func(l *look) uint64 { return l.data.dead() }),
 	gaugeOf("data_tombstone_bytes", "Bytes of deletes and flushes.", func(l *look) uint64 { return l.data.GoneBytes }),
 	gaugeOf("data_disk_left_bytes", "Bytes that the file system of the data folder has left.", func(l *look) uint64 { return l.data.DiskLeft }),
 	gauge("data_disk_scarce", "1 while so little is left that anything dead is merged.", func(l *look) float64 { return truth(l.data.DiskScarce) }),

@@ -61,6 +61,8 @@ type totals struct {
 	denied   atomic.Uint64 // wrong users and passwords
 	blocked  atomic.Int64  // connections that wait in WAITAOF, SAVE and the like now
 
+	disk diskUse
+
 	snapshots    atomic.Int64 // that clients read (SNAPSHOT OPEN) now
 	nextSnapshot atomic.Uint64
 

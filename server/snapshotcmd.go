@@ -75,6 +75,7 @@ func (r *request) takeSnapshot() bool {
 		r.snapshotError(ctx, "the snapshot was not taken", err)
 		return false
 	}
+	s.warnOfDamage("the snapshot that a client reads", c.id)
 	c.snap = &openSnapshot{handle: s.total.nextSnapshot.Add(1), file: file}
 	return true
 }

@@ -192,7 +192,7 @@ func TestBitcaskDamage(t *testing.T) {
 	if r.status != exitDamaged || err != nil || strings.Count(string(text), "\n") != 5 || strings.Contains(string(text), "key4") {
 		t.Errorf("dump: %+v, %v: %s", r, err, text)
 	}
-	for _, want := range []string{"key key4: its value is damaged", "dumped 5 keys, ", "all but 1 key, whose values are damaged"} {
+	for _, want := range []string{"key key4: its value cannot be read", "dumped 5 keys, ", "all but 1 key, whose values cannot be read"} {
 		if !strings.Contains(r.stderr, want) {
 			t.Errorf("dump says %q, not %q", r.stderr, want)
 		}
@@ -203,6 +203,19 @@ func TestBitcaskDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// what check says that can be done about it, in a copy
+	cured, whole := filepath.Join(t.TempDir(), "cured"), filepath.Join(t.TempDir(), "whole")
+	must(os.CopyFS(cured, os.DirFS(dir)))
+	if r = call("", nil, "del", "key4", "--dir", cured); r.status != 0 {
+		t.Errorf("del: %+v", r)
+	}
+	if r = call("", nil, "convert", "--from", cured, "--mode", "bitcask", "--to", whole); r.status != 0 {
+		t.Errorf("convert: %+v", r)
+	}
+	if r = call("", nil, "check", whole); r.status != 0 || !strings.Contains(r.stdout, "no damage") {
+		t.Errorf("check of the converted folder: %+v", r)
+	}
+
 	must(os.Remove(filepath.Join(dir, strings.TrimSuffix(file, "log")+"hint")))
 	r = call("", nil, "check", dir)
 	if r.status != exitDamaged || strings.Contains(r.stdout, "--repair") || !strings.Contains(r.stdout, "a start refuses the folder: put back a copy") {

@@ -103,7 +103,8 @@ func adviceText(dir string, r *engine.CheckResult) string {
 		return fmt.Sprintf("a repair would drop %s; after making a copy of the folder: %s", dropText(r), repair)
 	case r.Starts:
 		return "no repair drops that, since a key's newest value may lie behind it. A server starts with the folder as it is: what is whole is " +
-			"served, and reads of what is damaged answer errors until those keys are written again. Or put back a copy of the folder"
+			"served, and reads of what is damaged answer errors until those keys are written or deleted. When that is done, nitrokv convert --from " +
+			shellWord(dir) + " --mode bitcask --to NEW makes a folder without the damage. Or put back a copy of the folder"
 	case r.Mode == engine.ModeBitcask:
 		return "no repair drops that, since a key's newest value may lie behind it, and a start refuses the folder: put back a copy of it, " +
 			"and what was there goes on. Keep the damaged folder elsewhere until then: its other files are as they were"

@@ -190,7 +190,11 @@ func TestCLIPaste(t *testing.T) {
 		s.expect("OK\r\n")
 		s.prompt()
 		if got := fetch(t, addr, name); got != want {
-			t.Errorf("%s: stored %q, want %q", name, got, want)
+			at := 0
+			for at < min(len(got), len(want)) && got[at] == want[at] {
+				at++
+			}
+			t.Errorf("%s: stored %d bytes, want %d; from byte %d on %.80q instead of %.80q", name, len(got), len(want), at, got[at:], want[at:])
 		}
 	}
 	long := strings.Repeat("0123456789", 10_000)

@@ -28,7 +28,7 @@ A time after the year 9999 is a number instead, of milliseconds since 1970.
 A dump is no snapshot: each key is as it was at some moment while the dump was made. Every key that was there the whole time
 is in it; one that came or went meanwhile may be; one may come twice, which a load doesn't mind.
 
-A value that is damaged on the disk (mode bitcask) is left out: its key is named, all others are written, and the exit
+A value that cannot be read (mode bitcask: damage, or an error of the disk) is left out: its key is named, all others are written, and the exit
 status is 1.
 
 A file gets its name when it is complete and on disk; until then, and if the dump fails, there is what was there before. What
@@ -60,7 +60,7 @@ func dump(ctx context.Context, kv *kvConfig, c *client.Client, args []string, t 
 	status := newStatusLine(t.stderr)
 	write := func(w io.Writer) (err error) {
 		job := transfer.NewDump(c, w, kv.timeout, func(key string) {
-			status.say("key " + keyText(key) + ": its value is damaged on the disk, and is not in the dump")
+			status.say("key " + keyText(key) + ": its value cannot be read from the disk, and is not in the dump")
 		})
 		defer status.show(func() string {
 			done, total := job.Progress()
@@ -84,7 +84,7 @@ func dump(ctx context.Context, kv *kvConfig, c *client.Client, args []string, t 
 	fmt.Fprintf(t.stderr, "dumped %s, %s, in %s (%.0f keys/s)\n", countOf(totals.Keys, "key", "keys"), sizeText(uint64(totals.Bytes)),
 		took.Round(time.Millisecond), float64(totals.Keys)/max(took.Seconds(), 1e-3))
 	if totals.Damaged > 0 {
-		return fmt.Errorf("the dump has all but %s, whose values are %w on the disk; to see where: stop the server, then nitrokv check DIR",
+		return fmt.Errorf("the dump has all but %s, whose values cannot be read: they are %w, or the disk fails; to see where: stop the server, then nitrokv check DIR",
 			countOf(totals.Damaged, "key", "keys"), errDamaged)
 	}
 	return nil

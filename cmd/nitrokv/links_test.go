@@ -198,8 +198,12 @@ func TestBitcaskRestore(t *testing.T) {
 
 	// Nobody opens the snapshot itself, which would be written to.
 	before := contents(t, snapshot)
+	other := filepath.Join(t.TempDir(), "other") // name
+	if err := os.Symlink(snapshot, other); err != nil {
+		t.Fatal(err)
+	}
 	for _, args := range [][]string{{"get", "key0", "--dir", snapshot}, {"dump", "--dir", snapshot}, {"serve", "--dir", snapshot, "--port", "0"},
-		{"merge", "--dir", snapshot}} {
+		{"merge", "--dir", snapshot}, {"get", "key0", "--dir", other}} {
 		mustBeError(t, call("", nil, args...), "it is a snapshot of the store in the folder above it")
 	}
 	if r := call("", nil, "convert", "--from", snapshot, "--mode", "memory", "--to", to()); r.status != exitNotMade || !strings.Contains(r.stderr, "it is a snapshot") {

@@ -105,7 +105,7 @@ type mergeJob struct {
 
 // mergeCounts are the counters of INFO's section Bitcask that a merge moves.
 type mergeCounts struct {
-	files, bytes, live       uint64
+	files, bytes, live, dead uint64
 	merges, written, dropped uint64
 }
 
@@ -210,7 +210,7 @@ func readMergeCounts(ctx context.Context, c *resp.Conn) (*mergeCounts, error) {
 		return nil, err
 	}
 	var n mergeCounts
-	fields := map[string]*uint64{"data_files": &n.files, "data_bytes": &n.bytes, "live_bytes": &n.live, "merges": &n.merges,
+	fields := map[string]*uint64{"data_files": &n.files, "data_bytes": &n.bytes, "live_bytes": &n.live, "dead_bytes": &n.dead, "merges": &n.merges,
 		"merge_written_bytes": &n.written, "merge_dropped_bytes": &n.dropped}
 	for line := range strings.Lines(v.Text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
@@ -236,10 +236,10 @@ func mergeAnswer(v resp.Value, err error) (resp.Value, error) {
 // mergeSummary is what has become of it in one line.
 func mergeSummary(name string, before, after *mergeCounts, took time.Duration) string {
 	live := 100.0
-	if after.bytes > 0 {
-		live = 100 * float64(after.live) / float64(after.bytes)
+	if records := after.live + after.dead; records > 0 {
+		live = 100 * float64(after.live) / float64(records)
 	}
-	return fmt.Sprintf("merged %s: %s, %s written, %s dropped; %s of %s, %.1f %% of it live; took %v\n", name,
+	return fmt.Sprintf("merged %s: %s, %s written, %s dropped; %s of %s, %.1f %% of the records live; took %v\n", name,
 		countText(after.merges-before.merges, "merge"), sizeText(after.written-before.written), sizeText(after.dropped-before.dropped),
 		countText(after.files, "data file"), sizeText(after.bytes), live, took.Round(time.Millisecond))
 }

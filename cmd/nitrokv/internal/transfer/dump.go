@@ -35,7 +35,7 @@ type DumpTotals struct {
 	Keys  int64 // entries written
 	Bytes int64 // of the keys and values
 	Gone  int64 // keys that had gone by the time that they were to be read
-	// Damaged are keys whose values can't be read, because their records are damaged.
+	// Damaged are keys whose values can't be read: their records are damaged, or the disk doesn't give them.
 	Damaged int64
 }
 
@@ -60,7 +60,7 @@ type Dump struct {
 	w  *bufio.Writer
 }
 
-// NewDump prepares a dump. timeout is how long one request may take. tell is called for each key whose value is damaged, from
+// NewDump prepares a dump. timeout is how long one request may take. tell is called for each key whose value can't be read, from
 // any goroutine.
 func NewDump(from Store, w io.Writer, timeout time.Duration, tell func(key string)) *Dump {
 	return &Dump{
@@ -135,7 +135,7 @@ func (d *Dump) entry(ctx context.Context, key string) error {
 		return nil
 	}
 	var ofServer *client.Error
-	if errors.As(err, &ofServer) && ofServer.Status == proto.ECORRUPT {
+	if errors.As(err, &ofServer) && (ofServer.Status == proto.ECORRUPT || ofServer.Status == proto.EIO) {
 		d.damaged.Add(1)
 		d.tell(key)
 		return nil

@@ -90,12 +90,18 @@ func TestDump(t *testing.T) {
 // nobody is told about damaged keys.
 func nobody(string) {}
 
-// A value that is damaged is left out, named and counted; the others are written.
+// A value that can't be read is left out, named and counted; the others are written.
 func TestDumpGoesOnAfterDamage(t *testing.T) {
+	for _, status := range []proto.Status{proto.ECORRUPT, proto.EIO} {
+		t.Run(status.String(), func(t *testing.T) { testDumpGoesOn(t, status) })
+	}
+}
+
+func testDumpGoesOn(t *testing.T, status proto.Status) {
 	s := &store{keys: []string{"a", "bad", "b"}, items: map[string]client.Item{"a": {Value: []byte("1")}, "bad": {}, "b": {Value: []byte("2")}}}
 	s.get = func(key string) error {
 		if key == "bad" {
-			return &client.Error{Op: "GETX", Key: key, Status: proto.ECORRUPT}
+			return &client.Error{Op: "GETX", Key: key, Status: status}
 		}
 		return nil
 	}
