@@ -172,7 +172,7 @@ static int check_data(const struct nk_db *db, struct nitro_err *err) {
 
 int nitro_snapshot_roll(nitro_store *s, uint64_t *lsn, struct nitro_err *err) {
     int rc = check_data(&s->db, err);
-    return rc == NITRO_OK ? nk_log_roll(s->db.folder, NULL, lsn, err) : rc;
+    return rc == NITRO_OK ? nk_log_roll(s->db.folder, lsn, err) : rc;
 }
 
 int nitro_snapshot_link(nitro_store *s, uint64_t lsn, int64_t now_ms,

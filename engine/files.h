@@ -45,6 +45,10 @@ struct nk_file {
     bool leaving;       /* dropped: closed when nobody has it pinned */
 };
 
+/* So many slots are not for new files of the log while a store is open: a merge needs one for its output before its inputs go, and a start one for
+ * its log. Else a store with as many files as there can be could neither merge nor start. */
+#define NK_FILES_RESERVE 1024u
+
 struct nk_files {
     const struct nitro_mem *mem;
     const struct nitro_vfs *vfs;

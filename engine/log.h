@@ -382,17 +382,16 @@ const struct nk_log_snap *nk_log_snap_newest(const struct nk_log *l);
 
 /* ---- data files (logdata.c); on the filler's thread; only where the log is the data ------------------*/
 
-/* nk_log_roll: appends go on in the next file, if the current one holds anything. *upto (may be NULL): as
- * nitro_merge_roll; *lsn (may be NULL): the newest LSN in the files up to there. NITRO_OK, NITRO_ELOGFULL, NITRO_EIO,
+/* nk_log_roll: appends go on in the next file, if the current one holds anything. *lsn (may be NULL): the newest LSN in the files before
+ * that. NITRO_OK, NITRO_ELOGFULL, NITRO_EIO,
  * NITRO_ENOMEM. */
-NITRO_MUST_CHECK int nk_log_roll(struct nk_log *l, uint64_t *upto, uint64_t *lsn,
-                                 struct nitro_err *err);
+NITRO_MUST_CHECK int nk_log_roll(struct nk_log *l, uint64_t *lsn, struct nitro_err *err);
 /* nk_log_current: the slot of the file that appends go to. */
 uint32_t nk_log_current(struct nk_log *l);
 /* nk_log_seal: seals one log file that is durable to its end and that nobody appends to any more: what is left of its room
  * goes. *sealed: its slot, 0 if there is none to seal. NITRO_OK, NITRO_EIO. */
 NITRO_MUST_CHECK int nk_log_seal(struct nk_log *l, uint32_t *sealed, struct nitro_err *err);
-/* nk_log_pieces: fills out[0 .. cap) with the sealed pieces, by LSN; returns how many there are. */
+/* nk_log_pieces: returns how many sealed pieces there are, and fills out[0 .. cap) with them, by LSN; cap is 0, or enough for all. */
 uint32_t nk_log_pieces(const struct nk_log *l, struct nk_piece *out, uint32_t cap);
 
 /* nk_log_data_create: an empty merged file with the next number, for writing; nothing refers to it. nk_log_data_install:

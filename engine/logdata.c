@@ -38,7 +38,7 @@ static int cannot(const struct nk_log *l, struct nitro_err *err, int rc, const c
 
 /* ---- sealing -----------------------------------------------------------------------------------*/
 
-int nk_log_roll(struct nk_log *l, uint64_t *upto, uint64_t *lsn, struct nitro_err *err) {
+int nk_log_roll(struct nk_log *l, uint64_t *lsn, struct nitro_err *err) {
     int rc = nk_log_check(l, err);
     if (rc != NITRO_OK) return rc;
     lock_log(l);
@@ -46,7 +46,6 @@ int nk_log_roll(struct nk_log *l, uint64_t *upto, uint64_t *lsn, struct nitro_er
     uint32_t slot = l->cur->slot;
     bool empty = l->at == NK_SECTOR;
     nk_spin_unlock(&l->lock);
-    if (upto != NULL) *upto = empty ? number - 1 : number;
     if (!empty) {
         rc = nk_log_prepare(l, err);
         if (rc != NITRO_OK) return rc;
@@ -156,18 +155,40 @@ int nk_log_seal(struct nk_log *l, uint32_t *sealed, struct nitro_err *err) {
 
 /* ---- pieces ------------------------------------------------------------------------------------*/
 
-/* Pieces by LSN, as far as there is room for them. */
+/* The pieces, in no order. */
 struct pieces {
     struct nk_piece *out;
     uint32_t cap, count;
 };
 
 static void add_piece(struct pieces *p, const struct nk_piece *piece) {
-    uint32_t i = p->count < p->cap ? p->count : p->cap;
+    if (p->count < p->cap) p->out[p->count] = *piece;
     p->count++;
-    for (; i > 0 && p->out[i - 1].first_lsn > piece->first_lsn; i--)
-        if (i < p->cap) p->out[i] = p->out[i - 1];
-    if (i < p->cap) p->out[i] = *piece;
+}
+
+/* sift: the piece at this place goes down to where neither below it is larger. */
+static void sift(struct nk_piece *p, uint32_t at, uint32_t count) {
+    struct nk_piece down = p[at];
+    for (uint32_t below; (below = 2 * at + 1) < count; at = below) {
+        if (below + 1 < count && p[below].first_lsn < p[below + 1].first_lsn) below++;
+        if (p[below].first_lsn <= down.first_lsn) break;
+        p[at] = p[below];
+    }
+    p[at] = down;
+}
+
+/* sort: by LSN; heapsort, because merged files have no order, there may be tens of thousands, and the log's filler waits. */
+static void sort(struct nk_piece *p, uint32_t count) {
+    uint32_t i = 1;
+    while (i < count && p[i - 1].first_lsn <= p[i].first_lsn) i++;
+    if (i >= count) return; /* never merged */
+    for (uint32_t at = count / 2; at-- > 0;) sift(p, at, count);
+    for (uint32_t last = count; last-- > 1;) {
+        struct nk_piece largest = p[0];
+        p[0] = p[last];
+        p[last] = largest;
+        sift(p, 0, last);
+    }
 }
 
 uint32_t nk_log_pieces(const struct nk_log *l, struct nk_piece *out, uint32_t cap) {
@@ -196,6 +217,8 @@ uint32_t nk_log_pieces(const struct nk_log *l, struct nk_piece *out, uint32_t ca
                                          .size = d->head.end,
                                          .slot = d->slot});
     }
+    NK_ASSERT(cap == 0 || p.count <= cap);
+    if (cap != 0) sort(out, p.count);
     return p.count;
 }
 

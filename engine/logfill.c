@@ -225,9 +225,10 @@ static int open_blank(struct nk_log *l, struct nk_log_file *f, const char *name)
 }
 
 /* Where the log is the data, entries will refer to the file: it gets a slot, with a handle for reading. 0, -errno, or
- * NITRO_ELOGFULL: none is left. */
+ * NITRO_ELOGFULL: none is left, but for merges and the next start. */
 static int take_slot(struct nk_log *l, struct nk_log_file *f, const char *name) {
     if (l->files == NULL) return 0;
+    if (l->cur != NULL && l->files->count >= NK_LOC_SLOTS - NK_FILES_RESERVE) return NITRO_ELOGFULL;
     int fd = nk_vfs_open(l->vfs, l->dirfd, name, NITRO_FILE_READ);
     if (fd < 0) return fd;
     f->slot = nk_files_add(l->files, f->number, NK_FILE_LOG, f->salt, fd);

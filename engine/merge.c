@@ -163,7 +163,7 @@ static int leave_old(struct nk_merge *m, struct nk_merge_call *c) {
     struct nk_piece p = {.kind = NK_FILE_LOG, .number = f->number, .salt = f->salt, .slot = slot};
     int64_t made = nk_merge_piece_time(m->l, &p);
     if (made == 0 || c->now_ms - made < c->o->dead_age_ms) return NITRO_OK;
-    int rc = nk_log_roll(m->l, NULL, NULL, c->err);
+    int rc = nk_log_roll(m->l, NULL, c->err);
     return rc == NITRO_ELOGFULL ? NITRO_OK : rc; /* no room for another one: later */
 }
 
@@ -290,9 +290,14 @@ int nitro_merge_step(nitro_store *s, int64_t now_ms, const struct nitro_merge_op
 }
 
 int nitro_merge_roll(nitro_store *s, uint64_t *upto, struct nitro_err *err) {
-    uint64_t last = 0;
-    int rc = has_files(&s->db) ? nk_log_roll(s->db.folder, &last, NULL, err) : NITRO_OK;
-    if ((rc == NITRO_OK || rc == NITRO_ELOGFULL) && upto != NULL) *upto = last;
+    if (!has_files(&s->db)) {
+        if (upto != NULL) *upto = 0;
+        return NITRO_OK;
+    }
+    int rc = nk_log_roll(s->db.folder, NULL, err);
+    /* logs and merged files share their numbers: the file that is written to may be older than what was merged since it was made */
+    if ((rc == NITRO_OK || rc == NITRO_ELOGFULL) && upto != NULL)
+        *upto = s->db.folder->next_number - 1;
     return rc;
 }
 

@@ -27,6 +27,24 @@ func overwrite(t testing.TB, s *Store, keys, times int) map[string]string {
 	return want
 }
 
+// TestMergeOfWhatWasMerged: what is dead when somebody asks is gone when the answer comes, also in files that were merged since the log
+// file that is written to was made.
+func TestMergeOfWhatWasMerged(t *testing.T) {
+	s := bitcaskStore(t, t.TempDir(), Options{ManualSteps: true, MaxFileBytes: 4 << 20, Merge: MergeOptions{Off: true}})
+	for round := range 5 {
+		for range 2 {
+			for k := range 30 {
+				must(t, s.Set(fmt.Appendf(nil, "key %d", k), bytes.Repeat([]byte{byte(round)}, 1000)))
+			}
+		}
+		must(t, s.Sync(t.Context()))
+		must(t, s.Merge(t.Context()))
+		if f := s.DataFiles(); f.PutBytes != f.LiveBytes || f.Merges == 0 {
+			t.Errorf("round %d: %+v", round, f)
+		}
+	}
+}
+
 // folderBytes is what the store's data files take.
 func folderBytes(t testing.TB, s *Store) (n int64) {
 	t.Helper()

@@ -778,8 +778,8 @@ NITRO_API NITRO_MUST_CHECK int nitro_merge_step(nitro_store *s, int64_t now_ms,
                                                 struct nitro_merge_result *out,
                                                 struct nitro_err *err);
 /* nitro_merge_roll: seals the file that is written to, so that what is dead in it can be merged. As FOLDER. NITRO_OK,
- * NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM. *upto (may be NULL) is the number of the last file before the one that is
- * written to then: with it in the options, merging what there was ends also while others write. With ELOGFULL it is set, too:
+ * NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM. *upto (may be NULL) is the number of the newest file that there is then:
+ * with it in the options, merging what there was ends also while others write. With ELOGFULL it is set, too:
  * what is sealed already can be merged, which makes room. */
 NITRO_API NITRO_MUST_CHECK int nitro_merge_roll(nitro_store *s, uint64_t *upto,
                                                 struct nitro_err *err);

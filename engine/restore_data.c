@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #define BUFFER_BYTES (1u << 20)
-#define FILES_MAX (NK_LOC_SLOTS - 1024u)
+#define FILES_MAX (NK_LOC_SLOTS - NK_FILES_RESERVE)
 
 static int cannot(const struct nk_target *t, struct nitro_err *err, const char *did,
                   const char *name, int rc) {

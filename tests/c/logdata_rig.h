@@ -303,7 +303,7 @@ static inline int seal_all(struct world *w, unsigned *count) {
 }
 
 static inline int roll_and_seal(struct world *w, unsigned *count) {
-    int rc = nk_log_roll(w->l, NULL, NULL, &w->err);
+    int rc = nk_log_roll(w->l, NULL, &w->err);
     if (rc == NITRO_OK) rc = sync_all(w);
     return rc == NITRO_OK ? seal_all(w, count) : rc;
 }
