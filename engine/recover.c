@@ -153,7 +153,7 @@ static struct nk_log *new_log(const struct nk_log_options *o) {
     l->to_ms = o->to_ms;
     l->salts.k0 = nk_load64(o->seed);
     l->salts.k1 = nk_load64(o->seed + 8);
-    l->dirfd = l->lock_fd = l->control_fd = l->manifest_fd = l->old_dirfd = -1;
+    l->dirfd = l->lock_fd = l->control_fd = l->manifest_fd = l->old_dirfd = l->linking.dir = -1;
     l->past = UINT64_MAX;
     l->next_number = 1;
     return l;
@@ -210,6 +210,7 @@ void nk_log_close(struct nk_log **lp) {
     }
     nk_log_file_free(l, &l->prepared);
     nk_files_close(&l->files);
+    nk_log_link_stop(l); /* a start removes what there is of it */
     close_fd(l, l->manifest_fd);
     close_fd(l, l->control_fd);
     close_fd(l, l->lock_fd);

@@ -32,10 +32,21 @@ static void tend(struct past *p, const struct nitro_merge_options *o) {
     } while (r.need != NITRO_MERGE_IDLE);
 }
 
-static int try_link(struct past *p, uint64_t lsn, struct nitro_snapshot_info *out) {
+/* link_some: one call, for so many files. */
+static int link_some(struct past *p, uint64_t lsn, uint32_t files, struct nitro_snapshot_info *out,
+                     uint32_t *more) {
     struct nitro_err err = {0};
-    int rc = nitro_snapshot_link(p->store, lsn, p->now_ms, out, &err);
+    int rc = nitro_snapshot_link(p->store, lsn, p->now_ms, files, out, more, &err);
     if (rc != NITRO_OK && err.msg[0] == '\0') fail_msg("a snapshot that fails does not say why");
+    return rc;
+}
+
+/* try_link: all of it, by calls for a few files. */
+static int try_link(struct past *p, uint64_t lsn, struct nitro_snapshot_info *out) {
+    uint32_t more = 1;
+    int rc = NITRO_OK;
+    while (rc == NITRO_OK && more != 0)
+        rc = link_some(p, lsn, 1 + (uint32_t)test_rng_below(&p->rng, 3), out, &more);
     return rc;
 }
 
@@ -328,6 +339,142 @@ static void snapshot__merged_meanwhile__has_to_roll_again(void **state) {
     past_write(p);
     assert_int_equal(try_link(p, lsn, &s), NITRO_OK);
     assert_int_equal(try_link(p, lsn + 1, &s), NITRO_EARGUMENT); /* nothing of it is durable */
+    past_stop(p, true);
+}
+
+/* ---- snapshots in pieces -------------------------------------------------------------------------*/
+
+static int count_snapshot(void *arg, const char *name) {
+    uint64_t number;
+    if (nk_path_parse(name, &number) == NK_PATH_IS_SNAP_DIR) ++*(unsigned *)arg;
+    return 0;
+}
+
+static unsigned snapshot_folders(struct past *p) {
+    unsigned count = 0;
+    int dir = p->rig.sys->dir_open(NULL, p->dir, 0);
+    assert_true(dir >= 0);
+    assert_int_equal(p->rig.sys->dir_list(NULL, dir, count_snapshot, &count), 0);
+    assert_int_equal(p->rig.sys->dir_close(NULL, dir), 0);
+    return count;
+}
+
+/* many_files: a store of some small files, none of which is sealed, up to the LSN that is returned. */
+static uint64_t many_files(struct past *p) {
+    past_start(p, &p->opt);
+    for (unsigned i = 0; i < 12; i++) {
+        past_work(p, 20);
+        (void)roll(p);
+    }
+    past_work(p, 20);
+    uint64_t lsn = roll(p);
+    past_write(p);
+    return lsn;
+}
+
+/* begin_link: calls for one file each, until one file has its name in the folder. */
+static void begin_link(struct past *p, uint64_t lsn) {
+    struct nitro_snapshot_info s;
+    uint32_t more = 1;
+    for (unsigned folders = snapshot_folders(p); snapshot_folders(p) == folders;)
+        assert_int_equal(link_some(p, lsn, 1, &s, &more), NITRO_OK);
+    assert_int_equal(link_some(p, lsn, 1, &s, &more), NITRO_OK);
+    assert_int_equal(more, 1);
+}
+
+/* end_link: … until it is done. */
+static void end_link(struct past *p, uint64_t lsn, struct nitro_snapshot_info *out) {
+    uint32_t more = 1;
+    while (more != 0) assert_int_equal(link_some(p, lsn, 1, out, &more), NITRO_OK);
+}
+
+/* A call changes a few things, however many files there are; meanwhile the store goes on, and retention leaves alone what there is. */
+static void snapshot__made_in_steps__store_goes_on(void **state) {
+    struct past *p = *state;
+    struct nitro_snapshot_info s;
+    struct nitro_err err = {0};
+    char dir[80];
+    uint32_t more = 1, calls = 0;
+    uint64_t lsn = many_files(p), before = p->effect[p->count - 1].last;
+    for (; more != 0; calls++) {
+        uint64_t changes = p->rig.changes;
+        assert_int_equal(link_some(p, lsn, 1, &s, &more), NITRO_OK);
+        assert_true(p->rig.changes - changes <= 10);
+        past_work(p, 10);
+        if (calls % 5 == 0) assert_int_equal(nitro_merge_roll(p->store, NULL, &err), NITRO_OK);
+        past_retain(p, 0, 0);
+        assert_true(snapshot_folders(p) <= 1);
+    }
+    assert_true(calls > 24); /* each file is sealed, then linked */
+    assert_true(s.lsn == lsn && lsn == before);
+    snapshot_dir(p, &s, dir);
+    past_stop(p, true);
+    struct nitro_restore_options o = options(p, dir);
+    struct nitro_restore_result r = past_restore(&o);
+    check_new(p, lsn, &r, &o);
+}
+
+/* A host may begin another one, abort it, or be killed: of the first one nothing is left. */
+static void snapshot__given_up_on_the_way__nothing_is_left(void **state) {
+    struct past *p = *state;
+    struct nitro_snapshot_info s;
+    uint64_t lsn = many_files(p);
+    begin_link(p, lsn);
+    assert_int_equal(nitro_snapshot_abort(p->store), NITRO_OK);
+    assert_int_equal(snapshot_folders(p), 1);
+    past_retain(p, 0, 0);
+    assert_int_equal(snapshot_folders(p), 0);
+    assert_int_equal(nitro_snapshot_abort(p->store), NITRO_OK);
+
+    begin_link(p, lsn); /* the same one again */
+    past_put(p, 1, 1, 0);
+    uint64_t later = roll(p);
+    past_write(p);
+    begin_link(p, later); /* the roll has ended it */
+    begin_link(p, lsn);   /* and so does another LSN */
+    end_link(p, later, &s);
+    assert_int_equal(s.lsn, later);
+    assert_int_equal(snapshot_folders(p), 4);
+    past_retain(p, 0, 0);
+    assert_int_equal(snapshot_folders(p), 1);
+
+    past_put(p, 1, 1, 0);
+    lsn = roll(p);
+    past_write(p);
+    begin_link(p, lsn);
+    past_stop(p, true); /* with one on the way; past_teardown looks for leaks */
+    assert_int_equal(snapshot_folders(p), 2);
+    past_start(p, &p->opt);
+    assert_int_equal(snapshot_folders(p), 1);
+    past_stop(p, false);
+}
+
+/* A file that was to be linked has been merged, and is gone. */
+static void snapshot__merged_between_its_steps__has_to_roll_again(void **state) {
+    static const struct nitro_merge_options all = {.allow = 1, .dead_percent = 1};
+    struct past *p = *state;
+    struct nitro_snapshot_info s;
+    uint32_t more;
+    past_start(p, &p->opt);
+    for (unsigned file = 0; file < 4; file++) {
+        for (unsigned k = 0; k < 40; k++) past_put(p, k, 1, 0);
+        past_write(p);
+        (void)roll(p);
+    }
+    uint64_t lsn = roll(p);
+    past_write(p);
+    begin_link(p, lsn);
+    tend(p, &all);
+    assert_true(files_of(p).merges > 0);
+    assert_int_equal(link_some(p, lsn, UINT32_MAX, &s, &more), NITRO_EBUSY);
+    past_retain(p, 0, 0);
+    assert_int_equal(snapshot_folders(p), 0);
+
+    lsn = roll(p);
+    past_write(p);
+    begin_link(p, lsn);
+    end_link(p, lsn, &s);
+    assert_int_equal(s.lsn, lsn);
     past_stop(p, true);
 }
 
@@ -694,6 +841,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(snapshot__of_nothing__is_empty, setup, past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__merged_meanwhile__has_to_roll_again, setup,
                                         past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__made_in_steps__store_goes_on, setup,
+                                        past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__given_up_on_the_way__nothing_is_left, setup,
+                                        past_teardown),
+        cmocka_unit_test_setup_teardown(snapshot__merged_between_its_steps__has_to_roll_again,
+                                        setup, past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__other_stores__refused, setup, past_teardown),
         cmocka_unit_test_setup_teardown(retained__folder_removed__made_again, setup, past_teardown),
         cmocka_unit_test_setup_teardown(snapshot__removed_in_steps__folder_listed_once, setup,
