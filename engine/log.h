@@ -148,6 +148,23 @@ struct nk_log_linking {
     uint32_t count, at, cap;
 };
 
+/* A file that a merge has replaced, in `retained`. */
+struct nk_old {
+    enum nk_manifest_kind kind;
+    bool sized; /* bytes are known */
+    uint64_t number, bytes;
+    int64_t time_ms; /* when it was replaced */
+};
+/* All of them (logold.c): a heap, file[0] is the oldest. */
+struct nk_olds {
+    struct nk_old *file;
+    uint32_t count, cap;
+    uint32_t sized; /* of which bytes are known … */
+    uint64_t bytes; /* … and how many these are */
+    bool known;     /* it is what the folder holds */
+    bool doubtful;  /* or is not quite */
+};
+
 /* A file that belongs to nothing, to be unlinked. */
 struct nk_orphan {
     uint64_t number;
@@ -231,7 +248,8 @@ struct nk_log {
     uint64_t dropping;             /* likewise: one that is removed bit by bit; 0 = none */
     /* likewise: files that hold LSNs up to here may have another name in a snapshot */
     uint64_t shared_lsn;
-    int old_dirfd; /* likewise: the folder of replaced files; -1 = there is none */
+    int old_dirfd;      /* likewise: the folder of replaced files; -1 = there is none */
+    struct nk_olds old; /* likewise: what it holds */
     struct {
         uint64_t number;    /* of the snapshot being written; 0 = none */
         uint64_t written;   /* written_bytes when it was begun */
@@ -463,11 +481,12 @@ int nk_log_subfolder(const struct nk_log *l, const char *name, unsigned flags);
 
 /* nk_log_old_open: makes the folder `retained`, if it is missing: from then on a start keeps what a merge has replaced. The same codes. */
 NITRO_MUST_CHECK int nk_log_old_open(struct nk_log *l, struct nitro_err *err);
-/* nk_log_old_keep: gives the file `name` of the folder a name in `retained`, durably. NITRO_ELOGFULL, NITRO_EIO,
+/* nk_log_old_keep: gives a file of the folder a name in `retained`, durably, if it has none yet. NITRO_ELOGFULL, NITRO_EIO,
  * NITRO_ENOMEM: it may have it, or not. */
-NITRO_MUST_CHECK int nk_log_old_keep(struct nk_log *l, const char *name, int64_t now_ms,
-                                     struct nitro_err *err);
-/* nk_log_old_drop: removes those that nk_log_retain need not keep; as nk_log_links_drop. NITRO_EIO, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_log_old_keep(struct nk_log *l, enum nk_manifest_kind kind, uint64_t number,
+                                     int64_t now_ms, struct nitro_err *err);
+/* nk_log_old_drop: removes those that nk_log_retain need not keep; as nk_log_links_drop, and a file of which the size has to be found out
+ * counts as one that is removed. NITRO_EIO, NITRO_ENOMEM. */
 NITRO_MUST_CHECK int nk_log_old_drop(struct nk_log *l, int64_t now_ms, int64_t keep_ms,
                                      uint64_t keep_bytes, uint32_t *budget, bool *more,
                                      struct nitro_err *err);

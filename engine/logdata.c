@@ -308,7 +308,7 @@ int nk_log_piece_remove(struct nk_log *l, uint32_t slot, int64_t keep_ms, struct
     if (rc != NITRO_OK) return rc;
     const char *why = find_removed(l, slot, &e, name);
     NK_ASSERT(why != NULL);
-    if (keep_ms > 0) rc = nk_log_old_keep(l, name, keep_ms, err);
+    if (keep_ms > 0) rc = nk_log_old_keep(l, e.kind, e.number, keep_ms, err);
     if (rc != NITRO_OK) return rc;
     if (NK_MUTATE(81, true, false)) (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, why);
     rc = nk_log_edit(l, &e, err);

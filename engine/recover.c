@@ -220,6 +220,7 @@ void nk_log_close(struct nk_log **lp) {
     nk_mem_free(m, l->live, l->live_cap * sizeof *l->live);
     nk_mem_free(m, l->snaps, l->snap_cap * sizeof *l->snaps);
     nk_mem_free(m, l->data, l->data_cap * sizeof *l->data);
+    nk_mem_free(m, l->old.file, l->old.cap * sizeof *l->old.file);
     nk_mem_free(m, l->orphans, l->orphan_cap * sizeof *l->orphans);
     nk_mem_free(m, l->splices, NK_LOG_SPLICES * sizeof *l->splices);
     nk_mem_free(m, l->frames, NK_LOG_FRAMES * sizeof *l->frames);

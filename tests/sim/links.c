@@ -209,6 +209,19 @@ static void check_folders(const struct sim_world *w) {
                      w->linked.number);
 }
 
+/* check_retained: what merges have replaced is kept under one name, whatever it was that a crash has interrupted. */
+static void check_retained(const struct sim_world *w) {
+    struct sim_file file[SIM_FILES_MAX];
+    unsigned n = sim_disk_list(w->disk, file);
+    for (unsigned i = 0; i < n; i++) {
+        const char *end = strstr(file[i].name, ".old-");
+        size_t bytes = end == NULL ? 0 : (size_t)(end - file[i].name);
+        for (unsigned k = 0; k < i && end != NULL; k++)
+            if (strncmp(file[k].name, file[i].name, bytes + strlen(".old-")) == 0)
+                sim_fail(w, "%s and %s are the same file", file[k].name, file[i].name);
+    }
+}
+
 void sim_link_found(struct sim_world *w) {
     struct nitro_err err = {0};
     struct nitro_folder f = {0};
@@ -222,4 +235,5 @@ void sim_link_found(struct sim_world *w) {
     w->tried.count = 0;
     sim_link_folder(w, &f);
     check_folders(w);
+    check_retained(w);
 }
