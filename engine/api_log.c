@@ -172,17 +172,22 @@ static int check_data(const struct nk_db *db, struct nitro_err *err) {
 
 int nitro_snapshot_roll(nitro_store *s, uint64_t *lsn, struct nitro_err *err) {
     int rc = check_data(&s->db, err);
-    return rc == NITRO_OK ? nk_log_roll(s->db.folder, lsn, err) : rc;
+    if (rc != NITRO_OK) return rc;
+    nk_log_link_stop(s->db.folder); /* what is made of it was settled after an earlier roll */
+    return nk_log_roll(s->db.folder, lsn, err);
 }
 
-int nitro_snapshot_link(nitro_store *s, uint64_t lsn, int64_t now_ms,
-                        struct nitro_snapshot_info *out, struct nitro_err *err) {
+int nitro_snapshot_link(nitro_store *s, uint64_t lsn, int64_t now_ms, uint32_t files,
+                        struct nitro_snapshot_info *out, uint32_t *more, struct nitro_err *err) {
+    bool again = false;
     int rc = check_data(&s->db, err);
     if (rc != NITRO_OK) return rc;
     tell_keys(&s->db);
-    rc = nk_log_link(s->db.folder, lsn, now_ms, err);
-    if (rc == NITRO_OK) nk_log_links_info(&s->db.folder->linked, out);
-    return rc;
+    rc = nk_log_link(s->db.folder, lsn, now_ms, files, &again, err);
+    if (rc != NITRO_OK) return rc;
+    if (!again) nk_log_links_info(&s->db.folder->linked, out);
+    *more = again;
+    return NITRO_OK;
 }
 
 int nitro_retain_some(nitro_store *s, int64_t now_ms, int64_t keep_ms, uint64_t keep_bytes,

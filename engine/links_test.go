@@ -513,6 +513,47 @@ func TestLinkedSnapshotGivenUp(t *testing.T) {
 	wantAll(t, bitcaskStore(t, dir, Options{}), want)
 }
 
+// TestLinkedSnapshotGivenUpBetweenFiles: nothing is left of it either, and the next one is whole.
+func TestLinkedSnapshotGivenUpBetweenFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := bitcaskStore(t, dir, Options{Merge: MergeOptions{Off: true}, ManualSteps: true})
+	want := overwrite(t, s, 100, 2*linkedFiles)
+	lsn, err := s.rollForSnapshot()
+	must(t, err)
+	must(t, s.Sync(t.Context()))
+	linked := func() int { return len(namesLike(t, dir, "snapshot-*/*.log")) }
+	calls := 0
+	for before := 0; linked() <= linkedFiles; calls++ {
+		_, more, err := s.linkSome(lsn)
+		must(t, err)
+		if n := linked(); !more || n > before+linkedFiles {
+			t.Fatalf("%d files have been linked, %d before; there is more: %v", n, before, more)
+		}
+		before = linked()
+	}
+	if calls < 3 { // there are as many files to be sealed
+		t.Fatalf("%d files have been linked by %d calls", linked(), calls)
+	}
+	before := linked()
+	must(t, s.Set([]byte("later"), nil))
+	must(t, s.retain())
+	if linked() != before {
+		t.Error("retention has touched a snapshot that is being made")
+	}
+	quit := make(chan struct{})
+	close(quit)
+	_, err = s.linkFiles(lsn, quit)
+	wantErr(t, "given up", err, ErrClosed)
+	if names := namesLike(t, dir, "snapshot-*"); len(names) != 0 {
+		t.Errorf("%q is left", names)
+	}
+	want["later"] = ""
+	_, err = s.Snapshot(t.Context())
+	must(t, err)
+	at, _ := restored(t, linkedFolder(t, s), 0)
+	wantAll(t, at, want)
+}
+
 // TestLinkedSnapshotFails with the log, which it waits for, and changes nothing.
 func TestLinkedSnapshotFails(t *testing.T) {
 	s := bitcaskStore(t, t.TempDir(), Options{ManualSteps: true})

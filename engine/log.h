@@ -140,6 +140,31 @@ struct nk_log_links {
     bool durable; /* under its name */
 };
 
+/* One that is being made, in several calls: a folder without MANIFEST. */
+struct nk_log_linking {
+    struct nk_log_links as; /* what it will be; number 0 = none is being made */
+    int dir;                /* the folder; -1 = it is not open */
+    struct nk_piece *piece; /* its files, by LSN; those before `at` have their names in it */
+    uint32_t count, at, cap;
+};
+
+/* A file that a merge has replaced, in `retained`. */
+struct nk_old {
+    enum nk_manifest_kind kind;
+    bool sized; /* bytes are known */
+    uint64_t number, bytes;
+    int64_t time_ms; /* when it was replaced */
+};
+/* All of them (logold.c): a heap, file[0] is the oldest. */
+struct nk_olds {
+    struct nk_old *file;
+    uint32_t count, cap;
+    uint32_t sized; /* of which bytes are known … */
+    uint64_t bytes; /* … and how many these are */
+    bool known;     /* it is what the folder holds */
+    bool doubtful;  /* or is not quite */
+};
+
 /* A file that belongs to nothing, to be unlinked. */
 struct nk_orphan {
     uint64_t number;
@@ -217,12 +242,14 @@ struct nk_log {
     uint32_t snap_count, snap_cap;
     struct nk_log_data *data; /* merged files that it lists, by number */
     uint32_t data_count, data_cap;
-    struct nk_files *files;     /* where the log is the data; else NULL */
-    struct nk_log_links linked; /* likewise: the newest snapshot */
-    uint64_t dropping;          /* likewise: one that is removed bit by bit; 0 = none */
+    struct nk_files *files;        /* where the log is the data; else NULL */
+    struct nk_log_links linked;    /* likewise: the newest snapshot */
+    struct nk_log_linking linking; /* likewise: the next one */
+    uint64_t dropping;             /* likewise: one that is removed bit by bit; 0 = none */
     /* likewise: files that hold LSNs up to here may have another name in a snapshot */
     uint64_t shared_lsn;
-    int old_dirfd; /* likewise: the folder of replaced files; -1 = there is none */
+    int old_dirfd;      /* likewise: the folder of replaced files; -1 = there is none */
+    struct nk_olds old; /* likewise: what it holds */
     struct {
         uint64_t number;    /* of the snapshot being written; 0 = none */
         uint64_t written;   /* written_bytes when it was begun */
@@ -420,13 +447,17 @@ NITRO_MUST_CHECK int nk_log_hint_open(const struct nk_log *l, uint64_t number, i
 
 /* ---- snapshots where the log is the data (loglink.c); on the filler's thread --------------------------*/
 
-/* nk_log_link: a snapshot of all up to `lsn`, which nk_log_roll has told and which is durable, is l->linked afterwards. NITRO_EBUSY: a
- * merge has been listed since that rests on later effects: roll again. NITRO_EARGUMENT: not durable; NITRO_EUNSUPPORTED:
- * the file system has no hard links; NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM: there is no new snapshot, and no harm done. */
-NITRO_MUST_CHECK int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms,
-                                 struct nitro_err *err);
-/* nk_log_links_drop: removes folders of snapshots but for that of l->linked, up to *budget files of them, which it
- * counts down; *more: it did not suffice. Failures leave some, to be removed later. */
+/* nk_log_link: goes on with a snapshot of all up to `lsn`, which nk_log_roll has told and which is durable; seals or links up to
+ * `files` files. NITRO_OK with *more: it is to be called again, for the same LSN (for another one, this one is given up); without: it is
+ * l->linked. Else it is given up: NITRO_EBUSY: what a merge that was listed since rests on is newer, or it has removed a file that was to be
+ * linked: roll again. NITRO_EARGUMENT: not durable; NITRO_EUNSUPPORTED: the file system has no hard links; NITRO_ELOGFULL,
+ * NITRO_EIO, NITRO_ENOMEM: no harm done. */
+NITRO_MUST_CHECK int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms, uint32_t files,
+                                 bool *more, struct nitro_err *err);
+/* nk_log_link_stop: none is being made any more; the folder of one that was goes with nk_log_links_drop. */
+void nk_log_link_stop(struct nk_log *l);
+/* nk_log_links_drop: removes folders of snapshots but for that of l->linked and the one that is being made, up to *budget files of them,
+ * which it counts down; *more: it did not suffice. Failures leave some, to be removed later. */
 void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more);
 /* nk_log_links_find: at open: l->linked is the newest complete one of the folders with these numbers. One that cannot be read is
  * left alone. NITRO_ENOMEM. */
@@ -449,11 +480,12 @@ int nk_log_subfolder(const struct nk_log *l, const char *name, unsigned flags);
 
 /* nk_log_old_open: makes the folder `retained`, if it is missing: from then on a start keeps what a merge has replaced. The same codes. */
 NITRO_MUST_CHECK int nk_log_old_open(struct nk_log *l, struct nitro_err *err);
-/* nk_log_old_keep: gives the file `name` of the folder a name in `retained`, durably. NITRO_ELOGFULL, NITRO_EIO,
+/* nk_log_old_keep: gives a file of the folder a name in `retained`, durably, if it has none yet. NITRO_ELOGFULL, NITRO_EIO,
  * NITRO_ENOMEM: it may have it, or not. */
-NITRO_MUST_CHECK int nk_log_old_keep(struct nk_log *l, const char *name, int64_t now_ms,
-                                     struct nitro_err *err);
-/* nk_log_old_drop: removes those that nk_log_retain need not keep; as nk_log_links_drop. NITRO_EIO, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_log_old_keep(struct nk_log *l, enum nk_manifest_kind kind, uint64_t number,
+                                     int64_t now_ms, struct nitro_err *err);
+/* nk_log_old_drop: removes those that nk_log_retain need not keep; as nk_log_links_drop, and a file of which the size has to be found out
+ * counts as one that is removed. NITRO_EIO, NITRO_ENOMEM. */
 NITRO_MUST_CHECK int nk_log_old_drop(struct nk_log *l, int64_t now_ms, int64_t keep_ms,
                                      uint64_t keep_bytes, uint32_t *budget, bool *more,
                                      struct nitro_err *err);

@@ -79,10 +79,10 @@ void nk_log_slot_seal(struct nk_log *l, uint32_t slot, uint64_t first_lsn, uint6
 
 /* Whether appends have left the file, and all of it is durable. */
 static bool is_over(struct nk_log *l, const struct nk_live *f) {
-    if (f->slot == 0) return false;
     const struct nk_file *s = nk_file_at(l->files, f->slot);
+    if (f->slot == 0 || s->sealed) return false; /* sealed by nobody but this thread */
     lock_log(l);
-    bool over = !s->sealed && s->end != 0 && s->durable == UINT64_MAX;
+    bool over = s->end != 0 && s->durable == UINT64_MAX;
     nk_spin_unlock(&l->lock);
     return over;
 }
@@ -331,7 +331,7 @@ int nk_log_piece_remove(struct nk_log *l, uint32_t slot, int64_t keep_ms, struct
     if (rc != NITRO_OK) return rc;
     const char *why = find_removed(l, slot, &e, name);
     NK_ASSERT(why != NULL);
-    if (keep_ms > 0) rc = nk_log_old_keep(l, name, keep_ms, err);
+    if (keep_ms > 0) rc = nk_log_old_keep(l, e.kind, e.number, keep_ms, err);
     if (rc != NITRO_OK) return rc;
     if (NK_MUTATE(81, true, false)) (void)l->vfs->unlink(l->vfs->ctx, l->dirfd, name, why);
     rc = nk_log_edit(l, &e, err);

@@ -7,6 +7,11 @@
  *   CONTROL, which says that all up to S is durable, and a MANIFEST, which lists the files: so it is a data folder, which everything
  *   that reads one can read.
  *
+ * STEPS  There may be thousands of files, and the filler is needed by writers. So each call seals, or links, a few of them; what is made
+ *   is settled when all up to S is sealed, and stands in l->linking until it is done. A merge may be listed, and its inputs
+ *   removed, between two calls: if one of these was still to be linked, the snapshot is given up. A snapshot that is given up has no MANIFEST
+ *   (or all that it needs), and goes by steps like an old one.
+ *
  * ORDER  (a crash between two steps leaves a snapshot, or a folder without MANIFEST, which the next start removes)
  *   1. The folder; the names of the files in it; CONTROL, synced; MANIFEST.tmp, synced.
  *   2. The folder is synced: all of these names are there.
@@ -98,15 +103,15 @@ static void remove_folder(struct nk_log *l, const char *name, uint32_t *budget) 
 }
 
 struct dropped {
-    uint64_t keep;
+    uint64_t keep, making;
     struct names folders;
 };
 
 static int note_folder(void *arg, const char *name) {
     struct dropped *d = arg;
     uint64_t number;
-    if (nk_path_parse(name, &number) != NK_PATH_IS_SNAP_DIR || number == d->keep) return 0;
-    return note_name(&d->folders, name);
+    if (nk_path_parse(name, &number) != NK_PATH_IS_SNAP_DIR) return 0;
+    return number == d->keep || number == d->making ? 0 : note_name(&d->folders, name);
 }
 
 /* One that was found at open may have got its MANIFEST from a process that was killed before it had synced that. False: it cannot be
@@ -123,7 +128,7 @@ static bool settle(struct nk_log *l) {
 }
 
 void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more) {
-    struct dropped d = {.keep = l->linked.number};
+    struct dropped d = {.keep = l->linked.number, .making = NK_MUTATE(97, 0, l->linking.as.number)};
     if (!settle(l)) return; /* tried again */
     /* What is left of one is not looked for: there may be thousands of names, and a few go at a time. */
     if (l->dropping != 0) {
@@ -141,26 +146,25 @@ void nk_log_links_drop(struct nk_log *l, uint32_t *budget, bool *more) {
 
 /* ---- making one --------------------------------------------------------------------------------*/
 
-/* A snapshot that is being made. */
-struct making {
-    struct nk_log *l;
-    struct nitro_err *err;
-    struct nk_log_links links;
-    char name[NK_PATH_MAX]; /* of the folder */
-    int dir;
-    struct nk_piece *piece; /* those up to S, by LSN */
-    uint32_t count, cap;
-};
-
 /* A failure that harms nothing. */
-static int cannot(const struct making *m, int rc, const char *what, const char *name) {
+static int cannot(const struct nk_log *l, struct nitro_err *err, int rc, const char *what,
+                  const char *name) {
+    char folder[NK_PATH_MAX];
     bool none = rc == -EPERM || rc == -EOPNOTSUPP || rc == -EXDEV || rc == -EMLINK;
     int code = nk_log_is_full(rc) ? NITRO_ELOGFULL : none ? NITRO_EUNSUPPORTED : NITRO_EIO;
     if (rc == -ENOMEM) code = NITRO_ENOMEM;
-    return nk_err_set(m->err, code, -rc,
-                      "take a snapshot of %s: %s %s/%s: %s%s; the store is as it was", m->l->dir,
-                      what, m->name, name, strerror(-rc),
+    nk_path_snap_dir(l->linking.as.number, folder);
+    return nk_err_set(err, code, -rc,
+                      "take a snapshot of %s: %s %s/%s: %s%s; the store is as it was", l->dir, what,
+                      folder, name, strerror(-rc),
                       none ? ": the file system gives no file a second name" : "");
+}
+
+static int merged_since(const struct nk_log *l, struct nitro_err *err) {
+    return nk_err_set(err, NITRO_EBUSY, 0,
+                      "take a snapshot of %s at LSN %llu: files have been merged since; it is "
+                      "tried again",
+                      l->dir, (unsigned long long)l->linking.as.lsn);
 }
 
 static void piece_name(const struct nk_piece *p, char *out) {
@@ -170,11 +174,16 @@ static void piece_name(const struct nk_piece *p, char *out) {
         nk_path_log(p->number, out);
 }
 
-static int seal_all(struct making *m) {
-    uint32_t sealed = 0;
-    int rc;
-    do rc = nk_log_seal(m->l, &sealed, m->err);
-    while (rc == NITRO_OK && sealed != 0);
+/* Files up to S that are left to be sealed. They are sealed in the order of their LSNs, so the last one of them ends with S; files that
+ * fill up meanwhile are not waited for. */
+static int seal_some(struct nk_log *l, uint64_t lsn, uint32_t *files, bool *done,
+                     struct nitro_err *err) {
+    int rc = NITRO_OK;
+    for (; rc == NITRO_OK && !*done && *files > 0; --*files) {
+        uint32_t slot = 0;
+        rc = nk_log_seal(l, &slot, err);
+        *done = slot == 0 || nk_file_at(l->files, slot)->last_lsn >= lsn;
+    }
     return rc;
 }
 
@@ -186,86 +195,113 @@ static bool is_cut_later(const struct nk_log *l, const struct nk_piece *p, uint6
 }
 
 /* The pieces up to S, without a gap and to its end. */
-static int choose(struct making *m, uint64_t lsn) {
-    struct nk_log *l = m->l;
+static int choose(struct nk_log *l, struct nitro_err *err) {
+    struct nk_log_linking *k = &l->linking;
     uint32_t all = nk_log_pieces(l, NULL, 0);
-    uint64_t before = 0;
-    m->cap = all + 1;
-    m->piece = nk_mem_alloc(l->mem, m->cap * sizeof *m->piece);
-    if (m->piece == NULL)
-        return nk_err_set(m->err, NITRO_ENOMEM, 0, "take a snapshot of %s: out of memory", l->dir);
-    (void)nk_log_pieces(l, m->piece, all);
-    for (; m->count < all && m->piece[m->count].first_lsn <= lsn; m->count++) {
-        const struct nk_piece *p = &m->piece[m->count];
+    uint64_t lsn = k->as.lsn, before = 0;
+    k->cap = all + 1;
+    k->piece = nk_mem_alloc(l->mem, k->cap * sizeof *k->piece);
+    if (k->piece == NULL)
+        return nk_err_set(err, NITRO_ENOMEM, 0, "take a snapshot of %s: out of memory", l->dir);
+    (void)nk_log_pieces(l, k->piece, all);
+    for (; k->count < all && k->piece[k->count].first_lsn <= lsn; k->count++) {
+        const struct nk_piece *p = &k->piece[k->count];
         if (NK_MUTATE(83, false, is_cut_later(l, p, lsn)) || p->last_lsn > lsn)
-            return nk_err_set(
-                m->err, NITRO_EBUSY, 0,
-                "take a snapshot of %s at LSN %llu: files have been merged since; it is "
-                "tried again",
-                l->dir, (unsigned long long)lsn);
+            return merged_since(l, err);
         if (p->prev_last_lsn != before) break;
         before = p->last_lsn;
     }
     if (before == lsn) return NITRO_OK;
-    return nk_err_set(m->err, NITRO_EIO, 0,
+    return nk_err_set(err, NITRO_EIO, 0,
                       "take a snapshot of %s: its sealed files hold all up to LSN %llu, and not up "
                       "to %llu; see: nitrokv check %s",
                       l->dir, (unsigned long long)before, (unsigned long long)lsn, l->dir);
 }
 
-static int link_file(struct making *m, const char *name) {
-    return m->l->vfs->link(m->l->vfs->ctx, m->l->dirfd, name, m->dir, name, "snapshot: link");
+/* Everything is sealed: what it is made of is settled, and there is a folder for that. */
+static int begin(struct nk_log *l, uint64_t lsn, int64_t now_ms, struct nitro_err *err) {
+    char name[NK_PATH_MAX];
+    struct nk_log_linking *k = &l->linking;
+    k->as = (struct nk_log_links){.lsn = lsn,
+                                  .durable = true,
+                                  .time_ms = now_ms < 1 ? 1 : now_ms,
+                                  .keys = __atomic_load_n(&l->keys, __ATOMIC_RELAXED)};
+    int rc = choose(l, err);
+    if (rc != NITRO_OK) return rc;
+    k->as.number = l->next_number++;
+    nk_path_snap_dir(k->as.number, name);
+    k->dir = nk_log_subfolder(l, name, NITRO_DIR_CREATE);
+    return k->dir >= 0 ? NITRO_OK : cannot(l, err, k->dir, "make the folder", "");
 }
 
-/* The hint, too: it saves who reads the snapshot a reading of the file. */
-static int link_piece(struct making *m, const struct nk_piece *p) {
+static int link_file(const struct nk_log *l, const char *name) {
+    return l->vfs->link(l->vfs->ctx, l->dirfd, name, l->linking.dir, name, "snapshot: link");
+}
+
+/* The hint, too: it saves who reads the snapshot a reading of the file. A piece that a merge has replaced since it was chosen is as good as
+ * ever, as long as it is listed: what lies in it does not change. */
+static int link_piece(struct nk_log *l, const struct nk_piece *p, struct nitro_err *err) {
     char name[NK_PATH_MAX];
+    const struct nk_file *f = nk_file_at(l->files, p->slot);
+    if (f->number != p->number || f->leaving) return merged_since(l, err);
     piece_name(p, name);
-    int rc = link_file(m, name);
-    if (rc != 0) return cannot(m, rc, "link", name);
-    m->links.bytes += p->size;
-    if (!nk_file_at(m->l->files, p->slot)->hinted) return NITRO_OK;
+    int rc = link_file(l, name);
+    if (rc != 0) return cannot(l, err, rc, "link", name);
+    l->linking.as.bytes += p->size;
+    if (!f->hinted) return NITRO_OK;
     nk_path_hint(p->number, name);
-    (void)link_file(m, name); /* without it the file itself is read */
+    (void)link_file(l, name); /* without it the file itself is read */
     return NITRO_OK;
 }
 
+static int link_some(struct nk_log *l, uint32_t *files, struct nitro_err *err) {
+    struct nk_log_linking *k = &l->linking;
+    int rc = NITRO_OK;
+    for (; rc == NITRO_OK && k->at<k->count && * files> 0; k->at++, --*files)
+        rc = link_piece(l, &k->piece[k->at], err);
+    return rc;
+}
+
 /* A whole small file, synced. */
-static int put_file(struct making *m, const char *name, const uint8_t *p, size_t n) {
-    const struct nitro_vfs *v = m->l->vfs;
-    int fd = nk_vfs_open(v, m->dir, name, NITRO_FILE_WRITE | NITRO_FILE_CREATE | NITRO_FILE_EXCL);
-    if (fd < 0) return cannot(m, fd, "make", name);
+static int put_file(const struct nk_log *l, const char *name, const uint8_t *p, size_t n,
+                    struct nitro_err *err) {
+    const struct nitro_vfs *v = l->vfs;
+    int fd = nk_vfs_open(v, l->linking.dir, name,
+                         NITRO_FILE_WRITE | NITRO_FILE_CREATE | NITRO_FILE_EXCL);
+    if (fd < 0) return cannot(l, err, fd, "make", name);
     int rc = nk_vfs_write(v, fd, p, n, 0, "snapshot: write small file");
     if (rc == 0) rc = NK_MUTATE(84, 0, nk_vfs_sync(v, fd, "snapshot: sync small file"));
     (void)v->close(v->ctx, fd); /* synced, or failed already */
-    return rc == 0 ? NITRO_OK : cannot(m, rc, "write", name);
+    return rc == 0 ? NITRO_OK : cannot(l, err, rc, "write", name);
 }
 
-static int put_control(struct making *m) {
+static int put_control(const struct nk_log *l, struct nitro_err *err) {
     uint8_t slots[NK_CONTROL_BYTES];
+    const struct nk_log_links *as = &l->linking.as;
     struct nk_control c = {.version = NK_CONTROL_VERSION,
                            .sequence = 1,
-                           .durable_lsn = m->links.lsn,
-                           .file = m->links.number,
-                           .time_ms = m->links.time_ms,
-                           .keys = m->links.keys};
-    memcpy(c.store, m->l->store, sizeof c.store);
+                           .durable_lsn = as->lsn,
+                           .file = as->number,
+                           .time_ms = as->time_ms,
+                           .keys = as->keys};
+    memcpy(c.store, l->store, sizeof c.store);
     for (int i = 0; i < 2; i++, c.sequence++)
         nk_control_encode(&c, slots + (c.sequence & 1) * NK_CONTROL_SLOT);
-    return put_file(m, NK_PATH_CONTROL, slots, sizeof slots);
+    return put_file(l, NK_PATH_CONTROL, slots, sizeof slots, err);
 }
 
 /* Logs come before merged files with smaller numbers, in no order that matters but their own. */
-static int put_manifest(struct making *m) {
-    size_t bytes = NK_MANIFEST_HEADER + (size_t)m->count * NK_MANIFEST_EDIT;
-    uint8_t *p = nk_mem_zalloc(m->l->mem, bytes);
-    if (p == NULL) return cannot(m, -ENOMEM, "write", NK_PATH_MANIFEST);
+static int put_manifest(struct nk_log *l, struct nitro_err *err) {
+    const struct nk_log_linking *k = &l->linking;
+    size_t bytes = NK_MANIFEST_HEADER + (size_t)k->count * NK_MANIFEST_EDIT;
+    uint8_t *p = nk_mem_zalloc(l->mem, bytes);
+    if (p == NULL) return cannot(l, err, -ENOMEM, "write", NK_PATH_MANIFEST);
     struct nk_manifest_head h = {
-        .version = NK_MANIFEST_VERSION, .mode = m->l->mode, .salt = nk_log_salt(m->l)};
-    memcpy(h.store, m->l->store, sizeof h.store);
+        .version = NK_MANIFEST_VERSION, .mode = l->mode, .salt = nk_log_salt(l)};
+    memcpy(h.store, l->store, sizeof h.store);
     nk_manifest_head_encode(&h, p);
-    for (uint32_t i = 0; i < m->count; i++) {
-        const struct nk_piece *f = &m->piece[i];
+    for (uint32_t i = 0; i < k->count; i++) {
+        const struct nk_piece *f = &k->piece[i];
         uint64_t at = NK_MANIFEST_HEADER + (uint64_t)i * NK_MANIFEST_EDIT;
         bool data = f->kind == NK_FILE_DATA;
         struct nk_manifest_edit e = {.op = NK_MANIFEST_ADD,
@@ -277,64 +313,65 @@ static int put_manifest(struct making *m) {
                                      .sequence = i + 1};
         nk_manifest_edit_encode(&e, at, h.salt, p + at);
     }
-    int rc = put_file(m, NK_PATH_MANIFEST_TMP, p, bytes);
-    nk_mem_free(m->l->mem, p, bytes);
+    int rc = put_file(l, NK_PATH_MANIFEST_TMP, p, bytes, err);
+    nk_mem_free(l->mem, p, bytes);
     return rc;
 }
 
 /* What is there becomes a snapshot, durably. */
-static int install(struct making *m) {
-    const struct nitro_vfs *v = m->l->vfs;
-    int rc = NK_MUTATE(85, 0, nk_vfs_dir_sync(v, m->dir, "snapshot: sync names"));
+static int install(const struct nk_log *l, struct nitro_err *err) {
+    const struct nitro_vfs *v = l->vfs;
+    int dir = l->linking.dir;
+    int rc = NK_MUTATE(85, 0, nk_vfs_dir_sync(v, dir, "snapshot: sync names"));
     if (rc == 0)
-        rc = v->rename(v->ctx, m->dir, NK_PATH_MANIFEST_TMP, NK_PATH_MANIFEST,
+        rc = v->rename(v->ctx, dir, NK_PATH_MANIFEST_TMP, NK_PATH_MANIFEST,
                        "snapshot: name MANIFEST");
-    if (rc == 0) rc = nk_vfs_dir_sync(v, m->dir, "snapshot: sync MANIFEST");
-    return rc == 0 ? NITRO_OK : cannot(m, rc, "finish", NK_PATH_MANIFEST);
+    if (rc == 0) rc = nk_vfs_dir_sync(v, dir, "snapshot: sync MANIFEST");
+    return rc == 0 ? NITRO_OK : cannot(l, err, rc, "finish", NK_PATH_MANIFEST);
 }
 
-static int make(struct making *m) {
-    m->dir = nk_log_subfolder(m->l, m->name, NITRO_DIR_CREATE);
-    if (m->dir < 0) return cannot(m, m->dir, "make the folder", "");
-    int rc = NITRO_OK;
-    for (uint32_t i = 0; i < m->count && rc == NITRO_OK; i++) rc = link_piece(m, &m->piece[i]);
-    if (rc == NITRO_OK) rc = put_control(m);
-    if (rc == NITRO_OK) rc = put_manifest(m);
-    if (rc == NITRO_OK) rc = install(m);
-    close_folder(m->l, m->dir);
-    return rc;
+void nk_log_link_stop(struct nk_log *l) {
+    struct nk_log_linking *k = &l->linking;
+    if (k->dir >= 0) close_folder(l, k->dir);
+    nk_mem_free(l->mem, k->piece, k->cap * sizeof *k->piece);
+    *k = (struct nk_log_linking){.dir = -1};
 }
 
-int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms, struct nitro_err *err) {
-    struct making m = {.l = l,
-                       .err = err,
-                       .links = {.lsn = lsn,
-                                 .durable = true,
-                                 .time_ms = now_ms < 1 ? 1 : now_ms,
-                                 .keys = __atomic_load_n(&l->keys, __ATOMIC_RELAXED)}};
-    int rc = nk_log_check(l, err);
+/* All names are there. */
+static int finish(struct nk_log *l, struct nitro_err *err) {
+    int rc = put_control(l, err);
+    if (rc == NITRO_OK) rc = put_manifest(l, err);
+    if (rc == NITRO_OK) rc = install(l, err);
     if (rc != NITRO_OK) return rc;
-    if (nk_log_durable(l) < NK_MUTATE(86, 0, lsn))
-        return nk_err_set(
-            err, NITRO_EARGUMENT, 0,
-            "take a snapshot of %s: the log is durable up to LSN %llu only, not up to "
-            "%llu",
-            l->dir, (unsigned long long)nk_log_durable(l), (unsigned long long)lsn);
-    rc = seal_all(&m);
-    if (rc == NITRO_OK) rc = choose(&m, lsn);
-    if (rc == NITRO_OK) {
-        m.links.number = l->next_number++;
-        nk_path_snap_dir(m.links.number, m.name);
-        rc = make(&m);
-        uint32_t budget = UINT32_MAX;
-        if (rc == NITRO_OK) {
-            l->linked = m.links;
-            l->shared_lsn = lsn;
-        } else {
-            remove_folder(l, m.name, &budget); /* what stays goes with the next drop, or start */
-        }
-    }
-    nk_mem_free(l->mem, m.piece, m.cap * sizeof *m.piece);
+    l->linked = l->linking.as;
+    l->shared_lsn = l->linked.lsn;
+    nk_log_link_stop(l);
+    return NITRO_OK;
+}
+
+static int check_durable(const struct nk_log *l, uint64_t lsn, struct nitro_err *err) {
+    if (nk_log_durable(l) >= NK_MUTATE(86, 0, lsn)) return NITRO_OK;
+    return nk_err_set(err, NITRO_EARGUMENT, 0,
+                      "take a snapshot of %s: the log is durable up to LSN %llu only, not up to "
+                      "%llu",
+                      l->dir, (unsigned long long)nk_log_durable(l), (unsigned long long)lsn);
+}
+
+int nk_log_link(struct nk_log *l, uint64_t lsn, int64_t now_ms, uint32_t files, bool *more,
+                struct nitro_err *err) {
+    const struct nk_log_links *as = &l->linking.as;
+    if (as->number != 0 && as->lsn != lsn) nk_log_link_stop(l);
+    bool sealed = as->number != 0;
+    int rc = nk_log_check(l, err);
+    if (rc == NITRO_OK) rc = check_durable(l, lsn, err);
+    if (rc == NITRO_OK) rc = seal_some(l, lsn, &files, &sealed, err);
+    if (rc == NITRO_OK && sealed && as->number == 0) rc = begin(l, lsn, now_ms, err);
+    if (rc == NITRO_OK && sealed) rc = link_some(l, &files, err);
+    /* what was to be done did not take all of them */
+    bool linked = NK_MUTATE(98, as->number != 0, files > 0);
+    if (rc == NITRO_OK && linked) rc = finish(l, err);
+    if (rc != NITRO_OK) nk_log_link_stop(l);
+    if (rc == NITRO_OK) *more = !linked;
     return rc;
 }
 

@@ -699,22 +699,24 @@ NITRO_API NITRO_MUST_CHECK int nitro_snapshot_finish(nitro_store *s, int64_t now
                                                      struct nitro_snapshot_info *out,
                                                      struct nitro_err *err);
 /* nitro_snapshot_abort: shared. NITRO_EBUSY: a segment was locked, call again. NITRO_OK also if none is
- * under way. */
+ * under way. In mode bitcask: no gate, not beside nitro_log_fill. */
 NITRO_API NITRO_MUST_CHECK int nitro_snapshot_abort(nitro_store *s);
 /* Mode bitcask: a snapshot is a folder of hard links (docs/design/0006). Instead of prepare … finish:
  *   roll      no gate, not beside nitro_log_fill     appends go on in the next file; S in *lsn
  *   (the host waits until the log is durable up to S)
- *   link      no gate, not beside nitro_log_fill     makes the folder
- * Nothing is under way in between. nitro_snapshot_roll: NITRO_EUNSUPPORTED: not of this mode; NITRO_ELOADING, NITRO_ELOGFULL, NITRO_EIO,
- * NITRO_ENOMEM. nitro_snapshot_link: NITRO_OK with *out, whose keys may be some off and whose hash is 0; NITRO_EBUSY: a merge that
- * rests on later effects has been listed since: roll again, and let no merge step for FOLDER come between; NITRO_EUNSUPPORTED: the file
- * system has no hard links; NITRO_EARGUMENT: not durable; NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM. The older snapshot stays until the
- * next nitro_retain. */
+ *   link      no gate, not beside nitro_log_fill     a bounded piece of making the folder; again, until it is done
+ * nitro_snapshot_roll: NITRO_EUNSUPPORTED: not of this mode; NITRO_ELOADING, NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM.
+ * nitro_snapshot_link: the snapshot of S = lsn; up to `files` files, at least 1, are made ready for it, or linked. NITRO_OK with *more = 1:
+ * call it again; others may use the store and its files in between. NITRO_OK with *more = 0: there is a snapshot, and it is *out, whose keys
+ * may be some off and whose hash is 0. Any other result ends it: NITRO_EBUSY: a merge has been listed since the roll, and rests on
+ * later effects or has replaced a file that was still to be linked: roll again, and let no merge step for FOLDER come between;
+ * NITRO_EUNSUPPORTED: the file system has no hard links; NITRO_EARGUMENT: not durable; NITRO_ELOGFULL, NITRO_EIO, NITRO_ENOMEM. So do abort,
+ * another roll, a call for another S, and close. What there is of one that has ended, and older snapshots, stay until the next nitro_retain, or start. */
 NITRO_API NITRO_MUST_CHECK int nitro_snapshot_roll(nitro_store *s, uint64_t *lsn,
                                                    struct nitro_err *err);
 NITRO_API NITRO_MUST_CHECK int nitro_snapshot_link(nitro_store *s, uint64_t lsn, int64_t now_ms,
-                                                   struct nitro_snapshot_info *out,
-                                                   struct nitro_err *err);
+                                                   uint32_t files, struct nitro_snapshot_info *out,
+                                                   uint32_t *more, struct nitro_err *err);
 /* nitro_snapshot_progress: keys and bytes written so far; any thread. Both 0 when none is under way. */
 NITRO_API void nitro_snapshot_progress(const nitro_store *s, uint64_t *keys, uint64_t *bytes);
 

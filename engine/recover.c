@@ -153,7 +153,7 @@ static struct nk_log *new_log(const struct nk_log_options *o) {
     l->to_ms = o->to_ms;
     l->salts.k0 = nk_load64(o->seed);
     l->salts.k1 = nk_load64(o->seed + 8);
-    l->dirfd = l->lock_fd = l->control_fd = l->manifest_fd = l->old_dirfd = -1;
+    l->dirfd = l->lock_fd = l->control_fd = l->manifest_fd = l->old_dirfd = l->linking.dir = -1;
     l->past = UINT64_MAX;
     l->next_number = 1;
     return l;
@@ -210,6 +210,7 @@ void nk_log_close(struct nk_log **lp) {
     }
     nk_log_file_free(l, &l->prepared);
     nk_files_close(&l->files);
+    nk_log_link_stop(l); /* a start removes what there is of it */
     close_fd(l, l->manifest_fd);
     close_fd(l, l->control_fd);
     close_fd(l, l->lock_fd);
@@ -219,6 +220,7 @@ void nk_log_close(struct nk_log **lp) {
     nk_mem_free(m, l->live, l->live_cap * sizeof *l->live);
     nk_mem_free(m, l->snaps, l->snap_cap * sizeof *l->snaps);
     nk_mem_free(m, l->data, l->data_cap * sizeof *l->data);
+    nk_mem_free(m, l->old.file, l->old.cap * sizeof *l->old.file);
     nk_mem_free(m, l->orphans, l->orphan_cap * sizeof *l->orphans);
     nk_mem_free(m, l->splices, NK_LOG_SPLICES * sizeof *l->splices);
     nk_mem_free(m, l->frames, NK_LOG_FRAMES * sizeof *l->frames);

@@ -153,7 +153,8 @@ NITRO_MUST_CHECK int nk_recover_outside(const struct nk_log *l, struct nitro_err
  * nk_recover_seal: files end where their records end; merged files that have been replaced go. */
 NITRO_MUST_CHECK int nk_recover_slots(struct nk_log *l, struct nitro_err *err);
 void nk_recover_tail(struct nk_log *l, struct nk_live *f);
-NITRO_MUST_CHECK bool nk_recover_keep(struct nk_log *l, const char *name);
+NITRO_MUST_CHECK bool nk_recover_keep(struct nk_log *l, enum nk_manifest_kind kind,
+                                      uint64_t number);
 NITRO_MUST_CHECK int nk_recover_seal(struct nk_log *l, struct nitro_err *err);
 
 /* logdata.c

@@ -69,9 +69,9 @@ static int seal_log(struct nk_log *l, uint32_t i, struct nitro_err *err) {
     return rc == 0 ? NITRO_OK : nk_log_fail(l, err, rc, "cannot cut the unused room of", f->number);
 }
 
-bool nk_recover_keep(struct nk_log *l, const char *name) {
+bool nk_recover_keep(struct nk_log *l, enum nk_manifest_kind kind, uint64_t number) {
     if (l->old_dirfd < 0) return true;
-    return nk_log_old_keep(l, name, l->newest_ms, NULL) == NITRO_OK;
+    return nk_log_old_keep(l, kind, number, l->newest_ms, NULL) == NITRO_OK;
 }
 
 /* *dropped: the next one has moved to its place in the list. One that can't be kept for the past stays until the next start. */
@@ -80,7 +80,7 @@ static int drop_data(struct nk_log *l, const struct nk_log_data *d, bool *droppe
     char name[NK_PATH_MAX];
     struct nk_manifest_edit e = nk_data_edit(NK_MANIFEST_REMOVE, d);
     nk_path_data(d->number, name);
-    *dropped = nk_recover_keep(l, name);
+    *dropped = nk_recover_keep(l, NK_FILE_DATA, d->number);
     if (!*dropped) return NITRO_OK;
     int rc = nk_log_edit(l, &e, err);
     if (rc != NITRO_OK) return rc;

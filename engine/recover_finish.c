@@ -316,12 +316,6 @@ static int cut_file(struct nk_log *l, struct nk_live *f, uint64_t end, struct ni
     return rc == 0 ? NITRO_OK : nk_log_fail(l, err, rc, "cannot cut the tail of", f->number);
 }
 
-static bool keep_log(struct nk_log *l, const struct nk_live *f) {
-    char name[NK_PATH_MAX];
-    nk_path_log(f->number, name);
-    return nk_recover_keep(l, name);
-}
-
 /* The files that were there before this start made one. */
 static int clean_logs(struct nk_log *l, struct nitro_err *err) {
     uint64_t durable = l->durable, made = l->tail_number != 0 ? l->tail_number : l->cur->number;
@@ -330,7 +324,7 @@ static int clean_logs(struct nk_log *l, struct nitro_err *err) {
         uint64_t last = nk_live_last(l, i);
         bool void_now = last == 0 || f->head.first_lsn > durable;
         int rc = NITRO_OK;
-        if (void_now && nk_folder_merged(l, f) && !keep_log(l, f))
+        if (void_now && nk_folder_merged(l, f) && !nk_recover_keep(l, NK_FILE_LOG, f->number))
             void_now = false; /* until the next start */
         else if (void_now)
             rc = drop_file(l, f, err); /* the next one moves to its place in the list */

@@ -336,6 +336,7 @@ static bool let_go(struct nk_db *db) {
 
 int nitro_snapshot_abort(nitro_store *store) {
     struct nk_db *db = &store->db;
+    if (db->folder != NULL && db->folder->files != NULL) nk_log_link_stop(db->folder);
     if (db->snap == NULL) return NITRO_OK;
     if (!let_go(db)) return NITRO_EBUSY;
     uint64_t number = db->snap->number;

@@ -150,27 +150,68 @@ func (s *Store) tryAbort() C.int {
 func (s *Store) linkSnapshot(quit <-chan struct{}) (info SnapshotInfo, err error) {
 	s.merges.list.Lock()
 	defer s.merges.list.Unlock()
-	var lsn C.uint64_t
-	err = s.commit.inFolder(func() error {
-		var e C.struct_nitro_err
-		return detailed("snapshot", C.nitro_snapshot_roll(s.c, &lsn, &e), &e)
-	})
+	lsn, err := s.rollForSnapshot()
 	if err == nil {
-		err = s.snapshotDurable(uint64(lsn), quit)
+		err = s.snapshotDurable(lsn, quit)
 	}
-	if err != nil {
-		return info, err
+	if err == nil {
+		info, err = s.linkFiles(lsn, quit)
 	}
+	return info, err
+}
+
+// rollForSnapshot lets appends go on in the next file, and returns the cut.
+func (s *Store) rollForSnapshot() (lsn uint64, err error) {
 	err = s.commit.inFolder(func() error {
-		var out C.struct_nitro_snapshot_info
+		var at C.uint64_t
 		var e C.struct_nitro_err
-		err := detailed("snapshot", C.nitro_snapshot_link(s.c, lsn, C.int64_t(s.Now()), &out, &e), &e)
-		if err == nil {
-			info = s.snapshotInfo(&out)
-		}
+		err := detailed("snapshot", C.nitro_snapshot_roll(s.c, &at, &e), &e)
+		lsn = uint64(at)
 		return err
 	})
+	return lsn, err
+}
+
+// linkedFiles are sealed, or get a name, at a time: meanwhile nobody makes room in the log.
+const linkedFiles = 16
+
+// linkFiles makes a snapshot of what has become durable, a few files at a time. Of one that fails, or is given up, nothing is left.
+func (s *Store) linkFiles(lsn uint64, quit <-chan struct{}) (info SnapshotInfo, err error) {
+	for more := true; more && err == nil; {
+		select {
+		case <-quit:
+			err = fmt.Errorf("engine: snapshot: given up: %w", ErrClosed)
+		default:
+			info, more, err = s.linkSome(lsn)
+		}
+	}
+	if err != nil && s.LogState() != LogFailed {
+		s.abortLinks()
+		s.dropOld()
+	}
 	return info, err
+}
+
+func (s *Store) linkSome(lsn uint64) (info SnapshotInfo, more bool, err error) {
+	err = s.commit.inFolder(func() error {
+		var out C.struct_nitro_snapshot_info
+		var again C.uint32_t
+		var e C.struct_nitro_err
+		rc := C.nitro_snapshot_link(s.c, C.uint64_t(lsn), C.int64_t(s.Now()), linkedFiles, &out, &again, &e)
+		if rc == C.NITRO_OK && again == 0 {
+			info = s.snapshotInfo(&out)
+		}
+		more = again != 0
+		return detailed("snapshot", rc, &e)
+	})
+	return info, more, err
+}
+
+// abortLinks ends a snapshot whose files are being linked; what there is of it goes with retain.
+func (s *Store) abortLinks() {
+	s.commit.filling.Lock()
+	defer s.commit.filling.Unlock()
+	C.nitro_snapshot_abort(s.c) // busy it is only in mode memory
 }
 
 // retains reports whether what restores to an earlier moment need is kept.

@@ -53,10 +53,9 @@ struct harness {
     bool flushing;
     bool logging;
     bool bitcask;
-    uint64_t fills, snap_lsn,
-        snaps; /* calls; the cut of a snapshot that waits for it to be durable; snapshots */
-    enum nitro_merge_need merge; /* of the next step */
-    uint64_t merge_lsn;          /* that it waits for */
+    uint64_t fills, snap_lsn, snaps; /* calls; the cut of the snapshot under way; snapshots */
+    enum nitro_merge_need merge;     /* of the next step */
+    uint64_t merge_lsn;              /* that it waits for */
     char dir[64];
     uint32_t running; /* workers that are not done, atomic */
     uint64_t added;   /* to the shared counters, atomic */
@@ -412,14 +411,16 @@ static int merge(struct harness *h, struct nitro_err *err) {
     h->merge_lsn = r.lsn;
     return rc;
 }
-/* Now and then a snapshot by links, and what was kept goes. */
+/* Now and then a snapshot by links, a file at a time, and what was kept goes. */
 static int snapshot(struct harness *h, struct nitro_err *err) {
     struct nitro_snapshot_info info;
+    uint32_t more = 0;
     uint64_t durable = __atomic_load_n(&nitro_log_view_of(h->store)->durable, __ATOMIC_ACQUIRE);
     if (h->snap_lsn == 0)
         return ++h->fills % 64 == 0 ? nitro_snapshot_roll(h->store, &h->snap_lsn, err) : NITRO_OK;
     if (durable < h->snap_lsn) return NITRO_OK;
-    int rc = nitro_snapshot_link(h->store, h->snap_lsn, TEST_NOW, &info, err);
+    int rc = nitro_snapshot_link(h->store, h->snap_lsn, TEST_NOW, 1, &info, &more, err);
+    if (rc == NITRO_OK && more != 0) return NITRO_OK;
     h->snap_lsn = 0;
     if (rc == NITRO_EBUSY) return NITRO_OK; /* merges have gone on; the next one is as good */
     if (rc != NITRO_OK) return rc;

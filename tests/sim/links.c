@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * links.c - snapshots of a world in mode bitcask: folders of hard links, in two steps (see world.h).
+ * links.c - snapshots of a world in mode bitcask: folders of hard links, in steps (see world.h).
  *
- * WHAT   roll, then link, when the log is durable up to what roll has said; between the two, and inside their file
- *        calls, all other operations may run. What must hold:
+ * WHAT   roll, then link, when the log is durable up to what roll has said, for a few files at a time, until it is done; between
+ *        any two calls, and inside their file calls, all other operations may run: merges, and retention, too. Some are
+ *        aborted on the way, or another roll begins without a word. What must hold:
  *          - S, which roll says, is the end of a batch, and not older than what had been appended;
  *          - link refuses before S is durable, and is busy only if a merge may have been listed since roll;
+ *          - it comes to an end, and retention between its calls leaves what it has made alone;
  *          - when it has returned, the folder can be verified, and from then on the snapshot is promised: the folder
  *            that a crash leaves has it, restores from it give the model as it was at S (restores.c);
  *          - what a failed link, or a crash in one, has left is whole, or gone after the next start; and of several
@@ -18,7 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TRIES 3u /* of one snapshot, when others merge beside it */
+#define TRIES 3u        /* of one snapshot, when others merge beside it */
+#define CALLS_MAX 1000u /* of link, for one of them */
 
 void sim_link_path(const struct sim_linked *k, char *out) {
     (void)snprintf(out, SIM_NAME_MAX, "data/snapshot-%010" PRIu64, k->number);
@@ -48,7 +51,7 @@ static void roll(struct sim_world *w) {
                       "batch up to LSN %" PRIu64 " is torn by a snapshot of %" PRIu64, torn->last,
                       lsn);
     w->roll.set = true;
-    w->roll.merged = false;
+    w->roll.merged = w->roll.begun = false;
     w->roll.lsn = lsn;
 }
 
@@ -95,21 +98,28 @@ static bool is_busy(struct sim_world *w, int rc) {
     return true;
 }
 
-static void link_it(struct sim_world *w) {
+/* draw_files: for how many one call is; mostly for few, since a world has no more than a few. */
+static uint32_t draw_files(struct sim_world *w) {
+    return (uint32_t[]){1, 1, 2, 3, 16}[test_rng_below(&w->rng, 5)];
+}
+
+static void link_some(struct sim_world *w) {
     struct nitro_err err = {0};
     struct nitro_snapshot_info info = {0};
-    uint32_t status = w->view->status;
+    uint32_t status = w->view->status, more = 0;
     bool early = w->view->durable < w->roll.lsn;
     w->doing = "snapshot link";
-    w->tried.lsn[w->tried.count++ % SIM_TRIED_MAX] = w->roll.lsn;
+    if (!w->roll.begun) w->tried.lsn[w->tried.count++ % SIM_TRIED_MAX] = w->roll.lsn;
+    w->roll.begun = true;
     enum sim_phase phase = w->phase;
     w->phase = SIM_SNAPSHOT;
     w->busy |= SIM_BUSY_FILL;
-    int rc = nitro_snapshot_link(w->store, w->roll.lsn, w->now_ms, &info, &err);
+    int rc =
+        nitro_snapshot_link(w->store, w->roll.lsn, w->now_ms, draw_files(w), &info, &more, &err);
     w->busy &= ~SIM_BUSY_FILL;
     w->phase = phase;
-    w->roll.set = rc == NITRO_EARGUMENT && early;
-    if (rc == NITRO_OK)
+    w->roll.set = (rc == NITRO_EARGUMENT && early) || (rc == NITRO_OK && more != 0);
+    if (rc == NITRO_OK && more == 0)
         linked(w, &info);
     else if (!w->roll.set && !is_busy(w, rc))
         (void)sim_snapshot_check(w, w->doing, rc, &err, status);
@@ -126,8 +136,10 @@ void sim_link_step(struct sim_world *w) {
     if ((w->busy & SIM_BUSY_FILL) != 0) return;
     if (!w->roll.set)
         roll(w);
+    else if (test_rng_below(&w->rng, 24) == 0)
+        w->roll.set = false; /* the host forgets it; it may abort it as well: ops.c */
     else if (w->view->durable >= w->roll.lsn || test_rng_below(&w->rng, 16) == 0)
-        link_it(w); /* too early once in a while */
+        link_some(w); /* too early once in a while */
     else if (test_rng_below(&w->rng, 2) == 0)
         sync(w);
 }
@@ -139,7 +151,11 @@ bool sim_link_all(struct sim_world *w) {
         roll(w);
         if (w->roll.set && !sim_disk_is_off(w->disk)) sync(w);
         if (sim_disk_is_off(w->disk) || (w->busy & SIM_BUSY_FILL) != 0) return false;
-        if (w->roll.set && w->view->durable >= w->roll.lsn) link_it(w);
+        for (unsigned calls = 0; w->roll.set && w->view->durable >= w->roll.lsn; calls++) {
+            if (calls == CALLS_MAX) sim_fail(w, "a snapshot does not come to an end");
+            if (sim_disk_is_off(w->disk) || (w->busy & SIM_BUSY_FILL) != 0) return false;
+            link_some(w);
+        }
     }
     return w->linked.number != number;
 }
@@ -193,6 +209,19 @@ static void check_folders(const struct sim_world *w) {
                      w->linked.number);
 }
 
+/* check_retained: what merges have replaced is kept under one name, whatever it was that a crash has interrupted. */
+static void check_retained(const struct sim_world *w) {
+    struct sim_file file[SIM_FILES_MAX];
+    unsigned n = sim_disk_list(w->disk, file);
+    for (unsigned i = 0; i < n; i++) {
+        const char *end = strstr(file[i].name, ".old-");
+        size_t bytes = end == NULL ? 0 : (size_t)(end - file[i].name);
+        for (unsigned k = 0; k < i && end != NULL; k++)
+            if (strncmp(file[k].name, file[i].name, bytes + strlen(".old-")) == 0)
+                sim_fail(w, "%s and %s are the same file", file[k].name, file[i].name);
+    }
+}
+
 void sim_link_found(struct sim_world *w) {
     struct nitro_err err = {0};
     struct nitro_folder f = {0};
@@ -206,4 +235,5 @@ void sim_link_found(struct sim_world *w) {
     w->tried.count = 0;
     sim_link_folder(w, &f);
     check_folders(w);
+    check_retained(w);
 }

@@ -588,7 +588,8 @@ static void step_log(struct sim_world *w) {
 /* step_folder: what a host does about snapshots. */
 static void step_folder(struct sim_world *w) {
     uint64_t r = test_rng_below(&w->rng, 32);
-    if (r == 0 && (w->busy & SIM_BUSY_SNAP) == 0)
+    unsigned snap = w->traits.bitcask ? SIM_BUSY_FILL : SIM_BUSY_SNAP;
+    if (r == 0 && (w->busy & snap) == 0)
         sim_do_abort(w);
     else if (r < 4 && (w->busy & SIM_BUSY_FILL) == 0)
         sim_do_retain(w);

@@ -366,9 +366,15 @@ static void note_data_reach(struct sim_world *w, int64_t keep_ms, uint64_t keep_
     note_reach(w, w->traits.retain ? keep_ms : 0, 0);
 }
 
+/* draw_budget: in mode bitcask mostly a few files, so that what goes is there in part for a while. */
+static uint32_t draw_budget(struct sim_world *w) {
+    if (!w->traits.bitcask) return UINT32_MAX;
+    return (uint32_t[]){1, 2, 5, UINT32_MAX}[test_rng_below(&w->rng, 4)];
+}
+
 void sim_do_retain(struct sim_world *w) {
     struct nitro_err err = {0};
-    uint32_t status = w->view->status;
+    uint32_t status = w->view->status, files = draw_budget(w), more;
     int64_t keep_ms = w->wal_off ? 0 : w->traits.keep_ms;
     uint64_t keep_bytes = w->wal_off ? 0 : w->traits.keep_bytes;
     if (w->traits.bitcask)
@@ -380,7 +386,7 @@ void sim_do_retain(struct sim_world *w) {
     enum sim_phase phase = w->phase;
     w->phase = SIM_DROP;
     w->busy |= SIM_BUSY_FILL;
-    int rc = nitro_retain(w->store, w->now_ms, keep_ms, keep_bytes, &err);
+    int rc = nitro_retain_some(w->store, w->now_ms, keep_ms, keep_bytes, files, &more, &err);
     w->busy &= ~SIM_BUSY_FILL;
     w->phase = phase;
     (void)sim_snapshot_check(w, w->doing, rc, &err, status);

@@ -525,6 +525,7 @@ static void end_life(struct sim_world *w) {
     sim_trace(w, "crash: written %" PRIu64 ", durable %" PRIu64, w->written, w->durable);
     close_store(w);
     w->plan.nth = 0;
+    w->now_ms++; /* no start is of the same millisecond */
 }
 
 void sim_world_kill(struct sim_world *w) {

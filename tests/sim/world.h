@@ -140,7 +140,8 @@ struct sim_world {
     struct sim_snap snap;
     struct sim_taken taken, maybe; /* newest finished; newest that failed in its finish */
     struct {
-        bool set, merged; /* merged: something may have been listed since */
+        bool set, merged,
+            begun; /* merged: something may have been listed since; begun: link was called */
         uint64_t lsn;
     } roll; /* in mode bitcask: the first step of a snapshot is done */
     /* Over all lives: the newest snapshot that was told, and the one before it, until that may be dropped. */
