@@ -244,7 +244,9 @@ static bool drop(struct nk_log *l, int64_t before_ms, uint64_t keep_bytes, uint3
     if (!is_due(o, before_ms)) return true;
     if (by_size) measure(l, budget);
     if (by_size && o->sized < o->count) return *budget > 0;
-    for (; is_due(o, before_ms) && (!by_size || o->bytes > keep_bytes); --*budget) {
+    for (; is_due(o, before_ms); --*budget) {
+        if (by_size && o->bytes - o->file[0].bytes < keep_bytes)
+            break; /* the newer ones do not suffice */
         if (*budget == 0) return false;
         remove_oldest(l);
     }
