@@ -81,7 +81,7 @@ func (s *session) measureAll(ctx context.Context, todo []row, stdout io.Writer) 
 	return outcomes
 }
 
-// attempts measures a row until its base is steady; what is thrown away goes into the notes.
+// attempts measures a row until its base is steady enough for a verdict; what is thrown away goes into the notes.
 func (s *session) attempts(ctx context.Context, r row) outcome {
 	var thrown []string
 	for attempt := 1; ; attempt++ {
@@ -90,9 +90,9 @@ func (s *session) attempts(ctx context.Context, r row) outcome {
 		}
 		res, err := r.measure(ctx, s)
 		err = errors.Join(err, s.clear())
-		if err != nil || res.steady() || attempt >= s.cfg.attempts {
-			res.notes = append(res.notes, thrown...)
-			return outcome{r, res, err}
+		if o := (outcome{r, res, err}); o.verdict() != discarded || attempt >= s.cfg.attempts {
+			o.result.notes = append(o.result.notes, thrown...)
+			return o
 		}
 		thrown = append(thrown, fmt.Sprintf("attempt %d thrown away, %s spread by %.0f %%: ratio %s; %s", attempt, res.base.name,
 			100*summarize(res.base.values).spread(), number(res.value), res.samples.text()))

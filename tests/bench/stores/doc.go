@@ -52,7 +52,7 @@
 //
 // A ratio is that of two medians: ours and the best peer's, or what the row's title names. A row is measured again, and in
 // the end reported as DISCARDED, when the samples of what we are compared with spread by more than 10 %
-// ((max − min) / median); attempts that were thrown away stay in the report. NO PEER is a row for which none of the peers
+// ((max − min) / median) and our worst sample beside its best one would not pass; attempts that were thrown away stay in the report. NO PEER is a row for which none of the peers
 // that it is about can be had. The exit status is 0 also with misses; 1 when a measurement failed; 2 when this machine
 // cannot measure (no disk, too little room) or for a wrong flag.
 package main

@@ -13,7 +13,8 @@ func versus(got *samples, unit string) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	return result{value: median(got.of(nitroName, unit)) / median(base.values), samples: got, base: base,
+	ours := got.of(nitroName, unit)
+	return result{value: median(ours) / median(base.values), worst: summarize(ours).min / summarize(base.values).max, samples: got, base: base,
 		notes: []string{"compared with " + base.name + ", the best of those who could be had; " + missingPeers}}, nil
 }
 
@@ -120,7 +121,7 @@ func hintsRow(ctx context.Context, s *session) (result, error) {
 		return result{}, err
 	}
 	with, without := got.of(withHints, openSeconds), got.of(withoutHints, openSeconds)
-	return result{value: median(without) / median(with), samples: got, base: &series{withoutHints, openSeconds, without}}, nil
+	return result{value: median(without) / median(with), worst: summarize(without).min / summarize(with).max, samples: got, base: &series{withoutHints, openSeconds, without}}, nil
 }
 
 // openFresh opens a new folder full of keys.

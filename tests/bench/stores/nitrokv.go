@@ -61,12 +61,16 @@ const (
 	settleMax   = 2 * time.Minute
 )
 
-// settle waits until all files but the one that is written to have a hint file.
+// settle waits until all files have a hint file but the one that is written to, and the next one, which may have been made ahead. Only what is
+// durable gets one; the rest is done by close.
 func (n nitroStore) settle() error {
+	if err := n.s.Sync(context.Background()); err != nil {
+		return err
+	}
 	began := time.Now()
 	for quiet := began; time.Since(quiet) < settleQuiet; time.Sleep(settleLook) {
 		f := n.s.DataFiles()
-		if f.Merging || f.Files == 0 || f.Hints+1 < f.Files {
+		if f.Merging || f.Files == 0 || f.Hints+2 < f.Files {
 			quiet = time.Now()
 		}
 		if time.Since(began) > settleMax {

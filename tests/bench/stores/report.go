@@ -12,7 +12,7 @@ type verdict string
 const (
 	pass      verdict = "PASS"
 	miss      verdict = "MISS"
-	discarded verdict = "DISCARDED" // what we are compared with was not steady
+	discarded verdict = "DISCARDED" // what we are compared with was not steady, and that decides
 	noPeer    verdict = "NO PEER"   // there was nothing to compare with
 	failed    verdict = "FAILED"    // it could not be measured
 )
@@ -30,7 +30,7 @@ func (o outcome) verdict() verdict {
 		return failed
 	case o.result.noPeer:
 		return noPeer
-	case !o.result.steady():
+	case !o.result.steady() && !o.beyondDoubt(o.row.limit.must):
 		return discarded
 	case o.row.limit.holds(o.result.value, o.row.limit.must):
 		return pass
@@ -39,9 +39,15 @@ func (o outcome) verdict() verdict {
 	}
 }
 
+// beyondDoubt says whether even the worst pair of samples holds a bound: then it does not matter how far they are apart.
+func (o outcome) beyondDoubt(bound float64) bool {
+	return o.result.worst != 0 && o.row.limit.holds(o.result.worst, bound)
+}
+
 // reached says whether the row passes and also reaches what was hoped for.
 func (o outcome) reached() bool {
-	return o.verdict() == pass && o.row.limit.holds(o.result.value, o.row.limit.reach)
+	return o.verdict() == pass && o.row.limit.holds(o.result.value, o.row.limit.reach) &&
+		(o.result.steady() || o.beyondDoubt(o.row.limit.reach))
 }
 
 func (o outcome) verdictText() string {
@@ -72,6 +78,10 @@ func (o outcome) remarks() []string {
 	var out []string
 	if o.err != nil {
 		out = append(out, "failed: "+o.err.Error())
+	}
+	if o.verdict() == pass && !o.result.steady() {
+		out = append(out, fmt.Sprintf("the samples of %s spread by %.0f %%, but our worst one beside its best one still makes %s", o.result.base.name,
+			100*summarize(o.result.base.values).spread(), number(o.result.worst)))
 	}
 	if o.verdict() == discarded {
 		out = append(out, fmt.Sprintf("discarded: the samples of %s spread by %.0f %%; their ratio would be %s", o.result.base.name,

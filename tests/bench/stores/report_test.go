@@ -15,6 +15,8 @@ func measured(value float64, base ...float64) outcome {
 
 func TestVerdicts(t *testing.T) {
 	broken, lonely := measured(4, 1), measured(4, 1)
+	sure, hoped := measured(3, 100, 120), measured(4, 100, 120)
+	sure.result.worst, hoped.result.worst = 2.1, 3.1
 	broken.err, lonely.result.noPeer = errors.New("no disk"), true
 	for _, c := range []struct {
 		name  string
@@ -25,6 +27,8 @@ func TestVerdicts(t *testing.T) {
 		{"as hoped for", measured(3, 100), "PASS REACHED"},
 		{"too little", measured(1.9, 100), "MISS"},
 		{"an unsteady base", measured(3, 100, 111), "DISCARDED"},
+		{"an unsteady base, beyond doubt", sure, "PASS"},
+		{"an unsteady base, reached beyond doubt", hoped, "PASS REACHED"},
 		{"a failure", broken, "FAILED"},
 		{"nobody to compare with", lonely, "NO PEER"},
 	} {

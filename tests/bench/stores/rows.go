@@ -34,6 +34,7 @@ func (l limit) text() string {
 // A result is what measuring a row gave.
 type result struct {
 	value   float64 // compared with the limit
+	worst   float64 // our worst sample beside the best one of what we are compared with; 0: not known
 	samples *samples
 	base    *series // what we are compared with; nil: the row has none
 	noPeer  bool    // there is nobody to be compared with
