@@ -34,7 +34,8 @@
 // get-cold compares GETs with a loop of pread on the same files, as many goroutines, at random offsets and of the size of
 // a record. The page cache is kept small by hand: each measurement writes back and drops the pages of these files
 // (posix_fadvise, POSIX_FADV_DONTNEED), looks whether they have gone (cachestat), and ends after reading one key in
-// 50 at most, so that few reads find what an earlier one has fetched. Dropping by file leaves the rest of the machine
+// 50 at most, so that few reads find what an earlier one has fetched. GOMAXPROCS is four times the number of processors, on both sides:
+// with less it is Go's scheduler that limits both. Dropping by file leaves the rest of the machine
 // alone. A hypervisor may still have the data in a cache of its own, from which both sides gain.
 //
 // startup-hints opens folders with and without their hint files, all of which were written before the folder was closed, after dropping the

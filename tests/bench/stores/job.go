@@ -33,6 +33,7 @@ type job struct {
 	Sync       bool
 	FileBytes  int64
 	Rate       int // operations per second, where they are paced
+	Procs      int // GOMAXPROCS; 0: as it is
 }
 
 // metrics are what a measurement gave, by name.
@@ -105,6 +106,9 @@ func (j job) start(ctx context.Context) (metrics, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, self, childWord, string(text))
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if j.Procs > 0 {
+		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", j.Procs))
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("a child: %w: %s", err, lastLine(stderr.String()))
