@@ -8,6 +8,7 @@ import "C"
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -44,7 +45,11 @@ func (s *Store) leaveHints(until time.Time) error {
 	} else if err == nil {
 		ctx, cancel := context.WithDeadline(context.Background(), until)
 		defer cancel()
-		err = s.WaitDurable(ctx, s.commit.log.look().appended) // nothing else is sealed
+		appended := s.commit.log.look().appended
+		if !s.waitDecided(appended, ctx.Done()) { // nothing else is sealed
+			return fmt.Errorf("engine: close: the log is not durable up to LSN %d in time", appended)
+		}
+		err = s.commit.outcome(appended)
 	}
 	var hintsAlone C.struct_nitro_merge_options
 	for err == nil && time.Now().Before(until) {
