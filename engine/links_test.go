@@ -475,6 +475,56 @@ func TestLinkedVerifyFindsDamage(t *testing.T) {
 	wantErr(t, "an open folder", err, ErrInUse)
 }
 
+// TestFlippedBackupIsFound: one bit of every byte in turn, also where there are no records. What a restore can do without doesn't
+// keep it from restoring.
+func TestFlippedBackupIsFound(t *testing.T) {
+	s := bitcaskStore(t, t.TempDir(), Options{MaxFileBytes: 4 << 10, Merge: MergeOptions{Off: true}})
+	overwrite(t, s, 8, 3)
+	must(t, s.Merge(t.Context()))
+	waitFor(t, "hints", func() bool { return s.DataFiles().Hints > 0 })
+	f, err := s.OpenSnapshot(t.Context())
+	must(t, err)
+	defer f.Close()
+	good, err := os.ReadFile(copied(t, f))
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "flipped")
+	must(t, os.WriteFile(path, good, 0o600))
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	defer file.Close()
+	flip := func(at int, bit byte) {
+		t.Helper()
+		_, err := file.WriteAt([]byte{good[at] ^ bit}, int64(at))
+		must(t, err)
+	}
+	for at := range good {
+		flip(at, 1<<(at%8))
+		_, err := VerifySnapshot(path, nil)
+		var damage *DamageError
+		if !errors.Is(err, ErrCorrupt) || !errors.As(err, &damage) || damage.File != path || damage.Offset > uint64(len(good)) {
+			t.Fatalf("byte %d of %d is flipped: %v, %+v", at, len(good), err, damage)
+		}
+		flip(at, 0)
+	}
+	info, err := VerifySnapshot(path, nil)
+	must(t, err)
+	for _, name := range []string{"/CONTROL", ".hint"} {
+		begin := bytes.Index(good, []byte(name)) / archiveBlock * archiveBlock
+		flip(begin+archiveBlock+20, 1)
+		_, err := VerifySnapshot(path, nil)
+		wantErr(t, name, err, ErrCorrupt)
+		if !strings.Contains(err.Error(), "every record is sound") {
+			t.Errorf("%s: %v", name, err)
+		}
+		at, r := restored(t, path, 0)
+		if r.Keys != info.Keys {
+			t.Errorf("%s is damaged: %d keys are restored, want %d", name, r.Keys, info.Keys)
+		}
+		must(t, at.Close())
+		flip(begin+archiveBlock+20, 0)
+	}
+}
+
 // TestLinkedSnapshotGivenUp: Close ends one that waits for the log, and nothing is left of it; merges wait meanwhile.
 func TestLinkedSnapshotGivenUp(t *testing.T) {
 	dir := t.TempDir()

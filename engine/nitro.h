@@ -847,7 +847,8 @@ NITRO_API NITRO_MUST_CHECK int nitro_restore(const struct nitro_restore_options 
                                              struct nitro_err *err);
 
 /* nitro_verify: reads a whole snapshot file back and compares it with its footer; or, if `file` is a folder of mode bitcask, or a backup
- * of one, every record of it. NITRO_ECORRUPT with *bad_offset (in a folder that of the file which the text names);
+ * of one, every record of it; of a backup also what a restore can do without: hints, both slots of CONTROL, what lies between files.
+ * NITRO_ECORRUPT with *bad_offset (in a folder that of the file which the text names);
  * NITRO_ENOTFOUND, NITRO_EFORMAT, NITRO_EIO, NITRO_ENOMEM; of a folder also NITRO_EUNSUPPORTED (mode memory), NITRO_EINUSE. progress may be
  * NULL. Any thread. */
 NITRO_API NITRO_MUST_CHECK int

@@ -78,13 +78,17 @@ struct nk_past {
     void *arg;
     uint64_t done, total; /* bytes; total: of the files */
     struct nk_place bad;  /* with NITRO_ECORRUPT, as far as it is known */
+    bool whole;           /* verify what is there beyond the records as well (restore_spare.c) */
 };
 /* nk_past_each: all of them. NITRO_OK, NITRO_ECORRUPT, NITRO_EIO, NITRO_ENOMEM with *err filled, or what fn has returned. */
 NITRO_MUST_CHECK int nk_past_each(struct nk_past *p, struct nitro_err *err);
-/* nk_past_verify: reads all of a folder; what there is. Of p progress and ctx are set, the rest is set here. NITRO_EUNSUPPORTED: it is of
+/* nk_past_verify: reads all of a folder; what there is. Of p progress, ctx and whole are set, the rest is set here. NITRO_EUNSUPPORTED: it is of
  * mode memory; else the codes of nk_past_open and nk_past_each. */
 NITRO_MUST_CHECK int nk_past_verify(const struct nk_past_source *f, struct nk_past *p,
                                     struct nitro_snapshot_info *out, struct nitro_err *err);
+/* nk_past_spares: whether both slots of CONTROL and every hint are valid. Of p did, from and db are set. NITRO_OK; NITRO_ECORRUPT with
+ * p->bad; NITRO_EIO, NITRO_ENOMEM. */
+NITRO_MUST_CHECK int nk_past_spares(struct nk_past *p, struct nitro_err *err);
 
 /* ---- a new folder (restore_target.c) -----------------------------------------------------------*/
 

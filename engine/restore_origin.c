@@ -156,7 +156,7 @@ static int verify_folder(const struct nk_origin *o, const struct nitro_vfs *vfs,
 static int verify_archive(const struct nk_origin *o, struct nk_tar *tar,
                           struct nitro_snapshot_info *out, uint64_t *bad_offset,
                           struct nitro_err *err) {
-    struct nk_past past = {.db = NULL};
+    struct nk_past past = {.whole = true};
     struct nitro_err why = {.code = NITRO_OK};
     int rc = verify_folder(o, nk_tar_vfs(tar), &past, out, &why);
     if (rc == NITRO_OK) out->bytes = nk_tar_bytes(tar);
@@ -167,6 +167,7 @@ static int verify_archive(const struct nk_origin *o, struct nk_tar *tar,
     } else if (rc != NITRO_OK && err != NULL) {
         *err = why;
     }
+    if (rc == NITRO_OK) rc = nk_tar_check_fill(tar, bad_offset, err);
     nk_tar_close(&tar);
     return rc;
 }

@@ -208,6 +208,7 @@ int nk_past_verify(const struct nk_past_source *f, struct nk_past *p,
         p->fn = sum_record;
         p->arg = &s;
         rc = nk_past_each(p, err);
+        if (rc == NITRO_OK && p->whole) rc = nk_past_spares(p, err);
         out->bytes = p->total;
         nk_mem_free(store->db.mem, s.raw, s.cap);
     }

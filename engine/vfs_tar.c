@@ -122,6 +122,11 @@ static bool take_octal(const uint8_t *p, size_t n, uint64_t *out) {
     return true;
 }
 
+/* take_sum: as everybody writes it, and nothing else, because no sum says whether this field is what was written. */
+static bool take_sum(const uint8_t *p, uint64_t *out) {
+    return p[6] == 0 && p[7] == ' ' && p[0] != ' ' && take_octal(p, 6, out);
+}
+
 /* sum_of: that of the header, blanks standing for itself. */
 static uint64_t sum_of(const uint8_t *p) {
     uint64_t sum = 0;
@@ -144,7 +149,7 @@ static bool is_zero(const uint8_t *p, size_t n) {
 static const char *decode(const uint8_t *p, struct head *h) {
     uint64_t sum;
     if (!is_magic(p + AT_MAGIC)) return "there is no header of tar's format here";
-    if (!take_octal(p + AT_SUM, FIELD_SUM, &sum) || sum != sum_of(p))
+    if (!take_sum(p + AT_SUM, &sum) || sum != sum_of(p))
         return "the checksum of a header does not fit";
     memcpy(h->name, p + AT_NAME, FIELD_NAME);
     h->name[FIELD_NAME] = '\0';
@@ -362,6 +367,23 @@ int nk_tar_open(const char *path, const struct nitro_vfs *under, const struct ni
     if (rc == NITRO_ECORRUPT && bad_at != NULL) *bad_at = o.bad_at;
     nk_tar_close(&o.t);
     return rc;
+}
+
+int nk_tar_check_fill(const struct nk_tar *t, uint64_t *bad_at, struct nitro_err *err) {
+    uint8_t fill[NK_TAR_BLOCK];
+    struct opening o = {.path = t->path, .err = err};
+    for (uint32_t i = 0; i < t->count; i++) {
+        const struct entry *e = &t->entry[i];
+        uint64_t at = e->at + e->size;
+        size_t n = (size_t)(nk_round_up(at, NK_TAR_BLOCK) - at);
+        int64_t got = nk_vfs_read(t->under, t->file, fill, n, at);
+        if (got < 0) return cannot(&o, "read", got);
+        if ((size_t)got == n && is_zero(fill, n)) continue;
+        int rc = corrupt(&o, at, e->name, "what follows it up to the next block is not zeros");
+        *bad_at = o.bad_at;
+        return rc;
+    }
+    return NITRO_OK;
 }
 
 void nk_tar_close(struct nk_tar **tar) {

@@ -9,14 +9,15 @@
  * OWNERSHIP  `under` and `mem` are borrowed until nk_tar_close; names and path are copied.
  *
  * FORMAT  POSIX ustar (IEEE 1003.1, pax), as `tar --format=ustar` and Go's archive/tar write it, in blocks of 512 bytes:
- *         for each file a header, then what is in it, filled up to whole blocks; two blocks of zeros; nothing more, or zeros
+ *         for each file a header, then what is in it, filled up to whole blocks with zeros; two blocks of zeros; nothing more, or zeros
  *         up to the next multiple of 10,240 bytes.
  *   off  size  field   rule
  *     0   100  name    FOLDER/NAME, FOLDER being the same everywhere, or NAME; printable ASCII; no name twice
  *   100    24          mode and owner: not looked at
  *   124    12  size    octal; what is in it ends before the file does
  *   136    12          time: not looked at
- *   148     8  sum     octal: the sum of all bytes of the header, with eight blanks for these
+ *   148     8  sum     octal: the sum of all bytes of the header, with eight blanks for these:
+ *                     six digits, 0, a blank
  *   156     1  type    '0' (or zero): a file; '5': FOLDER itself, at most once, without contents
  *   157   100          not looked at
  *   257     8  magic   "ustar", 0, "00"; GNU tar's "ustar", two blanks, 0
@@ -54,6 +55,11 @@ void nk_tar_close(struct nk_tar **t);
  *   sync, dir_sync  succeed: there is nothing that is not on disk.
  *   All that would change something, opening a file to write included: -EROFS. */
 const struct nitro_vfs *nk_tar_vfs(const struct nk_tar *t);
+
+/* nk_tar_check_fill: whether all that fills files up to whole blocks is zeros; opening does not ask that, since no file is the worse
+ * for it. One read for each file. NITRO_OK, NITRO_ECORRUPT (*bad_at), NITRO_EIO. Any thread. */
+NITRO_MUST_CHECK int nk_tar_check_fill(const struct nk_tar *t, uint64_t *bad_at,
+                                       struct nitro_err *err);
 
 /* nk_tar_bytes: size of the archive. */
 uint64_t nk_tar_bytes(const struct nk_tar *t);
