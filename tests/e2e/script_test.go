@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -106,7 +107,12 @@ func (s *script) logged(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)
-	if found := pattern.MatchString(s.p.logged()); found == neg {
+	found := pattern.MatchString(s.p.logged())
+	// The server goes on while this looks, so what it is going to log is waited for.
+	for deadline := time.Now().Add(startLimit); !found && !neg && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		found = pattern.MatchString(s.p.logged())
+	}
+	if found == neg {
 		ts.Fatalf("logged %q: %v, in:\n%s", args[0], found, s.p.logged())
 	}
 }
