@@ -122,9 +122,13 @@ static bool take_octal(const uint8_t *p, size_t n, uint64_t *out) {
     return true;
 }
 
-/* take_sum: as everybody writes it, and nothing else, because no sum says whether this field is what was written. */
+/* take_sum: as programs write it, and nothing that is one bit away, because no sum says whether this field is what was written. */
 static bool take_sum(const uint8_t *p, uint64_t *out) {
-    return p[6] == 0 && p[7] == ' ' && p[0] != ' ' && take_octal(p, 6, out);
+    bool posix = p[0] != ' ' && p[6] == 0 && p[7] == ' ', old = p[0] == ' ' && p[7] == 0;
+    p += old;
+    for (size_t i = 0; i < 6; i++)
+        if (p[i] < '0' || p[i] > '7') return false;
+    return (posix || old) && take_octal(p, 6, out);
 }
 
 /* sum_of: that of the header, blanks standing for itself. */

@@ -17,7 +17,7 @@
  *   124    12  size    octal; what is in it ends before the file does
  *   136    12          time: not looked at
  *   148     8  sum     octal: the sum of all bytes of the header, with eight blanks for these:
- *                     six digits, 0, a blank
+ *                     six digits, 0, a blank; or a blank, six digits, 0
  *   156     1  type    '0' (or zero): a file; '5': FOLDER itself, at most once, without contents
  *   157   100          not looked at
  *   257     8  magic   "ustar", 0, "00"; GNU tar's "ustar", two blanks, 0

@@ -3,35 +3,15 @@
  * test_past_copy.c - the past of a folder that is an older copy: what a newer state of the same store has put into `retained` is not of
  * its past.
  */
-#include "past.h"
+#include "past_data.h"
 
 #include "restore.h"
-
-static const struct nitro_merge_options tidy = {
-    .allow = 1, .dead_percent = 30, .dead_bytes = 20000, .retain = 1};
-
-static int setup(void **state) {
-    int rc = past_setup(state);
-    struct past *p = *state;
-    p->opt.mode = NITRO_MODE_BITCASK;
-    return rc;
-}
-
-static void tend(struct past *p) {
-    struct nitro_merge_result r;
-    struct nitro_err err = {0};
-    do {
-        int rc = nitro_merge_step(p->store, p->now_ms, &tidy, &r, &err);
-        if (rc != NITRO_OK) fail_msg("merge: code %d: %s", rc, err.msg);
-        if (r.need == NITRO_MERGE_SYNC) past_write(p);
-    } while (r.need != NITRO_MERGE_IDLE);
-}
 
 static void life(struct past *p, unsigned rounds) {
     past_start(p, &p->opt);
     for (unsigned i = 0; i < rounds; i++) {
         past_work(p, 60);
-        tend(p);
+        past_tend(p, &past_tidy);
     }
     past_stop(p, true);
 }
@@ -89,8 +69,8 @@ static void past__older_copy_beside_newer_retained__is_its_own(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(past__older_copy_beside_newer_retained__is_its_own, setup,
-                                        past_teardown),
+        cmocka_unit_test_setup_teardown(past__older_copy_beside_newer_retained__is_its_own,
+                                        past_data_setup, past_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
