@@ -186,7 +186,7 @@ static inline void image_load(struct image *m, const char *dir) {
     assert_non_null(d);
     m->count = 0;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        char path[PATH_MAX];
+        char path[PATH_MAX + NAME_MAX + 2];
         struct stat st;
         if (e->d_name[0] == '.' || strcmp(e->d_name, NK_PATH_LOCK) == 0) continue;
         snprintf(path, sizeof path, "%s/%s", dir, e->d_name);

@@ -75,6 +75,8 @@ static void count(int64_t *counter, int64_t delta) {
     __atomic_fetch_add(counter, delta, __ATOMIC_RELAXED);
 }
 
+const struct nitro_mem *test_pages;
+
 /* take_call: numbers this call; true if it is to fail. */
 static bool take_call(struct test_mem *m) {
     uint64_t number = __atomic_add_fetch(&m->calls, 1, __ATOMIC_RELAXED);
@@ -124,19 +126,21 @@ static void mem_free(void *ctx, void *p, size_t bytes) {
     count(&m->bytes, -(int64_t)bytes);
 }
 
+static const struct nitro_mem *pages(void) {
+    return test_pages != NULL ? test_pages : nitro_mem_system();
+}
+
 static void *mem_map(void *ctx, size_t bytes, size_t align) {
     struct test_mem *m = ctx;
-    const struct nitro_mem *sys = nitro_mem_system();
     if (take_call(m)) return NULL;
-    void *p = sys->map(sys->ctx, bytes, align);
+    void *p = pages()->map(pages()->ctx, bytes, align);
     if (p != NULL) count(&m->mapped_bytes, (int64_t)bytes);
     return p;
 }
 
 static void mem_unmap(void *ctx, void *p, size_t bytes) {
     struct test_mem *m = ctx;
-    const struct nitro_mem *sys = nitro_mem_system();
-    sys->unmap(sys->ctx, p, bytes);
+    pages()->unmap(pages()->ctx, p, bytes);
     count(&m->mapped_bytes, -(int64_t)bytes);
 }
 

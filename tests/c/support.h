@@ -46,6 +46,8 @@ struct test_mem {
     int64_t objects, bytes, mapped_bytes;
 };
 void test_mem_init(struct test_mem *m);
+/* test_pages: where all of them map and unmap pages; NULL, as it is at first: nitro_mem_system. Set it before they do. */
+extern const struct nitro_mem *test_pages;
 /* test_mem_fail: the calls first .. last from now on fail; (0, 0) = none does. */
 void test_mem_fail(struct test_mem *m, uint64_t first, uint64_t last);
 /* test_mem_check_empty: fails the test if anything is still out. */

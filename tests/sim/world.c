@@ -18,6 +18,8 @@
  * snapshot: it holds what it should (snaps.c); a restore is what the model was (restores.c).
  */
 #include "world.h"
+
+#include "pages.h"
 #include "image.h"
 
 #include <inttypes.h>
@@ -135,9 +137,10 @@ void sim_world_point(void *world, const struct sim_call *call) {
 /* ---- making ------------------------------------------------------------------------------------*/
 
 void sim_setup(void) {
-    (void)mallopt(M_MMAP_THRESHOLD, KEEP_BYTES); /* all three are about speed alone */
+    (void)mallopt(M_MMAP_THRESHOLD, KEEP_BYTES); /* all of this is about speed alone */
     (void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
     (void)mallopt(M_TOP_PAD, 16 << 20);
+    test_pages = &sim_pages;
 }
 
 void sim_world_repeat(struct sim_world *w, const char *fmt, ...) {
