@@ -686,7 +686,7 @@ static void open__not_there__is_not_found(void **state) {
 static void pack(const char *dir, const char *path) {
     struct tar_rig r;
     struct image all;
-    char name[80];
+    char name[128];
     tar_rig_init(&r);
     image_load(&all, dir);
     for (unsigned i = 0; i < all.count; i++) {

@@ -16,7 +16,7 @@ import (
 func workload(addr string, p Protocol, w Workload) Config {
 	c := small(addr, p)
 	c.Workload, c.Load, c.ReadRatio, c.Distribution = w, true, 0, ""
-	c.ValueMin, c.ValueMax, c.Requests = RecordSize, RecordSize, 4000
+	c.ValueMin, c.ValueMax, c.Requests = RecordSize, RecordSize, 2000
 	return c
 }
 
