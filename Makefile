@@ -12,10 +12,11 @@ DESTDIR ?=
 JOBS    ?= 3
 
 # Seconds that each fuzz target searches for new inputs, and the share (percent) of the random tests'
-# full length that is run: as they are, under the sanitisers, under valgrind. `make test-long` raises all of them.
+# full length that is run: as they are; under the sanitisers, and once more over mode bitcask; under valgrind. `make test-long`
+# raises all of them.
 FUZZ_SECONDS ?= 2
 TEST_PERCENT ?= 100
-ASAN_PERCENT ?= 30
+PART_PERCENT ?= 30
 SLOW_PERCENT ?= 10
 
 # ---- flags ---------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=
 # Address space randomisation beyond 28 bits leaves the thread sanitiser no room for its shadow.
 NO_ASLR  := setarch $(shell uname -m) --addr-no-randomize
 SLOW     := NK_TEST_PERCENT=$(SLOW_PERCENT)
-ASAN     := NK_TEST_PERCENT=$(ASAN_PERCENT)
+PART     := NK_TEST_PERCENT=$(PART_PERCENT)
 FULL     := NK_TEST_PERCENT=$(TEST_PERCENT)
 
 # The race detector's runtime lets a second pass at the end of each process, in case somebody still races; the
@@ -182,7 +183,7 @@ $(foreach f,$(FLAVOURS),$(eval $(call flavour_rules,$(f))))
 $(C_TESTS:%=plain-%): plain-%: obj/plain/%
 	@$(FULL) $(STEP) $@ $<
 $(C_TESTS:%=asan-%): asan-%: obj/asan/%
-	@$(ASAN) $(STEP) $@ $<
+	@$(PART) $(STEP) $@ $<
 $(C_TESTS:%=valgrind-%): valgrind-%: obj/plain/%
 	@$(SLOW) $(STEP) $@ $(VALGRIND) $<
 $(C_TESTS:%=malloc-%): malloc-%: obj/malloc/%
@@ -199,7 +200,7 @@ asan: $(C_TESTS:%=asan-%) ## the C tests under the address and undefined behavio
 valgrind: $(C_TESTS:%=valgrind-%) $(MALLOC_TESTS:%=malloc-%) ## … under memcheck
 
 tsan: obj/tsan/tsan_gate ## threads behind a gate, as the server runs them, under the sanitiser
-	@$(FULL) $(STEP) tsan-gate $(NO_ASLR) $<
+	@$(PART) $(STEP) tsan-gate $(NO_ASLR) $<
 
 # ---- simulation ----------------------------------------------------------------------------------
 # Crashes, faults and damage on a simulated disk: tests/sim. N and SEED are for `make sim`.
@@ -290,7 +291,7 @@ named = ^Test($(subst $(empty) $(empty),|,$(strip $(1))))$$
 race-bitcask: ## those of package server that fit, over mode bitcask, under the race detector
 	@NK_TEST_MODE=bitcask $(STEP) go-race-bitcask $(GO) test -race -count=1 -v -run '$(call named,$(BITCASK_SERVER))' ./server
 e2e-bitcask: build ## those of them that fit, over mode bitcask
-	@$(FULL) NK_TEST_MODE=bitcask NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e-bitcask \
+	@$(PART) NK_TEST_MODE=bitcask NITROKV_BIN=$(CURDIR)/bin/nitrokv $(STEP) go-e2e-bitcask \
 		$(GO) -C tests test -count=1 -timeout 30m -v -run '$(call named,$(BITCASK_E2E))' ./differ ./e2e
 
 # The server in mode bitcask at work for so long, with TTLs and merges: memory, handles and disk stay flat (tests/e2e/soak_test.go).
@@ -371,7 +372,7 @@ fuzz-go: ## search FUZZ_SECONDS with each Go fuzz target
 	@$(STEP) $@ scripts/fuzz-go $(FUZZ_SECONDS)
 
 test-long: ## test with ten times the random operations and a minute for each fuzz target
-	$(MAKE) test TEST_PERCENT=1000 ASAN_PERCENT=1000 SLOW_PERCENT=100 FUZZ_SECONDS=60 MALLOC_TESTS='$(C_TESTS)'
+	$(MAKE) test TEST_PERCENT=1000 PART_PERCENT=1000 SLOW_PERCENT=100 FUZZ_SECONDS=60 MALLOC_TESTS='$(C_TESTS)'
 	$(MAKE) fuzz-go FUZZ_SECONDS=60
 
 # ---- measuring -----------------------------------------------------------------------------------

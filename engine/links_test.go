@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -475,7 +476,7 @@ func TestLinkedVerifyFindsDamage(t *testing.T) {
 	wantErr(t, "an open folder", err, ErrInUse)
 }
 
-// TestFlippedBackupIsFound: one bit of every byte in turn, also where there are no records. What a restore can do without doesn't
+// TestFlippedBackupIsFound: one bit of every third byte in turn, also where there are no records. What a restore can do without doesn't
 // keep it from restoring.
 func TestFlippedBackupIsFound(t *testing.T) {
 	s := bitcaskStore(t, t.TempDir(), Options{MaxFileBytes: 4 << 10, Merge: MergeOptions{Off: true}})
@@ -497,7 +498,7 @@ func TestFlippedBackupIsFound(t *testing.T) {
 		_, err := file.WriteAt([]byte{good[at] ^ bit}, int64(at))
 		must(t, err)
 	}
-	for at := range good {
+	for at := rand.IntN(3); at < len(good); at += 3 {
 		flip(at, 1<<(at%8))
 		_, err := VerifySnapshot(path, nil)
 		var damage *DamageError

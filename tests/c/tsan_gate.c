@@ -417,7 +417,7 @@ static int snapshot(struct harness *h, struct nitro_err *err) {
     uint32_t more = 0;
     uint64_t durable = __atomic_load_n(&nitro_log_view_of(h->store)->durable, __ATOMIC_ACQUIRE);
     if (h->snap_lsn == 0)
-        return ++h->fills % 64 == 0 ? nitro_snapshot_roll(h->store, &h->snap_lsn, err) : NITRO_OK;
+        return ++h->fills % 16 == 0 ? nitro_snapshot_roll(h->store, &h->snap_lsn, err) : NITRO_OK;
     if (durable < h->snap_lsn) return NITRO_OK;
     int rc = nitro_snapshot_link(h->store, h->snap_lsn, TEST_NOW, 1, &info, &more, err);
     if (rc == NITRO_OK && more != 0) return NITRO_OK;
@@ -430,7 +430,9 @@ static int snapshot(struct harness *h, struct nitro_err *err) {
 static int call_fill(struct harness *h, struct nitro_err *err) {
     int rc = nitro_log_fill(h->store, FILL_NEED, err);
     if (rc == NITRO_OK && h->bitcask) rc = snapshot(h, err);
-    for (uint32_t i = 0; i < 16 && rc == NITRO_OK && h->bitcask; i++) rc = merge(h, err);
+    uint32_t merges =
+        h->snap_lsn == 0 ? 16 : 1; /* else no snapshot would get to its end before one */
+    for (uint32_t i = 0; i < merges && rc == NITRO_OK && h->bitcask; i++) rc = merge(h, err);
     return rc;
 }
 

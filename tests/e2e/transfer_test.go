@@ -137,7 +137,7 @@ func transfer(t *testing.T, stdin io.Reader, args ...string) result {
 
 // A dump, loaded into an empty server, restores every key, byte and expiry: through a file and through a pipe.
 func TestDumpAndLoadRestoreEverything(t *testing.T) {
-	c := randomContent(randomness(t), 100_000)
+	c := randomContent(randomness(t), 1000*percent(t))
 	from := start(t)
 	_, fromClient := dial(t, from)
 	c.store(t, fromClient)
