@@ -334,11 +334,11 @@ c-symbols: $(ENGINE_C:engine/%.c=obj/lib/%.o)
 	@$(STEP) $@ scripts/lint-symbols $^
 go-format:
 	@$(STEP) $@ scripts/lint-gofmt $(GO_DIRS)
-go-vet:
+go-vet: | build
 	@$(STEP) $@ sh -c '$(GO) vet ./... && $(GO) -C tests vet ./... && $(GO) -C $(STORES) vet ./...'
 go-rules:
 	@$(STEP) $@ scripts/lint-imports
-static-check: obj/staticcheck
+static-check: obj/staticcheck | build
 	@$(STEP) $@ sh -c 'for d in . tests $(STORES); do (cd $$d && $(CURDIR)/obj/staticcheck ./...) || exit 1; done'
 check-lib: lib obj/embed-static obj/embed-shared ## the library exports nitro_* alone, and embeds
 	@$(STEP) $@ scripts/check-lib
@@ -365,8 +365,9 @@ test: deps ## everything: lint, C under three checkers, fuzz, Go, end to end (un
 	@$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=$(JOBS) test-steps; \
 		scripts/summary $$?
 
-# make begins them in this order; those that wait a lot, and load the machine little, are spread among the others.
-test-steps: e2e lint test-c soak-short valgrind race sim-short e2e-bitcask asan race-bitcask tsan fuzz test-install
+# make begins them in this order; those that wait a lot, and load the machine little, are spread among the others. What
+# compiles the same Go packages doesn't do so at the same time.
+test-steps: e2e test-c lint valgrind race soak-short sim-short e2e-bitcask asan race-bitcask tsan fuzz test-install
 
 fuzz-go: ## search FUZZ_SECONDS with each Go fuzz target
 	@$(STEP) $@ scripts/fuzz-go $(FUZZ_SECONDS)
