@@ -51,11 +51,12 @@ type input struct {
 	piece   []byte // of a pasted line, so far
 }
 
-// Read reads at least one byte.
+// Read reads at least one byte. What one read of the terminal has cut a character off from waits for the next one, so that
+// no answer gets into its middle.
 func (in *input) Read(b []byte) (int, error) {
-	for len(in.ready) == 0 {
+	for in.runes() == 0 {
 		if in.takeAnswer() {
-			in.ready = append(in.ready, "\x1b[1;1R"...)
+			in.ready = append([]byte("\x1b[1;1R"), in.ready...)
 			break
 		}
 		var some [4096]byte
@@ -63,13 +64,34 @@ func (in *input) Read(b []byte) (int, error) {
 		for _, c := range some[:n] {
 			in.translate(c)
 		}
-		if err != nil && len(in.ready) == 0 {
-			return 0, err
+		if err != nil && in.runes() == 0 {
+			if len(in.ready) == 0 {
+				return 0, err
+			}
+			return in.take(b, len(in.ready)), nil // the terminal ends inside a character
 		}
 	}
-	n := copy(b, in.ready)
+	return in.take(b, in.runes()), nil
+}
+
+// runes is how many bytes of what is ready are whole characters, or can't become any.
+func (in *input) runes() int {
+	n := len(in.ready)
+	for at := n - 1; at >= max(0, n-utf8.UTFMax); at-- {
+		if utf8.RuneStart(in.ready[at]) {
+			if !utf8.FullRune(in.ready[at:]) {
+				return at
+			}
+			break
+		}
+	}
+	return n
+}
+
+func (in *input) take(b []byte, n int) int {
+	n = copy(b, in.ready[:n])
 	in.ready = in.ready[:copy(in.ready, in.ready[n:])]
-	return n, nil
+	return n
 }
 
 func (in *input) takeAnswer() bool {

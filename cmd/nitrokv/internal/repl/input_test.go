@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -89,6 +90,31 @@ func TestPositionIsAnswered(t *testing.T) {
 	}
 	if screen.String() != "ab" {
 		t.Errorf("%q", screen.String())
+	}
+}
+
+// The terminal gives half of a character before the prompt, and the other half behind it.
+func TestAnswerBesideACutCharacter(t *testing.T) {
+	for at := 1; at < len("日"); at++ {
+		in := &input{terminal: io.MultiReader(strings.NewReader("a日"[:1+at]), strings.NewReader("a日b\xe6"[1+at:]))}
+		out := &output{io.Discard, in}
+		var got []string
+		var b [100]byte
+		for {
+			n, err := in.Read(b[:])
+			if err != nil {
+				break
+			}
+			got = append(got, string(b[:n]))
+			if len(got) == 1 {
+				if _, err := io.WriteString(out, askPosition); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if want := []string{"a", "\x1b[1;1R", "日b", "\xe6"}; !slices.Equal(got, want) {
+			t.Errorf("cut at %d: %q, want %q", at, got, want)
+		}
 	}
 }
 
