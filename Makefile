@@ -8,7 +8,7 @@ GCC     ?= gcc
 CLANG   ?= clang
 PREFIX  ?= /usr/local
 DESTDIR ?=
-# One more than this was written for has processors: tests of the server wait most of the time.
+# Steps at a time: one more than the two processors of a small machine, since tests of the server wait a lot.
 JOBS    ?= 3
 
 # Seconds that each fuzz target searches for new inputs, and the share (percent) of the random tests'

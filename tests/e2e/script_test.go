@@ -19,7 +19,7 @@ import (
 //	                                    sets NITROKV_ADDR, HOST and PORT, so that lines read as they do in the README
 //	end                                 ends it by SIGTERM, and demands exit status 0
 //	crash                               ends it by kill -9
-//	[!] logged PATTERN                  demands a match in what it has logged
+//	[!] logged PATTERN                  waits for a match in what it logs; with ! demands that there is none yet
 //
 // A script has one server at a time.
 func TestFirstMinutes(t *testing.T) {
