@@ -315,24 +315,15 @@ static void retained__folder_removed__made_again(void **state) {
     char path[80];
     snprintf(path, sizeof path, "%s/%s", p->dir, NK_PATH_RETAINED);
     past_start(p, &p->opt);
-    past_work(p, 300);
-    (void)past_roll(p);
-    past_write(p);
-    past_tend(p, &past_tidy);
-    assert_true(old_names(p) > 0);
-    past_remove(path);
-    past_retain(p, 1000000000, 0);
-    past_work(p, 300);
-    (void)past_roll(p);
-    past_write(p);
-    past_tend(p, &past_tidy);
-    assert_true(old_names(p) > 0);
-    past_remove(path);
-    past_work(p, 300);
-    (void)past_roll(p);
-    past_write(p);
-    past_tend(p, &past_tidy);
-    assert_true(old_names(p) > 0);
+    for (unsigned removed = 0; removed < 3; removed++) {
+        if (removed > 0) past_remove(path);
+        if (removed == 1) past_retain(p, 1000000000, 0);
+        past_work(p, 300);
+        (void)past_roll(p);
+        past_write(p);
+        past_tend(p, &past_tidy);
+        assert_true(old_names(p) > 0);
+    }
     past_stop(p, true);
     struct nitro_restore_options o = past_options(p, p->dir);
     (void)past_check_point(p, &o, UINT64_MAX);
