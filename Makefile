@@ -53,8 +53,8 @@ OPTIMISE = $(if $(filter test_%,$*),-O0)
 # ---- files ---------------------------------------------------------------------------------------
 ENGINE_C := $(wildcard engine/*.c)
 C_TESTS  := $(patsubst tests/c/%.c,%,$(wildcard tests/c/test_*.c))
-# Those that run under memcheck once more, with a block of its own for each object in an arena. Arenas are annotated for
-# memcheck, so this finds little more, and is left to `make test-long`.
+# Those that run under memcheck once more, with a block of its own for each object in an arena: only in `make test-long`, for
+# the time that it takes. In `make test` memcheck goes by the annotations of the arenas.
 MALLOC_TESTS :=
 FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES  := $(wildcard tests/bench/*.c)
