@@ -79,7 +79,7 @@ func openSession(cfg config) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{cfg: cfg, root: root, self: self, dir: dir, serverCPU: serverCPU, loadCPU: loadCPU}
+	b := &bench{cfg: cfg, root: root, self: self, dir: dir, serverCPU: serverCPU, loadCPU: loadCPU, ticks: readTicks}
 	b.progress = func(format string, args ...any) { fmt.Fprintf(os.Stderr, "peers: "+format+"\n", args...) }
 	return &session{bench: b, speed: newSpeed(b), memory: map[int]*memoryRun{}, tools: newToolbox(b)}, nil
 }
@@ -89,9 +89,13 @@ func (s *session) measureAll(ctx context.Context, todo []row, stdout io.Writer) 
 	var outcomes []outcome
 	for _, r := range todo {
 		s.progress("%s: %s", r.id, r.title)
+		s.disturbed = disturbances{}
 		res, err := r.measure(ctx, s)
 		if ctx.Err() != nil {
 			break
+		}
+		if note := s.disturbed.note(s.cfg.stealMax); note != "" {
+			res.notes = append(res.notes, note)
 		}
 		o := outcome{row: r, result: res, err: err}
 		o.print(stdout)

@@ -27,6 +27,8 @@ type config struct {
 	clients   int
 	valueSize int
 	spreadMax float64 // of Redis's samples, (max − min) / median, beyond which a row is thrown away
+	stealMax  float64 // share of the processors' time that the hypervisor may take from a measurement (quiet.go)
+	tries     int     // how often a measurement is made, at most, until it keeps to that
 }
 
 const keySize = 16 // bytes of "key:%012d"
@@ -45,6 +47,8 @@ func defaultConfig() config {
 		clients:   50,
 		valueSize: 64,
 		spreadMax: 0.10,
+		stealMax:  0.03,
+		tries:     12,
 	}
 }
 
@@ -52,6 +56,7 @@ func defaultConfig() config {
 func (c *config) shrink() {
 	c.rounds = min(c.rounds, 3)
 	c.attempts = 1
+	c.tries = 1
 	c.duration = time.Second
 	c.openLoop = 2 * time.Second
 	c.keys = 200_000

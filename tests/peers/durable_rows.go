@@ -123,12 +123,8 @@ func streamRow(ctx context.Context, s *session) (result, error) {
 	mib := s.cfg.stream * streamValue >> 20
 	var log, dd []float64
 	for range s.cfg.rounds {
-		folder, err := s.folder("stream")
+		got, err := undisturbed(s.bench, func() (report, error) { return s.streamLog(ctx, mib) })
 		if err != nil {
-			return result{}, err
-		}
-		got, err := s.tools.runUnpinned(ctx, "log_stream", filepath.Join(folder, "data"), strconv.Itoa(mib), strconv.Itoa(streamValue))
-		if err := errors.Join(err, os.RemoveAll(folder)); err != nil {
 			return result{}, err
 		}
 		v, err := got.pick("stream_mb_per_s")
@@ -136,7 +132,7 @@ func streamRow(ctx context.Context, s *session) (result, error) {
 			return result{}, err
 		}
 		log = append(log, v[0]...)
-		took, err := s.copyZeros(ctx, mib)
+		took, err := undisturbed(s.bench, func() (time.Duration, error) { return s.copyZeros(ctx, mib) })
 		if err != nil {
 			return result{}, err
 		}
@@ -144,6 +140,16 @@ func streamRow(ctx context.Context, s *session) (result, error) {
 	}
 	return result{value: median(log) / median(dd), series: []series{{nitroTarget, "MB/s", log}, {"dd", "MB/s", dd}},
 		notes: []string{fmt.Sprintf("%d MiB in values of %d bytes, in one process", mib, streamValue)}}, nil
+}
+
+// streamLog runs log_stream in a new folder, which is removed afterwards.
+func (s *session) streamLog(ctx context.Context, mib int) (report, error) {
+	folder, err := s.folder("stream")
+	if err != nil {
+		return nil, err
+	}
+	got, err := s.tools.runUnpinned(ctx, "log_stream", filepath.Join(folder, "data"), strconv.Itoa(mib), strconv.Itoa(streamValue))
+	return got, errors.Join(err, os.RemoveAll(folder))
 }
 
 // copyZeros is dd: what the disk takes in one long stream.
@@ -173,7 +179,7 @@ func replayRow(ctx context.Context, s *session) (res result, err error) {
 	values := map[string][]float64{}
 	for range s.cfg.rounds {
 		for _, k := range kinds {
-			took, err := s.startLoaded(ctx, k, s.cfg.replay)
+			took, err := undisturbed(s.bench, func() (time.Duration, error) { return s.startLoaded(ctx, k, s.cfg.replay) })
 			if err != nil {
 				return result{}, fmt.Errorf("replay by %s: %w", k.name, err)
 			}

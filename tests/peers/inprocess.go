@@ -132,7 +132,7 @@ func (t *toolbox) run(ctx context.Context, program, extra string, args ...string
 	if got := t.reports[line]; got != nil {
 		return got, nil
 	}
-	got, err := t.runFresh(ctx, program, extra, args...)
+	got, err := undisturbed(t.bench, func() (report, error) { return t.runFresh(ctx, program, extra, args...) })
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (t *toolbox) rounds(name string, measure func() (report, error)) (report, e
 	}
 	all := report{}
 	for range t.bench.cfg.rounds {
-		one, err := measure()
+		one, err := undisturbed(t.bench, measure)
 		if err != nil {
 			return nil, err
 		}

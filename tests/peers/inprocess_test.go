@@ -36,7 +36,7 @@ func TestPickRefusesAMissingMetric(t *testing.T) {
 
 // TestRoundsMergeSamples: a repeated measurement gives all its samples, and is made once for all rows.
 func TestRoundsMergeSamples(t *testing.T) {
-	tools := newToolbox(&bench{cfg: config{rounds: 3}})
+	tools := newToolbox(&bench{cfg: config{rounds: 3}, ticks: readTicks})
 	calls := 0.0
 	for range 2 {
 		got, err := tools.rounds("x", func() (report, error) {

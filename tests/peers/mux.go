@@ -159,7 +159,7 @@ func muxRow(ctx context.Context, s *session) (res result, err error) {
 	defer func() { err = errors.Join(err, stop()) }()
 	const alone, mixed = "GETs alone", "GETs beside SETs"
 	targets := []target{{name: alone, server: started[0].server}, {name: mixed, server: started[0].server}}
-	got, err := takeTurns(targets, s.cfg.rounds, func(t target) (sample, error) {
+	got, err := s.takeTurns(targets, func(t target) (sample, error) {
 		text, err := output(ctx, s.dir, anyCPU, s.self, "mux", "-addr", t.server.addr, "-keys", strconv.Itoa(s.cfg.keys),
 			"-value-size", strconv.Itoa(s.cfg.valueSize), "-duration", s.cfg.duration.String(), "-sets="+strconv.FormatBool(t.name == mixed))
 		if err != nil {

@@ -70,6 +70,8 @@ type bench struct {
 	servers   []*server
 	cleanup   []func() error // at the end, after the servers
 	progress  func(format string, args ...any)
+	ticks     func() (ticks, error)
+	disturbed disturbances // in the row that is measured
 }
 
 // start runs a server on cpu and waits until it answers.

@@ -70,7 +70,7 @@ func snapLoadRow(ctx context.Context, s *session) (res result, err error) {
 	values := map[string][]float64{}
 	for range s.cfg.rounds {
 		for _, k := range kinds {
-			took, err := s.startLoaded(ctx, k, s.cfg.manyKeys)
+			took, err := undisturbed(s.bench, func() (time.Duration, error) { return s.startLoaded(ctx, k, s.cfg.manyKeys) })
 			if err != nil {
 				return result{}, fmt.Errorf("load by %s: %w", k.name, err)
 			}

@@ -96,7 +96,7 @@ func (sp *speed) at(ctx context.Context, pipeline int) (*samples, error) {
 func (sp *speed) rounds(targets []target, steady []quantity, load func(target) (sample, error)) (*samples, error) {
 	var retries []string
 	for attempt := 1; ; attempt++ {
-		got, err := takeTurns(targets, sp.bench.cfg.rounds, load)
+		got, err := sp.bench.takeTurns(targets, load)
 		if err != nil {
 			return nil, err
 		}
@@ -111,17 +111,19 @@ func (sp *speed) rounds(targets []target, steady []quantity, load func(target) (
 }
 
 // takeTurns loads every target once to warm up, which isn't counted, and then once in each round.
-func takeTurns(targets []target, rounds int, load func(target) (sample, error)) (*samples, error) {
+func (b *bench) takeTurns(targets []target, load func(target) (sample, error)) (*samples, error) {
 	got := &samples{of: map[string][]sample{}}
-	for round := range rounds + 1 {
+	for _, t := range targets {
+		if _, err := load(t); err != nil {
+			return nil, err
+		}
+		got.order = append(got.order, t.name)
+	}
+	for range b.cfg.rounds {
 		for _, t := range targets {
-			s, err := load(t)
+			s, err := undisturbed(b, func() (sample, error) { return load(t) })
 			if err != nil {
 				return nil, err
-			}
-			if round == 0 {
-				got.order = append(got.order, t.name)
-				continue
 			}
 			got.of[t.name] = append(got.of[t.name], s)
 		}

@@ -11,7 +11,7 @@ var fakeTargets = []target{{name: redisTarget}, {name: nitroTarget}}
 func fakeSpeed() *speed {
 	cfg := defaultConfig()
 	cfg.rounds, cfg.attempts = 3, 2
-	return newSpeed(&bench{cfg: cfg, progress: func(string, ...any) {}})
+	return newSpeed(&bench{cfg: cfg, progress: func(string, ...any) {}, ticks: readTicks})
 }
 
 // TestRoundsAlternate: the servers take turns, one warming load each that isn't counted.

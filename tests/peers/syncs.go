@@ -75,46 +75,58 @@ func syncsRow(ctx context.Context, s *session) (res result, err error) {
 	defer func() { err = errors.Join(err, stop()) }()
 	var server, raw, sizes []float64
 	for range s.cfg.rounds {
-		rate, size, err := s.serverSyncs(ctx, targets[0], ours)
+		got, err := undisturbed(s.bench, func() (syncing, error) { return s.serverSyncs(ctx, targets[0], ours) })
 		if err != nil {
 			return result{}, err
 		}
-		text, err := output(ctx, s.dir, anyCPU, s.self, "syncs", "-dir", s.disk.dir, "-bytes", strconv.Itoa(int(size)),
-			"-duration", s.cfg.duration.String())
+		loop, err := undisturbed(s.bench, func() (float64, error) { return s.rawSyncs(ctx, int(got.size)) })
 		if err != nil {
 			return result{}, err
 		}
-		got, err := parseMetrics(text)
-		if err != nil {
-			return result{}, err
-		}
-		v, err := got.pick("syncs_per_second")
-		if err != nil {
-			return result{}, err
-		}
-		server, raw, sizes = append(server, rate), append(raw, v[0][0]), append(sizes, size)
+		server, raw, sizes = append(server, got.rate), append(raw, loop), append(sizes, got.size)
 	}
 	return result{value: median(server) / median(raw), series: []series{
 		{nitroTarget, "syncs/s", server}, {"raw loop", "syncs/s", raw}, {"written between two", "B", sizes}}}, nil
 }
 
-// serverSyncs returns how often a server syncs in a second under load, and how many bytes it writes in between.
-func (s *session) serverSyncs(ctx context.Context, t target, dir string) (rate, size float64, err error) {
+// rawSyncs runs the loop of runSyncs in a process of its own.
+func (s *session) rawSyncs(ctx context.Context, size int) (rate float64, err error) {
+	text, err := output(ctx, s.dir, anyCPU, s.self, "syncs", "-dir", s.disk.dir, "-bytes", strconv.Itoa(size),
+		"-duration", s.cfg.duration.String())
+	if err != nil {
+		return 0, err
+	}
+	got, err := parseMetrics(text)
+	if err != nil {
+		return 0, err
+	}
+	v, err := got.pick("syncs_per_second")
+	if err != nil {
+		return 0, err
+	}
+	return v[0][0], nil
+}
+
+// syncing is how often a server syncs in a second, and how many bytes it writes in between.
+type syncing struct{ rate, size float64 }
+
+// serverSyncs measures that under load.
+func (s *session) serverSyncs(ctx context.Context, t target, dir string) (syncing, error) {
 	before, err := readLog(dir)
 	if err != nil {
-		return 0, 0, err
+		return syncing{}, err
 	}
 	load, err := s.load(ctx, t, plan{mix: onlyWrites, pipeline: 1, length: s.cfg.duration, cpu: anyCPU})
 	if err != nil {
-		return 0, 0, err
+		return syncing{}, err
 	}
 	after, err := readLog(dir)
 	if err != nil {
-		return 0, 0, err
+		return syncing{}, err
 	}
 	syncs := float64(after.syncs - before.syncs)
 	if syncs <= 0 || load.Seconds <= 0 {
-		return 0, 0, fmt.Errorf("%v syncs in %v seconds", syncs, load.Seconds)
+		return syncing{}, fmt.Errorf("%v syncs in %v seconds", syncs, load.Seconds)
 	}
-	return syncs / load.Seconds, float64(after.bytes-before.bytes) / syncs, nil
+	return syncing{syncs / load.Seconds, float64(after.bytes-before.bytes) / syncs}, nil
 }
