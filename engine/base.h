@@ -73,6 +73,7 @@ NK_INLINE void nk_cpu_relax(void) {
 struct nk_spin {
     uint32_t word;
 };
+#define NK_LOCK_SPINS 256u
 NK_INLINE bool nk_spin_try(struct nk_spin *l, uint32_t tries) {
     for (;;) {
         if (NK_LIKELY(__atomic_load_n(&l->word, __ATOMIC_RELAXED) == 0 &&
@@ -84,6 +85,13 @@ NK_INLINE bool nk_spin_try(struct nk_spin *l, uint32_t tries) {
 }
 NK_INLINE void nk_spin_unlock(struct nk_spin *l) {
     __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
+}
+/* nk_yield: other threads that could run get the processor first, if there are any. Never under a lock. */
+void nk_yield(void);
+/* nk_spin_lock: for who has something to put right that nobody else can. The holder waits for nothing; what takes long is
+ * that the kernel has given its processor to somebody else, who may be the caller. */
+NK_INLINE void nk_spin_lock(struct nk_spin *l) {
+    while (!nk_spin_try(l, NK_LOCK_SPINS)) nk_yield();
 }
 
 #endif

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"runtime"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -295,21 +296,26 @@ func pointer(b []byte) unsafe.Pointer {
 	return unsafe.Pointer(&b[0])
 }
 
-// backoff is how Go waits for a segment that C found locked. The holder is inside a lock hold of microseconds
-// on another thread, unless the kernel has taken its processor away: so yield a few times, then sleep, longer
-// each time.
+// backoff is how Go waits for a lock that C found held. The holder is inside a lock hold of microseconds on another
+// thread, unless the kernel has given its processor to somebody else. So let other goroutines run a few times, then
+// other threads, the holder perhaps among them, and then sleep, longer each time.
 type backoff struct{ tries int }
 
 const (
-	backoffYields   = 32
+	backoffGosched  = 4  // tries
+	backoffYields   = 32 // tries, those included
 	backoffSleepMin = 20 * time.Microsecond
 	backoffSleepMax = time.Millisecond
 )
 
 func (b *backoff) wait() {
 	b.tries++
-	if b.tries <= backoffYields {
+	switch {
+	case b.tries <= backoffGosched:
 		runtime.Gosched()
+		return
+	case b.tries <= backoffYields:
+		_, _, _ = syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0) // it always succeeds on Linux
 		return
 	}
 	time.Sleep(min(backoffSleepMin<<min(b.tries-backoffYields-1, 10), backoffSleepMax))

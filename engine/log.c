@@ -34,13 +34,7 @@
 
 #include <stdio.h>
 
-#define LOG_SPINS 256u
 #define RING_MASK ((uint64_t)NK_RING_BYTES - 1)
-
-/* Where something has to be put right that nobody else can: the holder is copying, and waits for nothing. */
-static void lock_log(struct nk_log *l) {
-    while (!nk_spin_try(&l->lock, LOG_SPINS)) {}
-}
 
 static void set64(uint64_t *word, uint64_t v) { __atomic_store_n(word, v, __ATOMIC_RELEASE); }
 
@@ -55,7 +49,7 @@ int nk_log_fail(struct nk_log *l, struct nitro_err *err, int sys, const char *wh
                 uint64_t number) {
     char name[NK_PATH_MAX] = NK_PATH_MANIFEST;
     if (number != 0) nk_path_log(number, name);
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     if (l->view.status != NITRO_LOG_FAILED) {
         nk_err_set(&l->err, NITRO_EIO, -sys,
                    "%s %s/%s: %s; nothing more is written to this folder: restart when the disk is "
@@ -71,7 +65,7 @@ int nk_log_fail(struct nk_log *l, struct nitro_err *err, int sys, const char *wh
 
 void nk_log_error(const struct nk_log *cl, struct nitro_err *err) {
     struct nk_log *l = (struct nk_log *)(uintptr_t)cl;
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     *err = l->err;
     nk_spin_unlock(&l->lock);
 }
@@ -203,7 +197,7 @@ static int no_room(struct nk_log *l) {
 int nk_log_begin(struct nk_log *l, uint64_t bytes, uint64_t copied, uint32_t splices,
                  bool is_delete) {
     if (NK_UNLIKELY(status(l) == NITRO_LOG_FAILED)) return NITRO_EREADONLY;
-    if (NK_UNLIKELY(!nk_spin_try(&l->lock, LOG_SPINS))) return NITRO_EBUSY;
+    if (NK_UNLIKELY(!nk_spin_try(&l->lock, NK_LOCK_SPINS))) return NITRO_EBUSY;
     if (NK_UNLIKELY(l->stopped)) {
         nk_spin_unlock(&l->lock);
         return NITRO_ESHUTDOWN;
@@ -341,7 +335,7 @@ static void written(struct nk_log *l, uint32_t tail, uint32_t splices, uint64_t 
     const struct nk_log_frame *last = &l->frames[(tail - 1) % NK_LOG_FRAMES];
     struct nk_log_file *file = last->file;
     uint64_t ring_head = last->ring_at + last->ring_bytes;
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     note_written(l, tail);
     __atomic_store_n(&l->splice_head, first + splices, __ATOMIC_RELEASE);
     __atomic_store_n(&l->frame_head, tail, __ATOMIC_RELEASE);
@@ -356,7 +350,7 @@ static void written(struct nk_log *l, uint32_t tail, uint32_t splices, uint64_t 
 int nk_log_write(struct nk_log *l, int64_t now_ms, struct nitro_err *err) {
     if (status(l) == NITRO_LOG_FAILED) return failed(l, err);
     if (now_ms < 1) now_ms = 1; /* frames know no time before */
-    if (!nk_spin_try(&l->lock, LOG_SPINS)) return NITRO_EBUSY;
+    if (!nk_spin_try(&l->lock, NK_LOCK_SPINS)) return NITRO_EBUSY;
     uint32_t head = l->frame_head, tail = l->frame_tail, splices = 0;
     uint64_t upto = l->next_lsn - 1, durable = nk_log_durable(l);
     durable = NK_MUTATE(9, l->view.written, durable);
@@ -432,7 +426,7 @@ int nk_log_peek(struct nk_log *l, uint64_t loc, uint8_t *buf, struct nk_peeked *
     uint32_t splices;
     if (nk_loc_offset(loc) < __atomic_load_n(&file->written, __ATOMIC_ACQUIRE))
         return NITRO_ENOTFOUND;
-    if (!nk_spin_try(&l->lock, LOG_SPINS)) return NITRO_EBUSY;
+    if (!nk_spin_try(&l->lock, NK_LOCK_SPINS)) return NITRO_EBUSY;
     const struct nk_log_frame *f = frame_of(l, loc, &splices);
     if (f != NULL) {
         *out = (struct nk_peeked){0};
@@ -459,7 +453,7 @@ static struct nk_log_file *retire(struct nk_log *l, struct nk_log_file *last, ui
         set64(&l->view.durable, upto);
         return NULL;
     }
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     if (l->files != NULL) note_synced(l, last, to);
     struct nk_log_file **end = &first;
     while (l->unsynced != last && l->unsynced != l->filling) {

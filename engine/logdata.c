@@ -25,10 +25,6 @@
 #include "recover.h"
 #include "mutant.h"
 
-static void lock_log(struct nk_log *l) {
-    while (!nk_spin_try(&l->lock, 1024)) {}
-}
-
 /* A failure that harms nothing that is there. */
 static int cannot(const struct nk_log *l, struct nitro_err *err, int rc, const char *what,
                   const char *name) {
@@ -41,7 +37,7 @@ static int cannot(const struct nk_log *l, struct nitro_err *err, int rc, const c
 int nk_log_roll(struct nk_log *l, uint64_t *lsn, struct nitro_err *err) {
     int rc = nk_log_check(l, err);
     if (rc != NITRO_OK) return rc;
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     uint64_t number = l->cur->number, last = l->used_lsn;
     uint32_t slot = l->cur->slot;
     bool empty = l->at == NK_SECTOR;
@@ -49,7 +45,7 @@ int nk_log_roll(struct nk_log *l, uint64_t *lsn, struct nitro_err *err) {
     if (!empty) {
         rc = nk_log_prepare(l, err);
         if (rc != NITRO_OK) return rc;
-        lock_log(l);
+        nk_spin_lock(&l->lock);
         /* Appends may have gone on by themselves meanwhile. If not, the prepared file is there still. */
         if (l->cur->number == number) nk_log_go_on(l);
         last = nk_file_at(l->files, slot)->last_lsn; /* sealed by nobody but this thread */
@@ -60,7 +56,7 @@ int nk_log_roll(struct nk_log *l, uint64_t *lsn, struct nitro_err *err) {
 }
 
 uint32_t nk_log_current(struct nk_log *l) {
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     uint32_t slot = l->cur->slot;
     nk_spin_unlock(&l->lock);
     return slot;
@@ -81,7 +77,7 @@ void nk_log_slot_seal(struct nk_log *l, uint32_t slot, uint64_t first_lsn, uint6
 static bool is_over(struct nk_log *l, const struct nk_live *f) {
     const struct nk_file *s = nk_file_at(l->files, f->slot);
     if (f->slot == 0 || s->sealed) return false; /* sealed by nobody but this thread */
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     bool over = s->end != 0 && s->durable == UINT64_MAX;
     nk_spin_unlock(&l->lock);
     return over;
@@ -90,7 +86,7 @@ static bool is_over(struct nk_log *l, const struct nk_live *f) {
 /* The syncer may have the file in its list still, until it has synced a newer one. It tells the slot nothing new: that may
  * belong to another file soon. */
 static void detach(struct nk_log *l, uint32_t slot) {
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     for (struct nk_log_file *f = l->unsynced; f != NULL; f = f->next)
         if (f->slot == slot) f->slot = 0;
     nk_spin_unlock(&l->lock);

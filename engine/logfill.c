@@ -22,10 +22,6 @@
 #include "hash.h"
 #include "mutant.h"
 
-static void lock_log(struct nk_log *l) {
-    while (!nk_spin_try(&l->lock, 1024)) {}
-}
-
 uint64_t nk_log_salt(struct nk_log *l) {
     struct nk_sip_key key = {l->salts.k0, l->salts.k1};
     uint64_t v, n = l->salts.n++;
@@ -181,7 +177,7 @@ static int extend(struct nk_log *l, struct nk_log_file *f, uint64_t least, uint6
             (unsigned long long)(to - f->window_end), l->dir);
     if (rc == 0) rc = nk_vfs_sync(l->vfs, f->fill_fd, "window: sync");
     if (rc != 0) return nk_log_fail(l, err, rc, "cannot get room for", f->number);
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     f->window_end = to;
     nk_spin_unlock(&l->lock);
     struct nk_live *listed = nk_folder_find(l, f->number);
@@ -344,12 +340,12 @@ static int fill_prepared(struct nk_log *l, const struct goal *g, struct nitro_er
             nk_log_create(l, nk_max_u64(least, nk_min_u64(l->step, NK_LOG_FIRST_STEP)), &f, err);
         if (rc != NITRO_OK) return rc;
         f->limit = nk_max_u64(l->file_bytes, least - g->keep);
-        lock_log(l);
+        nk_spin_lock(&l->lock);
         l->prepared = f;
         nk_spin_unlock(&l->lock);
         return NITRO_OK;
     }
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     f->limit = nk_max_u64(f->limit, least - g->keep);
     nk_spin_unlock(&l->lock);
     uint64_t cap = f->limit + g->keep;
@@ -364,7 +360,7 @@ static int fill_prepared(struct nk_log *l, const struct goal *g, struct nitro_er
  * used already. Ends the state FULL then. */
 static bool satisfied(struct nk_log *l, const struct goal *g, bool got) {
     uint64_t bytes = NK_FRAME_HEADER + nk_max_u64(g->need, 1);
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     const struct nk_log_file *p = l->prepared;
     bool here = l->at + bytes + g->keep <= l->cur->window_end;
     bool next = p != NULL && NK_SECTOR + bytes + g->keep <= p->window_end;
@@ -386,7 +382,7 @@ static uint32_t lack_of(const struct nitro_err *why) {
 
 static int note_full(struct nk_log *l, uint64_t need, const struct nitro_err *why) {
     uint32_t lack = lack_of(why);
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     l->wanted = nk_min_u64(nk_max_u64(need, l->wanted), NK_LOG_FIRST_STEP);
     if (l->view.status == NITRO_LOG_OK ||
         (l->view.status == NITRO_LOG_FULL && l->view.full != lack)) {
@@ -400,7 +396,7 @@ static int note_full(struct nk_log *l, uint64_t need, const struct nitro_err *wh
 
 int nk_log_prepare(struct nk_log *l, struct nitro_err *err) {
     struct goal g = {.keep = NK_LOG_RESERVE + NK_LOG_FOOTER_ROOM};
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     g.prepared = l->prepared;
     nk_spin_unlock(&l->lock);
     return g.prepared != NULL ? NITRO_OK : fill_prepared(l, &g, err);
@@ -411,7 +407,7 @@ int nk_log_fill(struct nk_log *l, uint64_t need, struct nitro_err *err) {
     int rc = nk_log_check(l, err);
     if (rc != NITRO_OK) return rc;
     __atomic_store_n(&l->view.fill, 0, __ATOMIC_RELEASE);
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     if (l->view.status == NITRO_LOG_FULL) need = nk_max_u64(need, l->wanted);
     struct goal g = {l->cur, l->prepared, l->at, need, NK_LOG_RESERVE + NK_LOG_FOOTER_ROOM};
     l->filling = g.cur;
@@ -420,7 +416,7 @@ int nk_log_fill(struct nk_log *l, uint64_t need, struct nitro_err *err) {
     rc = fill_current(l, &g, here ? need : 0, &why);
     if (rc == NITRO_OK && g.cur->window_end >= g.cur->limit + g.keep) here = false;
     if (rc != NITRO_EIO && (!here || rc == NITRO_ELOGFULL)) rc = fill_prepared(l, &g, &why);
-    lock_log(l);
+    nk_spin_lock(&l->lock);
     l->filling = NULL;
     nk_spin_unlock(&l->lock);
     if (rc != NITRO_EIO && satisfied(l, &g, rc == NITRO_OK)) rc = NITRO_OK;

@@ -122,7 +122,7 @@ struct in_use {
 };
 
 static struct in_use in_use(struct nk_log *l) {
-    while (!nk_spin_try(&l->lock, 1024)) {}
+    nk_spin_lock(&l->lock);
     struct in_use u = {l->unsynced->number, l->cur->number, l->at};
     nk_spin_unlock(&l->lock);
     return u;

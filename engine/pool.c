@@ -430,7 +430,7 @@ static uint32_t populate_piece(struct nk_pool *p) {
     nk_spin_unlock(&p->lock);
     (void)nk_mem_advise(p->mem, c.x->base + (size_t)page * NK_PAGE, (size_t)pages * NK_PAGE,
                         NITRO_ADVISE_POPULATE);
-    while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* the claim must be undone; holders are brief */
+    nk_spin_lock(&p->lock); /* the claim must be undone */
     touch(p, c.x, page, pages);
     claim_return(p, &c);
     nk_spin_unlock(&p->lock);
@@ -478,7 +478,7 @@ static uint32_t discard_block(struct nk_pool *p) {
         (void)nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_SMALL);
     int rc = nk_mem_advise(p->mem, x->base + (size_t)page * NK_PAGE, (size_t)pages * NK_PAGE,
                            NITRO_ADVISE_DISCARD);
-    while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* as above */
+    nk_spin_lock(&p->lock); /* as above */
     if (rc == 0) untouch(p, x, page, pages);
     claim_return(p, &c);
     nk_spin_unlock(&p->lock);
@@ -494,7 +494,7 @@ static bool doom_extent(struct nk_pool *p) {
     nk_spin_unlock(&p->lock);
     if (x == NULL) return false;
     (void)nk_mem_advise(p->mem, x->base, NK_EXTENT_BYTES, NITRO_ADVISE_DISCARD);
-    while (!nk_spin_try(&p->lock, POOL_SPINS)) {} /* as above */
+    nk_spin_lock(&p->lock); /* as above */
     untouch(p, x, 0, NK_EXTENT_PAGES);
     list_remove(p, x);
     map_remove(p, x);
@@ -540,8 +540,7 @@ static void array_free(struct nk_pool *p, struct nk_array_head *h) {
 }
 
 static struct nk_extent *pop_doomed(struct nk_pool *p) {
-    while (!nk_spin_try(&p->lock, POOL_SPINS)) {
-    } /* only a pool step can hold it now, and briefly */
+    nk_spin_lock(&p->lock); /* only a pool step can hold it now */
     struct nk_extent *x = p->doomed;
     if (x != NULL) __atomic_store_n(&p->doomed, x->next, __ATOMIC_RELAXED);
     nk_spin_unlock(&p->lock);

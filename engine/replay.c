@@ -39,7 +39,7 @@ struct part {
 
 struct nk_seg *nk_replay_lock(struct nk_db *db, uint32_t seg) {
     struct nk_seg *s = nk_db_seg(db, seg);
-    while (!nk_seg_lock(s)) {} /* by another part of a load alone, and not for long */
+    while (!nk_seg_lock(s)) nk_yield(); /* held by another part of a load alone */
     return s;
 }
 

@@ -203,7 +203,7 @@ static bool to_write(const struct nk_snap *n) {
 
 /* Takes what writers have saved, if it is a block or `all` is asked for; the other half is empty. */
 static void swap_halves(struct nk_snap *n, bool all) {
-    while (!nk_spin_try(&n->side, 1024)) {} /* the holder copies one entry */
+    nk_spin_lock(&n->side); /* the holder copies one entry */
     const struct nk_snap_buf *b = &n->half[n->filling];
     if (full(b) || b->back > 0 || (all && b->front > 0)) n->filling = !n->filling;
     nk_spin_unlock(&n->side);

@@ -19,13 +19,6 @@
 
 #include "mutant.h"
 
-#define SIDE_SPINS 1024u
-
-static void lock_side(struct nk_snap *n) {
-    while (!nk_spin_try(&n->side, SIDE_SPINS)) {
-    } /* the holder copies one entry, and waits for nothing */
-}
-
 bool nk_snap_behind(const struct nk_seg *s, struct nk_snap_pos at, const uint8_t *e,
                     uint32_t meta) {
     const uint8_t *key = e + nk_entry_key_off(meta);
@@ -96,7 +89,7 @@ int nk_snap_reserve(struct nk_seg *s, uint32_t ref, bool further) {
     const uint8_t *e = nk_arena_ptr(&s->arena, ref);
     uint32_t meta = nk_entry_meta(e);
     uint64_t need = nk_snap_need(e, meta), value = held_by(e, meta);
-    lock_side(n);
+    nk_spin_lock(&n->side);
     const struct nk_snap_buf *b = &n->half[n->filling];
     uint64_t used = b->front + b->back + n->reserved;
     bool fits = further ? used + need <= b->cap : used + need <= NK_SNAP_HALF && may_hold(n, value);
@@ -114,7 +107,7 @@ void nk_snap_emit(struct nk_seg *s, uint32_t ref) {
     struct nk_snap *n = s->db->snap;
     const uint8_t *e = nk_arena_ptr(&s->arena, ref);
     if (NK_MUTATE(60, true, false)) return;
-    lock_side(n);
+    nk_spin_lock(&n->side);
     nk_snap_put(n, &n->half[n->filling], e, nk_entry_meta(e));
     NK_ADD(s->db->snap_emitted, 1);
     nk_spin_unlock(&n->side);
@@ -122,7 +115,7 @@ void nk_snap_emit(struct nk_seg *s, uint32_t ref) {
 
 void nk_snap_settle(struct nk_seg *s) {
     struct nk_snap *n = s->db->snap;
-    lock_side(n);
+    nk_spin_lock(&n->side);
     n->reserved -= s->snap_reserved;
     nk_spin_unlock(&n->side);
     s->snap_reserved = 0;
