@@ -32,7 +32,8 @@
 #define NK_FRAME_BYTES_MAX (1ull << 30) /* an open frame takes no more beyond this */
 #define NK_LOG_RESERVE 65536u           /* end of the window, for deletes alone */
 #define NK_LOG_FOOTER_ROOM (2u * NK_SECTOR)
-#define NK_LOG_STEP_MAX (4ull << 20) /* of the window */
+#define NK_LOG_STEP_MAX (4ull << 20)    /* of the window, where it is filled */
+#define NK_LOG_ALLOC_STEP (16ull << 20) /* where it is only allocated */
 #define NK_LOG_STEP_MIN 65536ull
 #define NK_LOG_FIRST_STEP (1ull << 20)
 #define NK_GROUP_LARGE 65536u    /* syncs of more than this: allocate, don't fill */

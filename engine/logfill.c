@@ -130,25 +130,36 @@ int nk_log_note(struct nk_log *l, struct nitro_err *err) {
 
 /* ---- room --------------------------------------------------------------------------------------*/
 
+/* Whether room is written with zeros: while groups are small. */
+static bool filled(const struct nk_log *l) {
+    return __atomic_load_n(&l->group_bytes, __ATOMIC_RELAXED) <= NK_GROUP_LARGE;
+}
+
+/* How far the window is to run ahead. Room that is only allocated costs one commit of the file system's journal, however
+ * much it is. */
+static uint64_t step_of(const struct nk_log *l) {
+    if (filled(l)) return l->step;
+    return nk_max_u64(l->step, nk_min_u64(NK_LOG_ALLOC_STEP, l->file_bytes / 4));
+}
+
 /* Beyond which offset of the current file the host is asked for a fill. Under the lock. */
-static void set_fill_at(struct nk_log *l) {
+static void set_fill_at(struct nk_log *l, uint64_t step) {
     const struct nk_log_file *f = l->cur;
     uint64_t keep = NK_LOG_RESERVE + NK_LOG_FOOTER_ROOM;
-    uint64_t end = f->window_end > keep ? f->window_end - keep : 0;
-    if (f->window_end < f->limit + keep)
-        l->fill_at = end > l->step / 2 ? end - l->step / 2 : 0;
-    else if (l->prepared == NULL)
+    if (f->window_end >= f->limit + keep)
+        f = l->prepared; /* it is followed as far as the current one is used */
+    if (f == NULL)
         l->fill_at = 0;
-    else if (l->prepared->window_end < l->prepared->limit + keep)
-        l->fill_at = l->prepared->window_end > l->step ? l->prepared->window_end - l->step : 0;
-    else
+    else if (f->window_end >= f->limit + keep)
         l->fill_at = UINT64_MAX;
+    else /* when half of a step is used, so that the next one is worth its sync */
+        l->fill_at = f->window_end > keep + step / 2 ? f->window_end - keep - step / 2 : 0;
 }
 
 /* Room from the end of the window up to `to`, without saying so yet. 0 or -errno. */
 static int make_room(struct nk_log *l, struct nk_log_file *f, uint64_t to) {
     uint64_t from = f->window_end, n = to - from;
-    bool zero = __atomic_load_n(&l->group_bytes, __ATOMIC_RELAXED) <= NK_GROUP_LARGE;
+    bool zero = filled(l);
     int rc = nk_vfs_alloc(l->vfs, f->fill_fd, from, n, "window: alloc");
     if (rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EINVAL)
         zero = true; /* a file system that can't: writing zeros finds out about its room, too */
@@ -316,7 +327,7 @@ int nk_log_create(struct nk_log *l, uint64_t room, struct nk_log_file **out,
 /* What a fill starts from. */
 struct goal {
     struct nk_log_file *cur, *prepared;
-    uint64_t at, need, keep;
+    uint64_t at, need, keep, step;
 };
 
 /* Room in the current file: for `need` if that can be in it, and for a step ahead if less than half of one is
@@ -326,9 +337,9 @@ static int fill_current(struct nk_log *l, const struct goal *g, uint64_t need,
     struct nk_log_file *f = g->cur;
     uint64_t cap = f->limit + g->keep;
     uint64_t least = g->at + NK_FRAME_HEADER + need + g->keep;
-    if (f->window_end >= cap || f->window_end >= least + l->step / 2) return NITRO_OK;
+    if (f->window_end >= cap || f->window_end >= least + g->step / 2) return NITRO_OK;
     least = nk_min_u64(cap, nk_max_u64(least, f->window_end + NK_PAGE));
-    return extend(l, f, least, nk_min_u64(cap, least + l->step), err);
+    return extend(l, f, least, nk_min_u64(cap, least + g->step), err);
 }
 
 /* The next file: there, with room for `need`, and filled as far as the current one is used. */
@@ -349,10 +360,10 @@ static int fill_prepared(struct nk_log *l, const struct goal *g, struct nitro_er
     f->limit = nk_max_u64(f->limit, least - g->keep);
     nk_spin_unlock(&l->lock);
     uint64_t cap = f->limit + g->keep;
-    uint64_t to = nk_min_u64(cap, nk_max_u64(least, g->at + l->step));
-    if (f->window_end >= to) return NITRO_OK;
+    if (f->window_end >= nk_min_u64(cap, nk_max_u64(least, g->at + g->step / 2))) return NITRO_OK;
+    uint64_t to = nk_min_u64(cap, nk_max_u64(least, g->at + g->step));
     /* in steps, so that this never takes long, but for a need that is larger */
-    to = nk_max_u64(least, nk_min_u64(to, f->window_end + l->step));
+    to = nk_max_u64(least, nk_min_u64(to, f->window_end + g->step));
     return extend(l, f, nk_max_u64(nk_min_u64(least, to), f->window_end + NK_PAGE), to, err);
 }
 
@@ -365,7 +376,7 @@ static bool satisfied(struct nk_log *l, const struct goal *g, bool got) {
     bool here = l->at + bytes + g->keep <= l->cur->window_end;
     bool next = p != NULL && NK_SECTOR + bytes + g->keep <= p->window_end;
     if (here || next || got) {
-        set_fill_at(l);
+        set_fill_at(l, g->step);
         l->wanted = NK_LOG_STEP_MIN;
         if (l->view.status == NITRO_LOG_FULL)
             __atomic_store_n(&l->view.status, NITRO_LOG_OK, __ATOMIC_RELEASE);
@@ -409,7 +420,12 @@ int nk_log_fill(struct nk_log *l, uint64_t need, struct nitro_err *err) {
     __atomic_store_n(&l->view.fill, 0, __ATOMIC_RELEASE);
     nk_spin_lock(&l->lock);
     if (l->view.status == NITRO_LOG_FULL) need = nk_max_u64(need, l->wanted);
-    struct goal g = {l->cur, l->prepared, l->at, need, NK_LOG_RESERVE + NK_LOG_FOOTER_ROOM};
+    struct goal g = {.cur = l->cur,
+                     .prepared = l->prepared,
+                     .at = l->at,
+                     .need = need,
+                     .keep = NK_LOG_RESERVE + NK_LOG_FOOTER_ROOM,
+                     .step = step_of(l)};
     l->filling = g.cur;
     nk_spin_unlock(&l->lock);
     bool here = g.at + NK_FRAME_HEADER + need <= g.cur->limit;
