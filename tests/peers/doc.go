@@ -17,7 +17,8 @@
 // small closed-loop load of this program (load.go) for memcached and the echo. Rounds alternate between the servers,
 // so that a change of the machine's pace meets all of them. A row is thrown away, measured again, and in the end
 // reported as discarded, when Redis's own samples spread by more than 10 %: a machine on which Redis is not steady
-// cannot tell how anything compares to it.
+// cannot tell how anything compares to it. On a virtual machine a sample from which the hypervisor took more than 3 % of the
+// processors' time is taken again at once (quiet.go).
 //
 // CPU per request is the server's, read from /proc/PID/task/*/schedstat around each load.
 //
