@@ -94,6 +94,7 @@ func clientsSurviveRestart(t *testing.T, programs []clientProgram) {
 	}
 	p.kill(t)
 	p = start(t, args...)
+	p.loaded(t)
 	// What ioredis reads before it calls a server ready; a line that is missing means the same to it.
 	if info := fmt.Sprint(dialResp(t, p, "").must(t, "INFO")); strings.Count(info, "\r\nloading:0\r\n") != 1 {
 		t.Errorf("INFO does not say once that nothing is being loaded:\n%s", info)

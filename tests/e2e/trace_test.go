@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +43,8 @@ func TestReplyWaitsForItsSync(t *testing.T) {
 	p, _ := slow(t, nil)
 	const clients, rounds = 8, 3
 	var wg sync.WaitGroup
-	began := time.Now()
+	watcher := dialResp(t, p, "")
+	before := logSyncs(t, watcher)
 	for n := range clients {
 		resp, frames := dialResp(t, p, "always"), dialNBP(t, p)
 		wg.Go(func() {
@@ -57,9 +59,19 @@ func TestReplyWaitsForItsSync(t *testing.T) {
 	}
 	wg.Wait()
 	// Each round waits at most for the sync under way and for its own.
-	if took, most := time.Since(began), (2*rounds+1)*syncTime; took > most {
-		t.Errorf("%d clients took %v for %d writes each, more than %v: they don't share syncs", clients, took, rounds, most)
+	if syncs, most := logSyncs(t, watcher)-before, 2*rounds+1; syncs < rounds || syncs > most {
+		t.Errorf("%d syncs for %d writes of each of %d clients, want %d to %d: they don't share them", syncs, rounds, clients, rounds, most)
 	}
+}
+
+// logSyncs is how often the log has been synced.
+func logSyncs(t *testing.T, c *respConn) int {
+	t.Helper()
+	n, err := strconv.Atoi(infoOf(t, c, "persistence")["log_syncs"])
+	if err != nil {
+		t.Fatalf("INFO's log_syncs: %v", err)
+	}
+	return n
 }
 
 // setBy writes by RESP, by RESP in a pipeline, or by frames, and waits for all replies.
