@@ -86,7 +86,8 @@ NK_INLINE bool nk_spin_try(struct nk_spin *l, uint32_t tries) {
 NK_INLINE void nk_spin_unlock(struct nk_spin *l) {
     __atomic_store_n(&l->word, 0, __ATOMIC_RELEASE);
 }
-/* nk_yield: other threads that could run get the processor first, if there are any. Never under a lock. */
+/* nk_yield: other threads that could run get the processor first, if there are any. Under another lock only as part of
+ * nk_spin_lock, where spinning on would keep that one as long (a segment's, by who saves an entry for a snapshot). */
 void nk_yield(void);
 /* nk_spin_lock: for who has something to put right that nobody else can. The holder waits for nothing; what takes long is
  * that the kernel has given its processor to somebody else, who may be the caller. */
